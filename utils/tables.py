@@ -1,0 +1,382 @@
+"""The data contract: `db/<name>.csv`, one row a face, and `db/<name>.json`.
+
+CSV columns: `path` (relative to the data folder), `split` (train, validation
+or test), one class index per task, in range and never empty, and whatever
+else the dataset knows (`yaw`, `age_years`, `subject` ...). A task whose
+labels come as votes also has one share column per class,
+`<task>_<class>`. The JSON names the tasks with their classes and says where
+the rows come from. Hidden labels, for audits only, are in
+`db/<name>.truth.csv`.
+"""
+
+import json
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from utils import files
+from utils.errors import UserError
+from utils.tasks import Task
+
+SPLITS = ("train", "validation", "test")
+ORDER = ("emotion", "pose", "gender", "age")
+SHARE_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Table:
+    """The labelled faces of one dataset, or of one of its splits.
+
+    Attributes:
+        name: of the dataset.
+        data_dir: absolute folder that the paths start from.
+        rows: pandas.DataFrame with a RangeIndex, N rows.
+        tasks: name -> Task, in canonical order.
+    """
+
+    name: str
+    data_dir: Path
+    rows: pd.DataFrame
+    tasks: dict[str, Task]
+
+    def __len__(self):
+        return len(self.rows)
+
+    def split(self, name):
+        """The rows of "train", "validation" or "test", numbered from 0."""
+        if name not in SPLITS:
+            raise ValueError(f"split {name!r} is none of {SPLITS}")
+        rows = self.rows[self.rows["split"] == name]
+        return replace(self, rows=rows.reset_index(drop=True))
+
+    def labels(self, task):
+        """Class indices of a task, int64 [N]."""
+        return self.rows[task].to_numpy(np.int64)
+
+    def targets(self, task, votes=True):
+        """Target distributions of a task, float32 [N, C], rows sum to 1.
+
+        The annotators' vote shares where the dataset has them and `votes` is
+        true, one-hot labels otherwise.
+        """
+        columns = share_columns(self.tasks[task])
+        if votes and set(columns) <= set(self.rows):
+            return self.rows[columns].to_numpy(np.float32)
+        return np.eye(len(columns), dtype=np.float32)[self.labels(task)]
+
+    def truth(self, task):
+        """Hidden class indices of a task, int64 [N], -1 where unknown.
+
+        None where the dataset hides no labels of the task. For audits only:
+        nothing that trains may read them.
+
+        Raises:
+            UserError: the file of hidden labels cannot be read.
+        """
+        path = _csv_path(self.name, self.data_dir).with_suffix(".truth.csv")
+        if not path.exists():
+            return None
+        hidden = _read_csv(path, {"path": str})
+        if "path" not in hidden:
+            raise UserError(f"{path} has no column path; {_again(self.name)}")
+        if task not in hidden:
+            return None
+        _refuse_repeated(path, hidden["path"])
+        labels = pd.to_numeric(hidden[task], errors="coerce")
+        labels = labels.set_axis(hidden["path"]).reindex(self.rows["path"])
+        return labels.fillna(-1).to_numpy(np.int64)
+
+    @property
+    def paths(self):
+        """Absolute path of every image, list of N."""
+        return [self.data_dir / path for path in self.rows["path"]]
+
+
+def share_columns(task):
+    """Names of the columns that hold a task's vote shares."""
+    return [f"{task.name}_{label}" for label in task.classes]
+
+
+def read(name, data_dir="data", tasks=()):
+    """Read and check a prepared dataset.
+
+    Args:
+        name: of the dataset.
+        data_dir: the folder that holds `db/<name>.csv`.
+        tasks: names of the tasks the caller needs; the table has only these.
+            Empty: all tasks of the dataset.
+
+    Raises:
+        UserError: names the file, the row (line of the CSV) and the cure.
+    """
+    data_dir = Path(data_dir).absolute()
+    path = _csv_path(name, data_dir)
+    _require_prepared(name, data_dir)
+    known = _read_tasks(name, path.with_suffix(".json"))
+    missing = [task for task in tasks if task not in known]
+    if missing:
+        raise UserError(
+            f"dataset {name} has no labels for {', '.join(missing)}, only for "
+            f"{', '.join(known)}; choose another dataset for this task"
+        )
+    text = dict.fromkeys(("path", "split", "subject", *known), str)
+    rows = _read_csv(path, text)
+    _check_columns(path, rows, known)
+    _check_splits(path, rows, name)
+    _check_paths(path, rows["path"], data_dir, name)
+    for task in known.values():
+        rows[task.name] = _check_labels(path, rows[task.name], task)
+        _check_shares(path, rows, task)
+    needed = {t: known[t] for t in known if t in tasks or not tasks}
+    table = Table(name, data_dir, rows, needed)
+    _require_training_classes(path, table)
+    return table
+
+
+def write(name, rows, tasks, data_dir, facts):
+    """Write a prepared dataset: the CSV, then the JSON, each atomically.
+
+    Args:
+        name: of the dataset.
+        rows: pandas.DataFrame with the columns of the contract.
+        tasks: the dataset's Task objects; written in canonical order.
+        data_dir: the folder that the paths of `rows` start from.
+        facts: what else the JSON says: source, dropped, split_seed, citation,
+            terms and the like; JSON-able.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    path = _csv_path(name, data_dir)
+    tasks = sorted(tasks, key=lambda task: ORDER.index(task.name))
+    with files.write(path) as temporary:
+        rows.to_csv(temporary, index=False, lineterminator="\n")
+    description = {
+        "name": name,
+        "tasks": {task.name: list(task.classes) for task in tasks},
+        "counts": counts(rows, tasks),
+    }
+    files.write_json(path.with_suffix(".json"), description | facts)
+
+
+def counts(rows, tasks):
+    """Rows per split, and per split, task and class: nested dicts of int."""
+    result = {}
+    for split in SPLITS:
+        part = rows[rows["split"] == split]
+        result[split] = {"rows": len(part)}
+        for task in tasks:
+            labels = part[task.name].to_numpy(np.int64)
+            numbers = np.bincount(labels, minlength=len(task))
+            result[split][task.name] = dict(
+                zip(task.classes, numbers.tolist(), strict=True)
+            )
+    return result
+
+
+def prepared(data_dir="data"):
+    """Names of the datasets that are ready to be read, sorted."""
+    return sorted(
+        path.stem
+        for path in (Path(data_dir) / "db").glob("*.json")
+        if path.with_suffix(".csv").exists()
+    )
+
+
+def _csv_path(name, data_dir):
+    return Path(data_dir) / "db" / f"{name}.csv"
+
+
+def _again(name):
+    return f"prepare it again: python -m data_preparation {name} --overwrite"
+
+
+def _require_prepared(name, data_dir):
+    path = _csv_path(name, data_dir)
+    if re.fullmatch(r"[\w+-]+", name) and path.exists():
+        return
+    there = ", ".join(prepared(data_dir)) or "none"
+    raise UserError(
+        f"dataset {name} is not prepared: no {path} (prepared: {there}); run "
+        "python -m data_preparation for the datasets and their commands"
+    )
+
+
+def _read_tasks(name, path):
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+        tasks = description["tasks"]
+        found = {t: Task(t, tuple(tasks[t])) for t in ORDER if t in tasks}
+        is_good = len(found) == len(tasks) > 0 and all(
+            isinstance(labels, list)
+            and all(isinstance(label, str) for label in labels)
+            for labels in tasks.values()
+        )
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; {_again(name)}") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"cannot read {path}: {_one_line(error)}; {_again(name)}"
+        ) from error
+    if not is_good:
+        raise UserError(
+            f'{path}: "tasks" must map some of {", ".join(ORDER)} to lists of '
+            f"class names; {_again(name)}"
+        )
+    return found
+
+
+def _read_csv(path, types):
+    # Blank lines are kept so that index + 2 is the line number, and "NA" is
+    # text: it may well be somebody's name.
+    try:
+        rows = pd.read_csv(
+            path,
+            dtype=types,
+            keep_default_na=False,
+            na_values=[""],
+            skip_blank_lines=False,
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot read {path}: {_one_line(error)}; mend or replace the file"
+        ) from error
+    if not isinstance(rows.index, pd.RangeIndex):
+        raise UserError(
+            f"{path}, row 2: more cells than the header has; mend the header"
+        )
+    return rows
+
+
+def _one_line(error):
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _check_columns(path, rows, tasks):
+    missing = [c for c in ("path", "split", *tasks) if c not in rows]
+    if missing:
+        raise UserError(
+            f"{path} has no column {', '.join(missing)}; add it to the header "
+            "and every row"
+        )
+
+
+def _check_splits(path, rows, name):
+    bad = ~rows["split"].isin(SPLITS)
+    if bad.any():
+        _refuse(
+            path,
+            bad,
+            f"split is {_shown(rows['split'], bad)}",
+            f"write {', '.join(SPLITS[:2])} or {SPLITS[2]}",
+        )
+    empty = [s for s in SPLITS if not (rows["split"] == s).any()]
+    if empty:
+        raise UserError(
+            f"{path} has no row for split {', '.join(empty)}; add rows or "
+            f"{_again(name)}"
+        )
+
+
+def _check_paths(path, column, data_dir, name):
+    bad = column.isna()
+    if bad.any():
+        _refuse(path, bad, "path is empty", "fill it in or delete the row")
+    _refuse_repeated(path, column)
+    bad = column.map(_is_outside)
+    if bad.any():
+        _refuse(
+            path,
+            bad,
+            f"path {_shown(column, bad)} leaves the data folder",
+            f"write it relative to {data_dir}",
+        )
+    root = str(data_dir)
+    bad = ~column.map(lambda image: os.path.isfile(os.path.join(root, image)))
+    if bad.any():
+        _refuse(
+            path,
+            bad,
+            f"image {_shown(column, bad)} is missing ({bad.sum()} are)",
+            f"restore it in {data_dir} or {_again(name)}",
+        )
+
+
+def _is_outside(image):
+    normal = os.path.normpath(image)
+    return os.path.isabs(normal) or normal.split(os.sep)[0] == ".."
+
+
+def _refuse_repeated(path, column):
+    bad = column.duplicated()
+    if bad.any():
+        first = (column == column[bad.idxmax()]).idxmax() + 2
+        _refuse(
+            path,
+            bad,
+            f"path {_shown(column, bad)} is also in row {first}",
+            "delete one of the two",
+        )
+
+
+def _check_labels(path, column, task):
+    labels = pd.to_numeric(column, errors="coerce")
+    bad = ~labels.isin(range(len(task)))
+    if bad.any():
+        _refuse(
+            path,
+            bad,
+            f"{task.name} is {_shown(column, bad)}",
+            f"write a whole number in 0..{len(task) - 1} or delete the row",
+        )
+    return labels.astype(np.int64)
+
+
+def _check_shares(path, rows, task):
+    columns = share_columns(task)
+    present = [column for column in columns if column in rows]
+    if not present:
+        return
+    if present != columns:
+        missing = [column for column in columns if column not in rows]
+        raise UserError(
+            f"{path} has no column {', '.join(missing)} beside {present[0]}; "
+            f"give a share to every class of {task.name} or to none"
+        )
+    shares = rows[columns].apply(pd.to_numeric, errors="coerce")
+    total = shares.sum(axis=1, skipna=False)
+    is_good = (shares >= 0).all(axis=1) & ((total - 1).abs() <= SHARE_TOLERANCE)
+    if not is_good.all():
+        _refuse(
+            path,
+            ~is_good,
+            f"the {len(columns)} vote shares of {task.name} are no "
+            "distribution",
+            "write numbers of at least 0 that sum to 1",
+        )
+
+
+def _require_training_classes(path, table):
+    train = table.split("train")
+    for task in table.tasks.values():
+        numbers = np.bincount(train.labels(task.name), minlength=len(task))
+        if not numbers.all():
+            empty = int(numbers.argmin())
+            raise UserError(
+                f"{path} has no training row of {task.name} {empty} "
+                f"({task.classes[empty]}); add some or take the class out of "
+                f"{path.with_suffix('.json').name} and renumber the rest"
+            )
+
+
+def _refuse(path, bad, what, cure):
+    raise UserError(f"{path}, row {bad.idxmax() + 2}: {what}; {cure}")
+
+
+def _shown(column, bad):
+    value = column[bad.idxmax()]
+    return "empty" if pd.isna(value) else repr(value)
