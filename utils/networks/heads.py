@@ -1,0 +1,119 @@
+"""What every network shares: task heads, freezing, cross-stitch, export.
+
+Layer names tell what a layer is: `task_<task>_...` belongs to a task layer,
+`head_<task>_...` to a head, `shared_...` to a shared layer without pretrained
+weights; `cross_stitch` mixes task layers; everything else is the trunk.
+"""
+
+import contextlib
+
+import keras
+from keras import ops
+
+from utils.errors import UserError
+
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+
+
+@keras.saving.register_keras_serializable(package="mtl_sa")
+class CrossStitch(keras.layers.Layer):
+    """Cross-stitch unit (Misra et al. 2016, eq. 1), one per channel.
+
+    Task s reads y_s = sum_t a_stc x_t for every channel c. At the start a
+    task keeps 0.9 of its own activation and shares 0.1 among the others
+    (section 4 of the paper: convex and near the identity).
+
+    Call: list of T tensors [B, ..., C], equal shapes -> the same.
+    """
+
+    OWN = 0.9
+
+    def build(self, shapes):
+        count = len(shapes)
+
+        def near_identity(shape, dtype=None):
+            other = (1.0 - self.OWN) / (count - 1)
+            identity = ops.eye(count, dtype=dtype)[..., None]
+            mixture = other + (self.OWN - other) * identity
+            return ops.broadcast_to(mixture, shape)
+
+        self.mixture = self.add_weight(
+            name="mixture",
+            shape=(count, count, shapes[0][-1]),
+            initializer=near_identity,
+        )
+
+    def call(self, activations):
+        mixture = ops.cast(self.mixture, self.compute_dtype)
+        return [
+            sum(row[t] * activations[t] for t in range(len(activations)))
+            for row in (mixture[s] for s in range(len(activations)))
+        ]
+
+    def compute_output_shape(self, shapes):
+        return shapes
+
+
+def cross_stitch(activations):
+    """Mix the task layers' outputs. {task: tensor} -> the same.
+
+    Raises:
+        UserError: there is only one task.
+    """
+    if len(activations) < 2:
+        raise UserError(
+            "cross-stitch units mix task layers and there is one task only; "
+            "leave them out or name a second dataset"
+        )
+    mixed = CrossStitch(name="cross_stitch")(list(activations.values()))
+    return dict(zip(activations, mixed, strict=True))
+
+
+@contextlib.contextmanager
+def precision_policy(precision):
+    """Layers made inside compute in `precision`: "float32" or "bfloat16"."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(POLICIES[precision])
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def regularizer(weights_decay):
+    """L2 penalty weights_decay * sum(kernel^2) (>= 0), or None for 0."""
+    return keras.regularizers.L2(weights_decay) if weights_decay else None
+
+
+def is_trunk(layer):
+    """True for the shared layers below the task layers."""
+    return not layer.name.startswith(
+        ("task_", "head_", "shared_", "cross_stitch")
+    )
+
+
+def freeze(network, frozen):
+    """Make the trunk (mini_Xception's blocks 1 to 3, VGG-16's convolutions)
+    constant or trainable again. Frozen batch normalisation uses its running
+    statistics. Compile after the call: a compiled network does not notice.
+    """
+    for layer in network.layers:
+        if is_trunk(layer):
+            layer.trainable = not frozen
+
+
+def probabilities(network):
+    """Inference model: image [B, H, W, C] float32 in 0..255 -> {task: [B, C_t]}
+    softmax probabilities. It shares the network's weights. The batch is the
+    only free dimension, as OpenCV's ONNX reader wants it.
+    """
+    image = keras.Input(network.input_shape[1:], name="image")
+    logits = network(image, training=False)["logits"]
+    return keras.Model(
+        image,
+        {
+            task: keras.layers.Softmax(name=task, dtype="float32")(value)
+            for task, value in logits.items()
+        },
+        name="probabilities",
+    )

@@ -1,0 +1,114 @@
+"""mini_Xception with one task layer and head per task.
+
+Arriaga, Valdenegro-Toro, Ploeger 2017, arXiv 1710.07557, figure "mini-
+Xception". Blocks 1 to 3 are the trunk; the fourth residual block is the task
+layer and exists once per task. With one task this is the published network.
+"""
+
+import keras
+from keras import layers
+
+from utils.networks import heads
+
+IMAGE_SHAPE = (64, 64, 1)
+
+
+def build(tasks, *, is_dropout, is_bn, weights_decay, cross_stitch):
+    """Image [B, 64, 64, 1] in 0..255 -> logits and features of every task.
+
+    `is_bn` changes nothing: this network always has batch normalisation.
+    `is_dropout` drops half of what the heads read.
+    """
+    del is_bn
+    decay = heads.regularizer(weights_decay)
+    image = keras.Input(IMAGE_SHAPE, name="image")
+    x = layers.Rescaling(
+        1 / 127.5, offset=-1, dtype="float32", name="normalisation"
+    )(image)
+    for number in (1, 2):
+        x = layers.Conv2D(
+            8,
+            3,
+            use_bias=False,
+            kernel_regularizer=decay,
+            name=f"conv{number}",
+        )(x)
+        x = layers.BatchNormalization(name=f"conv{number}_bn")(x)
+        x = layers.ReLU(name=f"conv{number}_relu")(x)
+    for number, filters in enumerate((16, 32, 64), start=1):
+        x = _residual_block(x, filters, f"block{number}", decay)
+    activations = {
+        task.name: _residual_block(x, 128, f"task_{task.name}", decay)
+        for task in tasks
+    }
+    if cross_stitch:
+        activations = heads.cross_stitch(activations)
+    features = {
+        name: layers.GlobalAveragePooling2D(
+            dtype="float32", name=f"task_{name}_features"
+        )(activation)
+        for name, activation in activations.items()
+    }
+    logits = {
+        task.name: _head(activations[task.name], task, is_dropout, decay)
+        for task in tasks
+    }
+    return keras.Model(
+        image,
+        {"logits": logits, "features": features},
+        name="mini_xception",
+    )
+
+
+def _residual_block(x, filters, name, decay):
+    """[B, H, W, C] -> [B, ceil(H / 2), ceil(W / 2), filters].
+
+    The shortcut is a 1 x 1 convolution of stride 2, written as "keep every
+    second pixel, then convolve": the same function and weights, without the
+    strided filter gradient in which TensorFlow's oneDNN kernels crash.
+    """
+    shortcut = layers.MaxPooling2D(
+        1, strides=2, padding="same", name=f"{name}_subsample"
+    )(x)
+    shortcut = layers.Conv2D(
+        filters,
+        1,
+        use_bias=False,
+        kernel_regularizer=decay,
+        name=f"{name}_shortcut",
+    )(shortcut)
+    shortcut = layers.BatchNormalization(name=f"{name}_shortcut_bn")(shortcut)
+    for number in (1, 2):
+        x = layers.SeparableConv2D(
+            filters,
+            3,
+            padding="same",
+            use_bias=False,
+            depthwise_regularizer=decay,
+            pointwise_regularizer=decay,
+            name=f"{name}_separable{number}",
+        )(x)
+        x = layers.BatchNormalization(name=f"{name}_bn{number}")(x)
+        if number == 1:
+            x = layers.ReLU(name=f"{name}_relu")(x)
+    x = layers.MaxPooling2D(3, strides=2, padding="same", name=f"{name}_pool")(
+        x
+    )
+    return layers.Add(name=f"{name}_sum")([x, shortcut])
+
+
+def _head(x, task, is_dropout, decay):
+    """Task layer [B, 4, 4, 128] -> logits [B, C_t], always float32."""
+    if is_dropout:
+        x = layers.Dropout(0.5, name=f"head_{task.name}_dropout")(x)
+    x = layers.Conv2D(
+        len(task),
+        3,
+        padding="same",
+        kernel_regularizer=decay,
+        dtype="float32",
+        name=f"head_{task.name}",
+    )(x)
+    return layers.GlobalAveragePooling2D(
+        dtype="float32", name=f"head_{task.name}_logits"
+    )(x)
