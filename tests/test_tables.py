@@ -70,6 +70,12 @@ def test_split_keeps_only_its_rows_and_counts_from_zero(data_dir):
         part.split("holdout")
 
 
+def test_take_keeps_the_given_order(data_dir):
+    part = tables.read("toy", data_dir).take([3, 0])
+    assert part.rows["path"].tolist() == ["db/toy/d.png", "db/toy/a.png"]
+    assert part.rows.index.tolist() == [0, 1]
+
+
 def test_table_has_only_the_needed_tasks(data_dir):
     assert list(tables.read("toy", data_dir, ["gender"]).tasks) == ["gender"]
 

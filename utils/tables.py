@@ -50,8 +50,12 @@ class Table:
         """The rows of "train", "validation" or "test", numbered from 0."""
         if name not in SPLITS:
             raise ValueError(f"split {name!r} is none of {SPLITS}")
-        rows = self.rows[self.rows["split"] == name]
-        return replace(self, rows=rows.reset_index(drop=True))
+        return self.take(np.flatnonzero(self.rows["split"] == name))
+
+    def take(self, positions):
+        """The rows at these positions, int [M], numbered from 0."""
+        rows = self.rows.iloc[positions].reset_index(drop=True)
+        return replace(self, rows=rows)
 
     def labels(self, task):
         """Class indices of a task, int64 [N]."""
