@@ -1,473 +1,209 @@
-"""The door of every script: flags, their old spellings and their limits.
+"""The door of every script: shared flags, their limits and combinations.
 
 Each flag is declared once, with its unit, range and default. Keras is not
 imported here, so that --help answers at once.
 """
 
-import argparse
 import difflib
 import functools
-import itertools
-import math
-import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.flags import (
+    MODELS,
+    Number,
+    add_flag,
+    boolean,
+    dataset,
+    model,
+    parser,
+    task,
+    task_list,
+)
+from utils.legacy import repair
 
-MODELS = ("mini_xception", "vggface")
+__all__ = [
+    "add_dataset_flags",
+    "add_flag",
+    "add_method_flags",
+    "add_run_flags",
+    "add_task_flags",
+    "add_training_flags",
+    "boolean",
+    "loss_weights",
+    "method",
+    "method_name",
+    "parse",
+    "parser",
+    "repair",
+]
+
 LEARNING_RATES = {"mini_xception": 1e-3, "vggface": 1e-4}
-TASK_NUMBERS = {"0": "emotion", "1": "age", "2": "gender", "10": "pose"}
 LOSS_LETTERS = {"emotion": "E", "pose": "P", "gender": "G", "age": "A"}
 WEIGHTS = ("confidence", "density", "distribution")
 CHANGEABLE_ON_RESUME = ("data_dir", "cache_gb")
 
 
-# Values
-
-
-@dataclass(frozen=True)
-class Number:
-    """A number within limits; `above` excludes the lower one."""
-
-    kind: type
-    low: float
-    high: float = math.inf
-    above: bool = False
-
-    def __call__(self, text):
-        try:
-            value = self.kind(text)
-        except ValueError:
-            value = math.nan
-        inside = self.low < value if self.above else self.low <= value
-        if not (inside and value <= self.high and math.isfinite(value)):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {self}")
-        return value
-
-    def __str__(self):
-        noun = "a whole number" if self.kind is int else "a number"
-        start = f"above {self.low:g}" if self.above else f"from {self.low:g}"
-        end = "" if math.isinf(self.high) else f" to {self.high:g}"
-        return f"{noun} {start}{end}"
-
-
-def boolean(text):
-    """True, 1 or yes; False, 0 or no; in any case."""
-    word = text.lower()
-    if word in ("true", "1", "yes"):
-        return True
-    if word in ("false", "0", "no"):
-        return False
-    raise argparse.ArgumentTypeError(f"{text!r} is not True or False")
-
-
-def dataset(text):
-    """A dataset's name in lower case; Fer+ is ferplus."""
-    choices = re.findall(r"[\w+]+", text)
-    if re.search(r"[][{}<>|,]", text) and choices:
-        names = [dataset(choice) for choice in choices]
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is a placeholder; choose one of {', '.join(names)}"
-        )
-    name = text.lower().replace("+", "plus")
-    if not re.fullmatch(r"\w[\w.-]*", name):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a dataset's name")
-    return name
-
-
-def task(text):
-    """A task's name, from its name in any case or its number."""
-    name = TASK_NUMBERS.get(text, text.lower())
-    if name not in LOSS_LETTERS:
-        numbers = ", ".join(f"{k} {v}" for k, v in TASK_NUMBERS.items())
-        raise argparse.ArgumentTypeError(f"{text!r} is not one of {numbers}")
-    return name
-
-
-# Flags
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports a mistake as a UserError instead of printing its usage."""
-
-    def error(self, message):
-        message = message.removeprefix("argument ")
-        raise UserError(f"{message} (--help lists all flags)")
-
-
-def parser(description, epilog):
-    """A parser whose help shows `description` and `epilog` as written."""
-    return Parser(
-        description=description,
-        epilog=epilog,
-        allow_abbrev=False,
-        formatter_class=functools.partial(
-            argparse.RawDescriptionHelpFormatter, width=80, max_help_position=26
-        ),
-    )
-
-
-def add_flag(group, name, kind, default, text):
-    """Declare --name. A boolean flag without a value means True.
-
-    Args:
-        group: a parser or one of its groups.
-        kind: a function from text to value, or a tuple of choices.
-        default: its value when not given; None leaves it to `parse`, and
-            then `text` says what happens.
-        text: the help, with the unit; range and default are added.
-    """
-    details = [] if default in (None, "") else [f"default: {default}"]
-    options = {"type": kind, "metavar": "VALUE"}
-    if kind is boolean:
-        options.update(nargs="?", const=True, metavar="BOOL")
-    elif isinstance(kind, tuple):
-        options = {"type": str.lower, "choices": kind}
-    elif isinstance(kind, Number):
-        details.insert(0, str(kind))
-        options["metavar"] = "N" if kind.kind is int else "X"
-    elif kind is dataset:
-        options["metavar"] = "NAME"
-    elif kind is Path:
-        options["metavar"] = "PATH"
-    if details:
-        text = f"{text} ({'; '.join(details)})"
-    group.add_argument(f"--{name}", default=default, help=text, **options)
-
-
 def add_dataset_flags(parser, tasks):
     """One labelled dataset and one loss weight per task, and their mixing."""
     group = parser.add_argument_group("tasks and their datasets")
+    flag = functools.partial(add_flag, group)
     for name in tasks:
-        add_flag(
-            group,
-            f"dataset_{name}",
-            dataset,
-            f"synthetic_{name}",
-            f"dataset labelled for {name}, in any case: ferplus or Fer+ ...",
-        )
+        text = f"dataset labelled for {name}, in any case: ferplus or Fer+ ..."
+        flag(f"dataset_{name}", dataset, f"synthetic_{name}", text)
     for name in tasks:
-        add_flag(
-            group,
-            f"{LOSS_LETTERS[name]}_loss_weights",
-            Number(float, 0),
-            1.0,
-            f"weight of the {name} loss",
-        )
-    add_flag(
-        group,
-        "cross_stitch",
-        boolean,
-        False,
-        "let the task layers exchange features through cross-stitch units",
-    )
+        text = f"weight of the {name} loss"
+        flag(f"{LOSS_LETTERS[name]}_loss_weights", Number(float, 0), 1.0, text)
+    text = "let the task layers exchange features (cross-stitch units)"
+    flag("cross_stitch", boolean, False, text)
 
 
 def add_task_flags(parser):
     """The one task, and its dataset, of single-task learning."""
     group = parser.add_argument_group("task and its dataset")
-    numbers = ", ".join(f"{k} {v}" for k, v in TASK_NUMBERS.items())
-    add_flag(group, "task_type", task, "emotion", f"number or name: {numbers}")
-    add_flag(
-        group,
-        "dataset",
-        dataset,
-        None,
+    flag = functools.partial(add_flag, group)
+    flag("task_type", task, "emotion", f"number or name: {task_list()}")
+    text = (
         "dataset labelled for the task, in any case: ferplus or Fer+ ... "
-        "(default: synthetic_emotion for emotion, and so on)",
+        "(default: synthetic_emotion for emotion, and so on)"
     )
+    flag("dataset", dataset, None, text)
 
 
 def add_training_flags(parser):
     """The network and how it is trained."""
-    network = parser.add_argument_group("network")
-    add_flag(network, "model", _model, "mini_xception", " or ".join(MODELS))
-    add_flag(
-        network,
-        "weights",
-        Path,
-        None,
-        "file of trained weights to start from (.keras, .h5 or .hdf5); "
-        "heads of other classes are left out",
+    group = parser.add_argument_group("network")
+    flag = functools.partial(add_flag, group)
+    flag("model", model, "mini_xception", f"{' or '.join(MODELS)}, in any case")
+    text = (
+        "file of trained weights to start from, .keras, .h5 or .hdf5; heads "
+        "that do not fit are left out"
     )
-    add_flag(network, "is_dropout", boolean, False, "dropout")
-    add_flag(network, "is_bn", boolean, False, "batch normalisation")
-    add_flag(
-        network, "weights_decay", Number(float, 0), 0.0, "L2 weight penalty"
+    flag("weights", Path, None, text)
+    flag("is_dropout", boolean, False, "drop half of what the heads read")
+    text = "batch normalisation in vggface; mini_xception always has it"
+    flag("is_bn", boolean, False, text)
+    flag("weights_decay", Number(float, 0), 0.0, "L2 penalty on the kernels")
+    text = "arithmetic of the network; auto takes the faster one"
+    flag("precision", ("auto", "float32", "bfloat16"), "auto", text)
+
+    group = parser.add_argument_group("training")
+    flag = functools.partial(add_flag, group)
+    text = "rounds; in alternating training each passes over one dataset"
+    flag("epoch", Number(int, 1), 64, text)
+    flag("batch_size", Number(int, 1), 32, "images per step")
+    text = (
+        "step size of Adam at the start; by default 0.001 for mini_xception, "
+        "0.0001 for vggface"
     )
-    training = parser.add_argument_group("training")
-    add_flag(
-        training,
-        "epoch",
-        Number(int, 1),
-        64,
-        "rounds; in alternating training each passes over one dataset",
+    flag("learning_rate", Number(float, 0, above=True), None, text)
+    text = "learning rate over the rounds"
+    flag("schedule", ("cosine", "constant"), "cosine", text)
+    text = "rounds without a better validation score before stopping; 0: never"
+    flag("patience", Number(int, 0), 0, text)
+    text = "random flips, shifts and the like; flips swap left and right poses"
+    flag("is_augmentation", boolean, False, text)
+    text = "freeze the trunk and train only the task layers and heads"
+    flag("is_freezing", boolean, False, text)
+    text = (
+        "last rounds of --is_freezing that train the whole network, at a "
+        "tenth of the learning rate"
     )
-    add_flag(training, "batch_size", Number(int, 1), 32, "images per step")
-    add_flag(
-        training,
-        "learning_rate",
-        Number(float, 0, above=True),
-        None,
-        "step size of Adam at the start, a number above 0 (default: 0.001 "
-        "for mini_xception, 0.0001 for vggface)",
+    flag("no_freezing_epoch", Number(int, 0), 0, text)
+    text = "weigh true labels by the rarity of their class"
+    flag("class_weights", ("none", "balanced"), "none", text)
+    text = (
+        "statistics of batch normalisation outside training: estimated on "
+        "all datasets mixed, or left as the last round made them"
     )
-    add_flag(
-        training,
-        "schedule",
-        ("cosine", "constant"),
-        "cosine",
-        "learning rate over the rounds",
-    )
-    add_flag(
-        training,
-        "patience",
-        Number(int, 0),
-        0,
-        "rounds without a better validation score before stopping; 0 never "
-        "stops",
-    )
-    add_flag(
-        training,
-        "is_augmentation",
-        boolean,
-        False,
-        "random flips, shifts and the like; flips swap left and right",
-    )
-    add_flag(
-        training,
-        "is_freezing",
-        boolean,
-        False,
-        "train only task layers and heads, the trunk is frozen",
-    )
-    add_flag(
-        training,
-        "no_freezing_epoch",
-        Number(int, 0),
-        0,
-        "last rounds of --is_freezing that train everything, at a tenth of "
-        "the learning rate",
-    )
-    add_flag(
-        training,
-        "class_weights",
-        ("none", "balanced"),
-        "none",
-        "weigh true labels by the rarity of their class",
-    )
-    add_flag(
-        training,
-        "bn_statistics",
-        ("mixed", "running"),
-        "mixed",
-        "batch normalisation is evaluated with statistics of all datasets "
-        "mixed, or with those left by the last round",
-    )
-    add_flag(
-        training,
-        "precision",
-        ("auto", "float32", "bfloat16"),
-        "auto",
-        "arithmetic of the network; auto takes the faster one",
-    )
+    flag("bn_statistics", ("mixed", "running"), "mixed", text)
 
 
 def add_method_flags(parser):
     """How the labels that a dataset lacks are filled in."""
     group = parser.add_argument_group(
         "method",
-        "Choose at most one of naive, distilled and pseudo; pseudo is the "
-        "default. The old spelling pesudo is read as pseudo.",
+        "One of naive, distilled and pseudo (the default). Pseudo may also\n"
+        "be written pesudo, as in published commands.",
     )
-    add_flag(group, "is_naive", boolean, None, "leave missing labels out")
-    add_flag(
-        group, "is_distilled", boolean, None, "keep the teacher's predictions"
+    flag = functools.partial(add_flag, group)
+    flag("is_naive", boolean, None, "leave missing labels out")
+    flag("is_distilled", boolean, None, "keep to the teacher's predictions")
+    text = "temperature of the teacher's predictions"
+    flag("distill_t", Number(float, 1), 2.0, text)
+    text = (
+        "the teacher's pseudo labels (default: True unless naive or "
+        "distilled is chosen)"
     )
-    add_flag(
-        group,
-        "distill_t",
-        Number(float, 1),
-        2.0,
-        "temperature of the teacher's predictions",
+    flag("is_pseudo", boolean, None, text)
+    text = (
+        "blend pseudo label and teacher's prediction by the weight, instead "
+        "of choosing one of them"
     )
-    add_flag(
-        group,
-        "is_pseudo",
-        boolean,
-        None,
-        "pseudo labels of the teacher (default: True unless naive or "
-        "distilled is chosen)",
-    )
-    add_flag(
-        group,
-        "is_interpolation",
-        boolean,
-        False,
-        "blend each pseudo label with the teacher's prediction by its weight, "
-        "instead of choosing between the two",
-    )
-    add_flag(
-        group,
-        "interpolation_weights",
-        Number(float, 0, 1),
-        0.0,
-        "constant blend; 0 blends by the weights",
-    )
-    add_flag(
-        group,
-        "selection_threshold",
-        Number(float, 0, 1),
-        0.8,
-        "quantile of the weights above which a pseudo label is selected; 0 "
-        "selects all",
-    )
+    flag("is_interpolation", boolean, False, text)
+    text = "constant share of the pseudo label in the blend; 0: its weight"
+    flag("interpolation_weights", Number(float, 0, 1), 0.0, text)
+    text = "quantile of the weights above which pseudo labels are selected"
+    flag("selection_threshold", Number(float, 0, 1), 0.8, text)
     for name in WEIGHTS:
-        add_flag(
-            group,
-            f"is_pseudo_{name}",
-            boolean,
-            None,
-            f"weigh pseudo labels by {name} (default: True with pseudo, "
-            "unless another weight is chosen)",
+        text = (
+            f"weigh pseudo labels by {name} (default: True with pseudo labels "
+            "unless another weight is chosen)"
         )
-    add_flag(
-        group,
-        "density_t",
-        Number(float, 0, 1),
-        0.6,
-        "quantile of the distances that bounds a neighbourhood",
-    )
-    add_flag(
-        group,
-        "cluster_k",
-        Number(int, 0),
-        3,
-        "components of the Gaussian mixtures",
-    )
-    add_flag(
-        group,
-        "distribution_metric",
-        ("both", "emd", "mmd"),
-        "both",
-        "distance between the mixtures",
-    )
-    add_flag(
-        group,
-        "gamma",
-        Number(float, 0, above=True),
-        1.0,
-        "sharpness of the distribution weight",
-    )
-    add_flag(
-        group,
-        "gmm_scope",
-        ("class", "all"),
-        "class",
-        "fit mixtures per class or over all classes",
-    )
+        flag(f"is_pseudo_{name}", boolean, None, text)
+    text = "quantile of the distances that bounds a neighbourhood"
+    flag("density_t", Number(float, 0, 1), 0.6, text)
+    text = "components of the Gaussian mixtures"
+    flag("cluster_k", Number(int, 0), 3, text)
+    text = "how mixtures are compared"
+    flag("distribution_metric", ("both", "emd", "mmd"), "both", text)
+    text = "sharpness of the distribution weight"
+    flag("gamma", Number(float, 0, above=True), 1.0, text)
+    text = "fit mixtures for each class or for all classes together"
+    flag("gmm_scope", ("class", "all"), "class", text)
 
 
 def add_run_flags(parser):
-    """Where a run reads and writes, and what makes it repeatable."""
+    """What a run reads and where it writes."""
     group = parser.add_argument_group("run")
-    add_flag(
-        group, "data_dir", Path, Path("data"), "folder of prepared datasets"
+    flag = functools.partial(add_flag, group)
+    flag("data_dir", Path, Path("data"), "folder of the prepared datasets")
+    text = "training images used per dataset; 0: all"
+    flag("limit", Number(int, 0), 0, text)
+    text = "train on the annotators' shares of votes where there are any"
+    flag("votes", boolean, True, text)
+    text = "disk space for decoded images, in GB; 0: decode every time"
+    flag("cache_gb", Number(float, 0), 8.0, text)
+    text = "seed of everything random"
+    flag("seed", Number(int, 0, 2**32 - 1), 0, text)
+    flag("runs", Path, Path("runs"), "folder of all runs")
+    text = "folder of this run (default: a new one inside --runs)"
+    flag("run_dir", Path, None, text)
+    text = (
+        "folder of a stopped run to go on with; all arguments come from it, "
+        "only --data_dir and --cache_gb may be given anew"
     )
-    add_flag(
-        group,
-        "limit",
-        Number(int, 0),
-        0,
-        "training images used per dataset; 0 uses all",
-    )
-    add_flag(
-        group,
-        "votes",
-        boolean,
-        True,
-        "train on the annotators' shares of votes where a dataset has them",
-    )
-    add_flag(
-        group,
-        "cache_gb",
-        Number(float, 0),
-        8.0,
-        "disk space for decoded images, in GB; 0 decodes every time",
-    )
-    add_flag(
-        group, "seed", Number(int, 0, 2**32 - 1), 0, "seed of all randomness"
-    )
-    add_flag(group, "runs", Path, Path("runs"), "folder of all runs")
-    add_flag(
-        group,
-        "run_dir",
-        Path,
-        None,
-        "folder of this run (default: a new one inside --runs)",
-    )
-    add_flag(
-        group,
-        "resume",
-        Path,
-        None,
-        "folder of a stopped run to go on with; its arguments are kept, only "
-        "--data_dir and --cache_gb may be given beside it",
-    )
-
-
-def _model(text):
-    name = text.lower().replace("-", "_")
-    if name not in MODELS:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not {' or '.join(MODELS)}"
-        )
-    return name
-
-
-# Reading
-
-
-def repair(argv, flags=None):
-    """Translate the spellings of published command lines.
-
-    `pesudo` becomes pseudo; `distill_t=2` gets its dashes; flags run together
-    are parted; a brace group of script names is dropped.
-
-    Args:
-        argv: list of words.
-        flags: the flags' names, to tell a flag from a value that looks like
-            one; None takes every name for a flag.
-
-    Returns:
-        (words, notes): the repaired words, and one line per repair.
-    """
-    argv, notes = _drop_braces(argv)
-    words = []
-    for word in argv:
-        parts = _part(word.replace("pesudo", "pseudo"), flags)
-        if parts != [word.replace("pesudo", "pseudo")]:
-            notes.append(f"note: read {word!r} as {' '.join(parts)}")
-        words += parts
-    return words, notes
+    flag("resume", Path, None, text)
 
 
 def parse(parser, argv=None):
     """Repair, read and check a command line; print what was repaired.
 
+    Args:
+        parser: made by `parser` and any of the `add_..._flags`.
+        argv: list of words; None takes those of the script.
+
     Returns:
-        argparse.Namespace with final values: no method or learning rate is
-        left open, paths are Path objects.
+        argparse.Namespace with final values: no method, learning rate or
+        dataset is left open; paths are Path objects.
 
     Raises:
         UserError: a flag is unknown, out of range or contradicts another.
     """
     # argparse has no public list of a parser's flags.
     flags = [action.dest for action in parser._actions]
-    argv = sys.argv[1:] if argv is None else list(argv)
-    words, notes = repair(argv, flags)
+    words, notes = repair(sys.argv[1:] if argv is None else argv, flags)
     for note in notes:
         print(note)
     args, unknown = parser.parse_known_args(words)
@@ -475,12 +211,13 @@ def parse(parser, argv=None):
         raise UserError(_unknown(unknown[0], flags))
     if getattr(args, "resume", None):
         return _resumed(args, words)
+    if "task_type" in args and args.dataset is None:
+        args.dataset = f"synthetic_{args.task_type}"
     if "learning_rate" in args:
         _check_training(args)
     if "is_pseudo" in args:
+        _choose_method(args)
         _check_method(args)
-    if "task_type" in args and args.dataset is None:
-        args.dataset = f"synthetic_{args.task_type}"
     return args
 
 
@@ -506,7 +243,12 @@ def method(args):
 
 
 def method_name(args):
-    """A short name for folders and tables: sa-mtl-hard, dml-lwf, naive ..."""
+    """The method's name in folders and tables.
+
+    naive, dml-lwf (distilled, T = 1), distilled, sa-mtl-hard and
+    sa-mtl-interpolation (all weights), hard-density (some weights), pseudo
+    (none), interpolation-constant.
+    """
     kind = _kind(args)
     if kind == "naive":
         return "naive"
@@ -523,59 +265,33 @@ def method_name(args):
 
 
 def loss_weights(args, tasks):
-    """The weight of each task's loss, by task name."""
+    """The weight of each task's loss: {task name: float}."""
     return {
         name: getattr(args, f"{LOSS_LETTERS[name]}_loss_weights")
         for name in tasks
     }
 
 
-def _drop_braces(argv):
-    words, dropped = [], []
-    inside = False
-    for word in argv:
-        inside = inside or word.startswith("{")
-        (dropped if inside else words).append(word)
-        inside = inside and not word.endswith("}")
-    if not dropped:
-        return words, []
-    note = f"note: dropped '{' '.join(dropped)}'"
-    if not words:
-        note += "; no flags follow, they belong on the same line"
-    return words, [note]
-
-
-def _part(word, flags):
-    """`--a=1--b=2` -> [--a=1, --b=2]; `a=1` -> [--a=1]."""
-
-    def known(name):
-        return flags is None or name in flags
-
-    bare = re.match(r"([A-Za-z]\w*)=", word)
-    if bare and known(bare[1]):
-        word = f"--{word}"
-    if not word.startswith("--"):
-        return [word]
-    starts = [
-        match.start()
-        for match in re.finditer(r"--([A-Za-z]\w*)(?==|--|$)", word)
-        if match.start() == 0 or known(match[1])
-    ]
-    edges = [0, *[start for start in starts if start], len(word)]
-    return [word[a:b] for a, b in itertools.pairwise(edges)]
+def _kind(args):
+    if args.is_naive:
+        return "naive"
+    if args.is_distilled:
+        return "distilled"
+    return "interpolation" if args.is_interpolation else "hard"
 
 
 def _unknown(word, flags):
-    name = word.lstrip("-\u2013\u2014").split("=")[0]
+    name = word.lstrip("-").split("=")[0]
     close = difflib.get_close_matches(name, flags, n=1)
-    hint = f"did you mean --{close[0]}?" if close else "--help lists all flags"
-    if word.startswith("--") or close:
-        return f"unknown flag {word.split('=')[0]!r}; {hint}"
+    if close:
+        return f"unknown flag {word.split('=')[0]}; did you mean --{close[0]}?"
+    if word.startswith("-"):
+        return f"unknown flag {word.split('=')[0]}; --help lists all flags"
     return f"unexpected word {word!r}; write flags as --name=value"
 
 
 def _resumed(args, words):
-    """The arguments of the stopped run, with what may change replaced."""
+    """The arguments of the stopped run, but for what may change."""
     # Imported here because utils.runs loads plotting libraries.
     from utils import runs
 
@@ -583,20 +299,21 @@ def _resumed(args, words):
     for name in given:
         if name not in ("resume", *CHANGEABLE_ON_RESUME):
             raise UserError(
-                f"--{name} cannot be changed by --resume, which takes all "
-                "arguments from the run; give only --data_dir or --cache_gb"
+                f"--{name} cannot be combined with --resume, which takes all "
+                "arguments from the run; only --data_dir and --cache_gb can"
             )
     saved = runs.read_args(args.resume)
-    if not saved.keys() >= vars(args).keys() - {"resume"}:
+    kept = vars(args).keys() - {"resume", *given}
+    missing = sorted(kept - saved.keys())
+    if missing:
         raise UserError(
-            f"{args.resume} is a run of another script; resume it with the "
-            "script that it names"
+            f"{args.resume} has no {missing[0]}; it is the run of another "
+            "script, resume it with that one"
         )
-    for name in vars(args).keys() - {"resume"}:
-        if name not in CHANGEABLE_ON_RESUME or name not in given:
-            is_path = isinstance(getattr(args, name), Path) and saved[name]
-            value = Path(saved[name]) if is_path else saved[name]
-            setattr(args, name, value)
+    for name in kept:
+        is_path = name in ("data_dir", "runs", "run_dir", "weights")
+        value = saved[name]
+        setattr(args, name, Path(value) if is_path and value else value)
     return args
 
 
@@ -610,57 +327,53 @@ def _check_training(args):
         )
     if args.no_freezing_epoch > args.epoch:
         raise UserError(
-            f"--no_freezing_epoch={args.no_freezing_epoch} exceeds "
+            f"--no_freezing_epoch={args.no_freezing_epoch} is more than "
             f"--epoch={args.epoch}; give at most as many"
         )
     if args.weights and not args.weights.is_file():
         raise UserError(
-            f"--weights={args.weights} is not a file; name one that exists"
+            f"--weights={args.weights} is no file; give an existing one"
         )
 
 
-def _check_method(args):
-    """Fill in the open method flags and refuse contradictions."""
+def _choose_method(args):
+    """Replace None, an open choice, by True or False."""
     if args.is_pseudo is None:
         args.is_pseudo = not (args.is_naive or args.is_distilled)
     args.is_naive = bool(args.is_naive)
     args.is_distilled = bool(args.is_distilled)
-    flags = [f"is_pseudo_{name}" for name in WEIGHTS]
-    some = any(getattr(args, flag) for flag in flags)
-    for flag in flags:
-        if getattr(args, flag) is None:
-            setattr(args, flag, args.is_pseudo and not some)
+    weights = [f"is_pseudo_{name}" for name in WEIGHTS]
+    # A weight that is asked for stands alone; one that is refused leaves the
+    # others, so that --is_pseudo_density=False is an ablation.
+    alone = args.is_pseudo and not (args.is_naive or args.is_distilled)
+    others = alone and not any(getattr(args, name) for name in weights)
+    for name in weights:
+        if getattr(args, name) is None:
+            setattr(args, name, others)
 
-    chosen = [
-        flag
-        for flag in ("is_naive", "is_distilled", "is_pseudo")
-        if getattr(args, flag)
-    ]
+
+def _check_method(args):
+    methods = ("is_naive", "is_distilled", "is_pseudo")
+    weights = [f"is_pseudo_{name}" for name in WEIGHTS]
+    chosen = [name for name in methods if getattr(args, name)]
     extras = [
-        flag for flag in ("is_interpolation", *flags) if getattr(args, flag)
+        name
+        for name in ("is_interpolation", *weights)
+        if getattr(args, name) and not args.is_pseudo
     ]
-    if len(chosen) != 1 or (extras and not args.is_pseudo):
-        got = " and ".join([*chosen, *extras]) or "none"
+    if len(chosen) != 1 or extras:
+        given = " with ".join(f"--{name}" for name in chosen + extras)
         raise UserError(
-            f"no such method ({got}); choose --is_naive=True, "
-            "--is_distilled=True or --is_pseudo=True, the last with or "
-            "without --is_interpolation and --is_pseudo_confidence, _density, "
-            "_distribution"
+            f"{given or 'nothing chosen'} is no method; choose --is_naive, "
+            "--is_distilled, or --is_pseudo with any of --is_interpolation, "
+            f"{', '.join(f'--{name}' for name in weights)}"
         )
     if args.interpolation_weights and not args.is_interpolation:
         raise UserError(
-            f"--interpolation_weights={args.interpolation_weights:g} needs "
+            f"--interpolation_weights={args.interpolation_weights} needs "
             "--is_interpolation=True"
         )
     if args.is_pseudo_density and args.density_t == 0:
         raise UserError("--density_t=0 has no neighbours; give above 0 to 1")
     if args.is_pseudo_distribution and args.cluster_k == 0:
         raise UserError("--cluster_k=0 has no mixture; give at least 1")
-
-
-def _kind(args):
-    if args.is_naive:
-        return "naive"
-    if args.is_distilled:
-        return "distilled"
-    return "interpolation" if args.is_interpolation else "hard"

@@ -1,0 +1,132 @@
+"""How a flag is declared, and the values that flags take."""
+
+import argparse
+import functools
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.errors import UserError
+
+MODELS = ("mini_xception", "vggface")
+TASK_NUMBERS = {"0": "emotion", "1": "age", "2": "gender", "10": "pose"}
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number within limits; `above` excludes the lower one."""
+
+    kind: type
+    low: float
+    high: float = math.inf
+    above: bool = False
+
+    def __call__(self, text):
+        try:
+            value = self.kind(text)
+        except ValueError:
+            value = math.nan
+        inside = self.low < value if self.above else self.low <= value
+        if not (inside and value <= self.high and math.isfinite(value)):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {self}")
+        return value
+
+    def __str__(self):
+        noun = "a whole number" if self.kind is int else "a number"
+        if not math.isinf(self.high):
+            return f"{noun} from {self.low} to {self.high}"
+        limit = "above" if self.above else "of at least"
+        return f"{noun} {limit} {self.low}"
+
+
+def boolean(text):
+    """True, 1 or yes; False, 0 or no; in any case."""
+    word = text.lower()
+    if word in ("true", "1", "yes"):
+        return True
+    if word in ("false", "0", "no"):
+        return False
+    raise argparse.ArgumentTypeError(f"{text!r} is not True or False")
+
+
+def dataset(text):
+    """A dataset's name in lower case; Fer+ is ferplus."""
+    choices = re.findall(r"[\w+]+", text)
+    if re.search(r"[][{}<>|,]", text) and choices:
+        names = [dataset(choice) for choice in choices]
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is a placeholder; choose one of {', '.join(names)}"
+        )
+    name = text.lower().replace("+", "plus")
+    if not re.fullmatch(r"[\w-]+", name):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a dataset's name")
+    return name
+
+
+def task(text):
+    """A task's name, from its name in any case or its number."""
+    name = TASK_NUMBERS.get(text, text.lower())
+    if name not in TASK_NUMBERS.values():
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {task_list()}")
+    return name
+
+
+def task_list():
+    """The tasks with their numbers, as shown in help and errors."""
+    return ", ".join(f"{k} {name}" for k, name in TASK_NUMBERS.items())
+
+
+def model(text):
+    """A network's name in lower case."""
+    name = text.lower().replace("-", "_")
+    if name not in MODELS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {MODELS}")
+    return name
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a mistake as a UserError instead of printing its usage."""
+
+    def error(self, message):
+        message = message.removeprefix("argument ")
+        raise UserError(f"{message} (--help lists all flags)")
+
+
+def parser(description, epilog):
+    """A parser whose help shows `description` and `epilog` as written."""
+    return Parser(
+        description=description,
+        epilog=epilog,
+        allow_abbrev=False,
+        formatter_class=functools.partial(
+            argparse.RawDescriptionHelpFormatter, width=80, max_help_position=26
+        ),
+    )
+
+
+def add_flag(group, name, kind, default, text):
+    """Declare --name. A boolean flag without a value means True.
+
+    Args:
+        group: a parser or one of its groups.
+        kind: a function from text to value, or a tuple of choices.
+        default: its value when not given; None leaves it open, and then
+            `text` says what happens.
+        text: the help, with the unit; range and default are added.
+    """
+    options = {"type": kind, "metavar": "NAME"}
+    if kind is boolean:
+        options.update(nargs="?", const=True, metavar="BOOL")
+    elif isinstance(kind, tuple):
+        options = {"type": str.lower, "choices": kind}
+    elif isinstance(kind, Number):
+        options["metavar"] = "N" if kind.kind is int else "X"
+    elif kind is Path:
+        options["metavar"] = "PATH"
+    details = [str(kind)] if isinstance(kind, Number) else []
+    if default is not None:
+        details.append(f"default: {default}")
+    if details:
+        text = f"{text} ({'; '.join(details)})"
+    group.add_argument(f"--{name}", default=default, help=text, **options)
