@@ -1,0 +1,59 @@
+"""Emotion and head pose from two disjoint datasets, trained in turn.
+
+Method: SA-MTL and what it is compared with in alternating training,
+"Beyond without Forgetting: Multi-Task Learning for Classification with
+Disjoint Datasets", ICME 2020, arXiv 2003.06746.
+
+Each round is one pass over one dataset, emotion first. The labels it lacks
+are filled in by the method: left out (naive), the teacher's tempered
+predictions (distilled; DML-LWF at temperature 1), or weighted pseudo labels
+(SA-MTL: hard selection or interpolation).
+"""
+
+from utils import cli
+from utils.errors import run_script
+
+TASKS = ("emotion", "pose")
+EXAMPLES = """examples:
+  python ALTERNATIVE_EP.py
+      SA-MTL with hard selection on drawn faces
+  python ALTERNATIVE_EP.py --dataset_emotion=ferplus --dataset_pose=mtfl \\
+      --epoch=24 --is_augmentation=True
+      the same on real faces
+  python ALTERNATIVE_EP.py --is_distilled=True --distill_t=1
+      DML-LWF
+"""
+
+
+def parser():
+    parser = cli.parser(__doc__, EXAMPLES)
+    cli.add_dataset_flags(parser, TASKS)
+    cli.add_method_flags(parser)
+    cli.add_training_flags(parser)
+    cli.add_run_flags(parser)
+    return parser
+
+
+def main(argv=None):
+    args = cli.parse(parser(), argv)
+    # Keras takes seconds to load; --help and a wrong flag should not.
+    from data_preparation import synthetic
+    from utils import alternative, experiment, pseudo, training
+
+    wanted = experiment.wanted_datasets(args, TASKS)
+    synthetic.ensure(wanted, args.data_dir)
+    datasets, tasks = experiment.open_datasets(args, wanted)
+    network = experiment.build_network(args, tasks)
+    teacher = pseudo.Teacher(network)
+    method = cli.method(args)
+    plan = alternative.Rounds(network, teacher, datasets, tasks, method, args)
+    run = experiment.open_run(args, __file__, wanted, cli.method_name(args))
+    loss_weights = cli.loss_weights(args, TASKS)
+    rows = training.fit(
+        network, teacher, datasets, plan, loss_weights, args, run
+    )
+    experiment.report(network, teacher, datasets, plan, rows, run)
+
+
+if __name__ == "__main__":
+    run_script(main)

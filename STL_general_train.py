@@ -1,0 +1,50 @@
+"""One task from one dataset: the single-task baseline.
+
+The network is that of the multi-task scripts with one head, trained on the
+dataset's true labels; every round is one pass over the dataset.
+"""
+
+from utils import cli
+from utils.errors import run_script
+
+EXAMPLES = """examples:
+  python STL_general_train.py
+      emotion on drawn faces
+  python STL_general_train.py --dataset=ferplus --task_type=0 --epoch=13 \\
+      --batch_size=64 --is_augmentation=True
+      emotion on FER+
+  python STL_general_train.py --dataset=mtfl --task_type=10 \\
+      --is_augmentation=True --class_weights=balanced
+      head pose on MTFL
+"""
+
+
+def parser():
+    parser = cli.parser(__doc__, EXAMPLES)
+    cli.add_task_flags(parser)
+    cli.add_training_flags(parser)
+    cli.add_run_flags(parser)
+    return parser
+
+
+def main(argv=None):
+    args = cli.parse(parser(), argv)
+    # Keras takes seconds to load; --help and a wrong flag should not.
+    from data_preparation import synthetic
+    from utils import experiment, pseudo, stl, training
+
+    wanted = {args.dataset: [args.task_type]}
+    synthetic.ensure(wanted, args.data_dir)
+    datasets, tasks = experiment.open_datasets(args, wanted)
+    network = experiment.build_network(args, tasks)
+    teacher = pseudo.Teacher(network)
+    plan = stl.Rounds(datasets, tasks, args)
+    run = experiment.open_run(args, __file__, wanted, f"stl-{args.task_type}")
+    rows = training.fit(
+        network, teacher, datasets, plan, {args.task_type: 1.0}, args, run
+    )
+    experiment.report(network, teacher, datasets, plan, rows, run)
+
+
+if __name__ == "__main__":
+    run_script(main)

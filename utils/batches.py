@@ -1,0 +1,72 @@
+"""Batches of images and label triples for one pass over a dataset."""
+
+import keras
+import numpy as np
+
+from utils import augmentation
+from utils.tasks import mirrored
+
+
+class Batches(keras.utils.PyDataset):
+    """One shuffled pass over a Part: (inputs, triples) per batch.
+
+    A batch is a pair of
+        {"image": uint8 [B, H, W, C]} and, when augmenting,
+        "transform": float32 [B, 8];
+        {task: {"target": float32 [B, C_t], "weight": float32 [B],
+        "temperature": float32 [B]}} for every task.
+
+    Args:
+        part: the images, N of them.
+        triples: {Task: Triples over the part's N rows}.
+        batch_size: images per batch; the last may be smaller.
+        seed: the order and the random views; the same seed repeats them.
+        augment: draw a random view of every image.
+    """
+
+    def __init__(self, part, triples, batch_size, seed, augment=False):
+        super().__init__(workers=1)
+        rng = np.random.default_rng(seed)
+        self.part = part
+        self.batch_size = batch_size
+        self.order = rng.permutation(len(part))
+        self.transforms = None
+        self.triples = {
+            task.name: {
+                "target": values.target[self.order],
+                "weight": values.weight[self.order],
+                "temperature": values.temperature[self.order],
+            }
+            for task, values in triples.items()
+        }
+        if augment:
+            height, width = part.images([0]).shape[1:3]
+            self.transforms, flipped = augmentation.draw(
+                rng, len(part), height, width
+            )
+            for task in triples:
+                target = self.triples[task.name]["target"]
+                target[flipped] = target[flipped][:, mirrored(task.classes)]
+
+    def __len__(self):
+        return -(-len(self.order) // self.batch_size)
+
+    def __getitem__(self, index):
+        rows = self._rows(index)
+        inputs = {"image": self.part.images(self.order[rows])}
+        if self.transforms is not None:
+            inputs["transform"] = self.transforms[rows]
+        triples = {
+            task: {name: values[rows] for name, values in triple.items()}
+            for task, triple in self.triples.items()
+        }
+        return inputs, triples
+
+    def paths(self, index):
+        """Files of a batch, for error messages."""
+        rows = self.order[self._rows(index)]
+        return [str(path) for path in self.part.table.rows["path"].iloc[rows]]
+
+    def _rows(self, index):
+        start = index * self.batch_size
+        return slice(start, min(start + self.batch_size, len(self.order)))

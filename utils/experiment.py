@@ -1,0 +1,129 @@
+"""What every training script does before and after training."""
+
+from pathlib import Path
+
+import keras
+
+from utils import evaluation, images, networks, runs, tables, training
+from utils.networks import weights
+
+
+def wanted_datasets(args, tasks):
+    """{dataset name: the tasks it is given for}, in the order of `tasks`."""
+    wanted = {}
+    for task in tasks:
+        wanted.setdefault(getattr(args, f"dataset_{task}"), []).append(task)
+    return wanted
+
+
+def open_datasets(args, wanted):
+    """Read the datasets and open their pixels.
+
+    Args:
+        args: the script's arguments (`utils.cli`).
+        wanted: {dataset name: names of the tasks it must be labelled for},
+            in the order of the turns.
+
+    Returns:
+        (datasets, tasks): a list of {"train", "validation", "test"} Parts,
+        and the list of Task of all of them.
+
+    Raises:
+        UserError: a dataset is missing or its files are bad.
+    """
+    keras.utils.set_random_seed(args.seed)
+    read = [
+        tables.read(name, args.data_dir, tasks)
+        for name, tasks in wanted.items()
+    ]
+    shape = networks.IMAGE_SHAPES[args.model]
+    datasets = [
+        images.split(table, shape, args.cache_gb, args.limit, args.seed)
+        for table in read
+    ]
+    tasks = {name: task for table in read for name, task in table.tasks.items()}
+    return datasets, [tasks[name] for name in tables.ORDER if name in tasks]
+
+
+def open_run(args, script, wanted, method):
+    """The run's folder: a new one with its args.json, or the resumed one.
+
+    Raises:
+        UserError: the folder exists or cannot be written.
+    """
+    if args.resume:
+        return args.resume
+    run = runs.create(
+        args.runs,
+        Path(script).stem,
+        list(wanted),
+        method,
+        args.seed,
+        args.run_dir,
+    )
+    runs.write_args(run, vars(args))
+    return run
+
+
+def build_network(args, tasks):
+    """The network that the flags describe, trained weights loaded."""
+    precision = args.precision
+    if precision == "auto":
+        precision = networks.default_precision(args.model)
+    network = networks.build(
+        args.model,
+        tasks,
+        is_dropout=args.is_dropout,
+        is_bn=args.is_bn,
+        weights_decay=args.weights_decay,
+        cross_stitch=getattr(args, "cross_stitch", False),
+        precision=precision,
+    )
+    print(weights.pretrained(network, args.model, args.weights))
+    return network
+
+
+def report(network, teacher, datasets, plan, rows, run):
+    """Test the best network once; write and print the results.
+
+    Args:
+        network: the best network, as `training.fit` leaves it.
+        teacher: `pseudo.Teacher` of it.
+        datasets, plan, run: as in `training.fit`.
+        rows: the metrics that `training.fit` returned.
+    """
+    teacher.update(network)
+    scores = {
+        split: training.evaluate(teacher, plan.tasks, datasets, split)
+        for split in ("validation", "test")
+    }
+    trained = sum(row["train_seconds"] for row in rows)
+    images_seen = sum(
+        row["images_per_second"] * row["train_seconds"] for row in rows
+    )
+    best = max(rows, key=lambda row: row["validation_score"])
+    result = {
+        "rounds": len(rows),
+        "best_round": best["round"],
+        "seconds": sum(row["seconds"] for row in rows),
+        "pseudo_seconds": sum(row["pseudo_seconds"] for row in rows),
+        "images_per_second": images_seen / trained,
+        "tasks": {
+            task.name: {
+                "classes": list(task.classes),
+                **{split: scores[split][task.name] for split in scores},
+            }
+            for task in plan.tasks
+        },
+        "forgetting": evaluation.forgetting(
+            rows,
+            {
+                parts["train"].table.name: set(parts["train"].table.tasks)
+                for parts in datasets
+            },
+        ),
+    }
+    runs.write_result(run, result)
+    runs.export(network, run)
+    runs.print_results(result)
+    print(run)

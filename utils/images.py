@@ -1,0 +1,184 @@
+"""Pixels of a dataset: decoding, a decoded cache on disk, warping."""
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from rich.progress import track
+
+from utils import files
+from utils.errors import UserError
+from utils.tables import SPLITS, Table
+
+DECODERS = min(8, os.cpu_count() or 1)
+_END_MARKERS = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}
+
+
+def read(path, shape):
+    """Decode one image file and resize it.
+
+    Args:
+        path: image file in any format that OpenCV reads.
+        shape: (height, width, channels); 1 channel is gray, 3 are RGB.
+
+    Returns:
+        uint8 [height, width, channels] in 0..255.
+
+    Raises:
+        UserError: the file is missing, truncated or not an image.
+    """
+    height, width, channels = shape
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror}; prepare the dataset again"
+        ) from error
+    for start, end in _END_MARKERS.items():
+        # OpenCV fills what a truncated file lacks with gray, silently.
+        if data.startswith(start) and end not in data[-4096:]:
+            raise UserError(
+                f"{path} is truncated; prepare the dataset again or remove "
+                "its row from the CSV"
+            )
+    flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
+    image = None
+    if data:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    if image is None:
+        raise UserError(
+            f"{path} is not an image that OpenCV can decode; prepare the "
+            "dataset again or remove its row from the CSV"
+        )
+    if image.shape[:2] != (height, width):
+        shrinks = image.shape[0] > height
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        image = cv2.resize(image, (width, height), interpolation=interpolation)
+    return image.reshape(shape)
+
+
+class Decoder:
+    """Decodes on demand: `decoder[indices]` is uint8 [B, H, W, C]."""
+
+    def __init__(self, paths, shape):
+        self.paths = paths
+        self.shape = shape
+        self._pool = ThreadPoolExecutor(DECODERS)
+
+    def __getitem__(self, indices):
+        paths = [self.paths[index] for index in indices]
+        decoded = self._pool.map(lambda path: read(path, self.shape), paths)
+        return np.stack(list(decoded))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One split of a dataset together with its pixels.
+
+    Attributes:
+        table: the N rows of the split.
+        pixels: the whole dataset's images; `pixels[indices]` is uint8
+            [B, H, W, C].
+        indices: int64 [N], where the rows stand in `pixels`.
+    """
+
+    table: Table
+    pixels: np.ndarray | Decoder
+    indices: np.ndarray
+
+    def __len__(self):
+        return len(self.indices)
+
+    def images(self, rows):
+        """Images of the given rows, uint8 [B, H, W, C]."""
+        return np.asarray(self.pixels[self.indices[rows]])
+
+    def batches(self, batch_size=256, rows=None):
+        """Yield the images of `rows` (default: all) in order, in batches."""
+        rows = np.arange(len(self)) if rows is None else rows
+        for start in range(0, len(rows), batch_size):
+            yield self.images(rows[start : start + batch_size])
+
+
+def split(table, shape, cache_gb=4.0, limit=0, seed=0):
+    """Open a dataset's pixels and cut it into its three splits.
+
+    Args:
+        table: the whole dataset.
+        shape: (height, width, channels) of the network's input.
+        cache_gb: the decoded images are kept in a memory-mapped file when
+            they take at most this many GB, else decoded on demand.
+        limit: use at most this many training rows (0: all), the same ones
+            for the same seed.
+        seed: draws the rows that `limit` keeps.
+
+    Returns:
+        dict with a Part for each of "train", "validation" and "test".
+    """
+    pixels = _open(table, shape, cache_gb)
+    names = table.rows["split"].to_numpy()
+    parts = {}
+    for name in SPLITS:
+        indices = np.flatnonzero(names == name)
+        part = table.split(name)
+        if name == "train" and 0 < limit < len(indices):
+            kept = _stratified(part, limit, seed)
+            indices = indices[kept]
+            part = part.take(kept)
+        parts[name] = Part(part, pixels, indices)
+    return parts
+
+
+def _stratified(table, limit, seed):
+    """Positions of `limit` rows, every class in its proportion or once."""
+    task = next(iter(table.tasks))
+    labels = table.labels(task)
+    order = np.random.default_rng(seed).permutation(len(table))
+    # Ranking each row within its class spreads the classes evenly.
+    rank = np.empty(len(table))
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        rank[members] = np.arange(len(members)) / len(members)
+    return np.sort(np.lexsort((order, rank))[:limit])
+
+
+def _open(table, shape, cache_gb):
+    """The dataset's pixels: memory-mapped where they fit, else a Decoder."""
+    paths = table.paths
+    if len(paths) * int(np.prod(shape)) > cache_gb * 1e9:
+        return Decoder(paths, shape)
+    folder = table.data_dir / "cache"
+    size = "x".join(map(str, shape))
+    path = folder / f"{table.name}-{size}-{_fingerprint(paths)}.npy"
+    if not path.exists():
+        for stale in folder.glob(f"{table.name}-{size}-*.npy"):
+            stale.unlink(missing_ok=True)
+        with files.write(path) as temporary:
+            _decode_all(temporary, paths, shape, f"decoding {table.name}")
+    return np.load(path, mmap_mode="r")
+
+
+def _decode_all(target, paths, shape, description):
+    pixels = np.lib.format.open_memmap(
+        target, mode="w+", dtype=np.uint8, shape=(len(paths), *shape)
+    )
+    with ThreadPoolExecutor(DECODERS) as pool:
+        decoded = pool.map(lambda path: read(path, shape), paths)
+        numbered = enumerate(decoded)
+        for index, image in track(numbered, description, total=len(paths)):
+            pixels[index] = image
+    pixels.flush()
+
+
+def _fingerprint(paths):
+    """Changes when any file is replaced: names, sizes and times."""
+    digest = hashlib.sha256()
+    for path in paths:
+        status = path.stat()
+        digest.update(
+            f"{path}|{status.st_size}|{status.st_mtime_ns}\n".encode()
+        )
+    return digest.hexdigest()[:12]

@@ -1,0 +1,406 @@
+"""The engine: rounds of training on label triples.
+
+It knows nothing about methods or datasets. A *plan* says what a round is:
+
+    plan.tasks               the network's tasks
+    plan.steps(number)       optimizer steps of that round
+    plan(number) -> Round    its batches, whose triples are filled in
+
+and the engine trains one pass per round, evaluates, keeps the best network
+and saves everything a resumed run needs. The optimizer, the learning-rate
+schedule, early stopping and the choice of the best network span all rounds.
+"""
+
+import json
+import time
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+from keras import ops
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from scipy.special import softmax
+
+from utils import augmentation, evaluation, files, networks, runs
+from utils.batches import Batches
+from utils.errors import UserError
+from utils.images import Part
+
+THAWED_RATE = 0.1  # learning rate after thawing, relative
+STATISTICS_IMAGES = 2048  # images that batch statistics are estimated on
+STATISTICS_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round trains on.
+
+    Attributes:
+        name: the dataset or datasets of the round.
+        part: the images that pseudo labels were made for.
+        batches: one pass.
+        audits: {task name: audit of `pseudo.fill`} for the filled-in tasks.
+        pseudo_seconds: time spent on filling in triples.
+    """
+
+    name: str
+    part: Part
+    batches: Batches
+    audits: dict = field(default_factory=dict)
+    pseudo_seconds: float = 0.0
+
+
+def triple_loss(target, weight, temperature, logits):
+    """Weighted, tempered cross-entropy, one loss for every method.
+
+        sum_i w_i tau_i^2 CE(q_i, softmax(z_i / tau_i)) / max(1, #{w_i > 0})
+
+    The factor tau^2 keeps gradients of tempered targets on the scale of the
+    others (Hinton et al. 2015, section 2).
+
+    Args:
+        target: [B, C] distributions q.
+        weight: [B], w >= 0; 0 is a missing label.
+        temperature: [B], tau >= 1.
+        logits: [B, C] z.
+
+    Returns:
+        scalar.
+    """
+    tempered = ops.log_softmax(logits / temperature[:, None], axis=-1)
+    entropy = -ops.sum(target * tempered, axis=-1)
+    present = ops.sum(ops.cast(weight > 0, logits.dtype))
+    total = ops.sum(weight * temperature**2 * entropy)
+    return total / ops.maximum(present, 1.0)
+
+
+class Learner(keras.Model):
+    """Trains a network on triples.
+
+    Args:
+        network: model from `networks.build`.
+        loss_weights: {task name: lambda_t >= 0}.
+    """
+
+    def __init__(self, network, loss_weights):
+        super().__init__()
+        self.network = network
+        self.loss_weights = loss_weights
+        self.task_losses = {
+            task: keras.metrics.Mean(name=f"{task}_loss")
+            for task in loss_weights
+        }
+
+    def call(self, inputs, training=False):
+        images = ops.cast(inputs["image"], "float32")
+        if "transform" in inputs:
+            images = augmentation.warp(images, inputs["transform"])
+        return self.network(images, training=training)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        total = sum(self.losses)
+        for task, loss_weight in self.loss_weights.items():
+            loss = triple_loss(**y[task], logits=y_pred["logits"][task])
+            self.task_losses[task].update_state(loss)
+            total = total + loss_weight * loss
+        return total
+
+
+def fit(network, teacher, datasets, plan, loss_weights, args, run):
+    """Train, and leave the best network in `network` and in the run folder.
+
+    Args:
+        network: model from `networks.build`.
+        teacher: `pseudo.Teacher` of it; holds the weights evaluated last.
+        datasets: list of {"train", "validation", "test"} Parts.
+        plan: see the module's docstring.
+        loss_weights: {task name: lambda_t >= 0}.
+        args: the script's arguments (`utils.cli`).
+        run: run folder; a state found there is continued.
+
+    Returns:
+        list of metrics rows, one per round.
+
+    Raises:
+        UserError: the loss stops being finite.
+    """
+    state_path = run / "state.npz"
+    learner = None
+    state = {"round": 0, "best": -1.0, "best_round": 0, "waited": 0}
+    rows = []
+    if state_path.exists():
+        state, rows, arrays = _read_state(state_path)
+        thawed = _is_thawed(state["round"] - 1, args)
+        learner = _compile(network, plan, loss_weights, args, thawed)
+        for name, variable in _variables(network, learner).items():
+            variable.assign(arrays[name])
+    while state["round"] < args.epoch and not _stopped(state, args):
+        number = state["round"]
+        if learner is None or thawed is not _is_thawed(number, args):
+            thawed = _is_thawed(number, args)
+            learner = _compile(network, plan, loss_weights, args, thawed)
+        row = _train_round(learner, plan, number, args, run)
+        _evaluate_round(network, teacher, datasets, plan, args, row)
+        state["round"] = number + 1
+        score = row["validation_score"]
+        state["waited"] += 1
+        if score > state["best"]:
+            state.update(best=score, best_round=number + 1, waited=0)
+            with files.write(run / "best.keras") as path:
+                network.save(path)
+        rows.append(row)
+        runs.write_metrics(run, rows)
+        _save_state(state_path, network, learner, state, rows)
+        _print_round(row, plan.tasks, args, state)
+    network.load_weights(run / "best.keras")
+    return rows
+
+
+def evaluate(teacher, tasks, datasets, split):
+    """Score every task on the datasets labelled for it.
+
+    Returns:
+        {task name: dict of `evaluation.scores`}.
+    """
+    labels = {task.name: [] for task in tasks}
+    probabilities = {task.name: [] for task in tasks}
+    for parts in datasets:
+        part = parts[split]
+        logits = teacher.predict(part.batches())["logits"]
+        for task in tasks:
+            if task.name in part.table.tasks:
+                labels[task.name].append(part.table.labels(task.name))
+                probabilities[task.name].append(softmax(logits[task.name], 1))
+    return {
+        task.name: evaluation.scores(
+            np.concatenate(labels[task.name]),
+            np.concatenate(probabilities[task.name]),
+            ordered=task.name == "age",
+        )
+        for task in tasks
+    }
+
+
+def refresh_statistics(network, parts, seed):
+    """Estimate batch-norm statistics anew on a mix of all datasets.
+
+    A round over one dataset drags the running averages to that dataset; here
+    each batch draws from every part alike, without gradient.
+
+    Args:
+        network: model; its BatchNormalization layers change.
+        parts: list of training Parts.
+        seed: draws the images.
+    """
+    layers = [
+        layer
+        for layer in network.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    if not layers:
+        return
+    rng = np.random.default_rng(seed)
+    batches = STATISTICS_IMAGES // STATISTICS_BATCH
+    share = STATISTICS_BATCH // len(parts)
+    rows = [
+        # A dataset smaller than its share repeats.
+        np.resize(rng.permutation(len(part)), (batches, share))
+        for part in parts
+    ]
+    momenta = [layer.momentum for layer in layers]
+    means, variances = [], []
+    for layer in layers:
+        layer.momentum = 0.0  # a call leaves the batch's own statistics
+    for batch in range(batches):
+        images = [part.images(r[batch]) for part, r in zip(parts, rows)]
+        network(
+            np.concatenate(images).astype("float32"),
+            training=True,
+        )
+        means.append([_array(layer.moving_mean) for layer in layers])
+        variances.append([_array(layer.moving_variance) for layer in layers])
+    for index, layer in enumerate(layers):
+        layer.momentum = momenta[index]
+        mean = np.stack([values[index] for values in means])
+        within = np.stack([values[index] for values in variances])
+        layer.moving_mean.assign(mean.mean(axis=0))
+        layer.moving_variance.assign(within.mean(axis=0) + mean.var(axis=0))
+
+
+def _compile(network, plan, loss_weights, args, thawed):
+    """A Learner for the frozen or for the thawed stage."""
+    networks.freeze(network, frozen=not thawed)
+    rounds = [r for r in range(args.epoch) if _is_thawed(r, args) is thawed]
+    steps = sum(plan.steps(number) for number in rounds)
+    rate = args.learning_rate
+    if thawed and args.is_freezing:
+        rate *= THAWED_RATE
+    if args.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+    learner = Learner(network, loss_weights)
+    optimizer = keras.optimizers.Adam(rate)
+    on_cpu = not any(
+        kind in device.lower()
+        for device in keras.distribution.list_devices()
+        for kind in ("gpu", "cuda", "tpu")
+    )
+    # XLA makes TensorFlow's convolutions 5 times slower on CPUs.
+    slow_xla = keras.backend.backend() == "tensorflow" and on_cpu
+    learner.compile(
+        optimizer=optimizer, jit_compile=False if slow_xla else "auto"
+    )
+    optimizer.build(learner.trainable_variables)
+    return learner
+
+
+def _is_thawed(number, args):
+    """Whether the trunk trains in this round (two-stage training)."""
+    return not args.is_freezing or (
+        number >= args.epoch - args.no_freezing_epoch
+    )
+
+
+def _stopped(state, args):
+    return 0 < args.patience <= state["waited"]
+
+
+def _train_round(learner, plan, number, args, run):
+    """One pass; returns the round's metrics row."""
+    start = time.perf_counter()
+    current = plan(number)
+    row = {"round": number + 1, "dataset": current.name}
+    audited = {}
+    for task, audit in current.audits.items():
+        audited |= runs.write_audit(run, number + 1, task, current.part, audit)
+    trained = time.perf_counter()
+    logs = learner.fit(
+        current.batches,
+        epochs=1,
+        shuffle=False,
+        verbose=0,
+        callbacks=[_Watch(current, number, args.epoch)],
+    ).history
+    now = time.perf_counter()
+    row |= {name: float(values[-1]) for name, values in logs.items()}
+    row["learning_rate"] = float(learner.optimizer.learning_rate)
+    row["seconds"] = now - start
+    row["train_seconds"] = now - trained
+    row["pseudo_seconds"] = current.pseudo_seconds
+    row["images_per_second"] = len(current.batches.order) / (now - trained)
+    return row | audited
+
+
+def _evaluate_round(network, teacher, datasets, plan, args, row):
+    """Add validation scores to the row; the teacher copies the network."""
+    start = time.perf_counter()
+    if args.bn_statistics == "mixed":
+        parts = [parts["train"] for parts in datasets]
+        refresh_statistics(network, parts, [args.seed, row["round"]])
+    teacher.update(network)
+    scores = evaluate(teacher, plan.tasks, datasets, "validation")
+    for task, values in scores.items():
+        row |= {
+            f"validation_{task}_{name}": value
+            for name, value in values.items()
+            if name not in ("confusion", "count")
+        }
+    row["validation_score"] = float(
+        np.mean([values["accuracy"] for values in scores.values()])
+    )
+    row["seconds"] += time.perf_counter() - start
+
+
+def _print_round(row, tasks, args, state):
+    scores = "  ".join(
+        f"{task.name} {100 * row[f'validation_{task.name}_accuracy']:.1f}"
+        for task in tasks
+    )
+    best = " *" if state["best_round"] == row["round"] else ""
+    print(
+        f"round {row['round']}/{args.epoch}  {row['dataset']}  "
+        f"loss {row['loss']:.3f}  validation accuracy (%): {scores}{best}  "
+        f"{row['seconds']:.0f} s ({row['pseudo_seconds']:.0f} s pseudo "
+        f"labels, {row['images_per_second']:.0f} images/s)",
+        flush=True,
+    )
+
+
+class _Watch(keras.callbacks.Callback):
+    """Progress bar of a round; stops at the first loss that is not finite."""
+
+    def __init__(self, current, number, rounds):
+        super().__init__()
+        self.current = current
+        self.progress = Progress(
+            TextColumn(f"round {number + 1}/{rounds} {current.name}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}"),
+            TimeRemainingColumn(),
+            transient=True,
+        )
+
+    def on_train_begin(self, logs=None):
+        self.progress.start()
+        self.bar = self.progress.add_task(
+            "", total=len(self.current.batches), loss=float("nan")
+        )
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = float(logs["loss"])
+        self.progress.update(self.bar, advance=1, loss=loss)
+        if not np.isfinite(loss):
+            self.progress.stop()
+            names = ", ".join(self.current.batches.paths(batch))
+            raise UserError(
+                f"the loss is {loss} after batch {batch + 1} of round "
+                f"{self.current.name}; lower --learning_rate or look at the "
+                f"batch's files: {names}"
+            )
+
+    def on_train_end(self, logs=None):
+        self.progress.stop()
+
+
+def _array(variable):
+    return ops.convert_to_numpy(variable)
+
+
+def _variables(network, learner):
+    """Every variable that training changes, by a name that is stable."""
+    owners = {
+        "network": network.variables,
+        "optimizer": learner.optimizer.variables,
+    }
+    return {
+        f"{owner}/{index:04d}": variable
+        for owner, variables in owners.items()
+        for index, variable in enumerate(variables)
+    }
+
+
+def _save_state(path, network, learner, state, rows):
+    """Everything that the next round depends on, in one atomic file."""
+    arrays = {
+        name: _array(variable)
+        for name, variable in _variables(network, learner).items()
+    }
+    text = json.dumps({"state": state, "rows": rows})
+    with files.write(path) as temporary:
+        np.savez(temporary, **arrays, json=np.array(text))
+
+
+def _read_state(path):
+    """What `_save_state` saved: (state, rows, arrays by name)."""
+    with np.load(path, allow_pickle=False) as saved:
+        arrays = dict(saved)
+    values = json.loads(str(arrays.pop("json")))
+    return values["state"], values["rows"], arrays

@@ -1,0 +1,42 @@
+"""Triples (target, weight, temperature) of true labels."""
+
+import numpy as np
+from sklearn.utils.class_weight import compute_class_weight
+
+from utils.pseudo import Triples
+
+
+def labelled(table, tasks, args):
+    """Triples of the tasks that a dataset is labelled for.
+
+    A true label is (target, 1, 1): its vote shares with --votes, else
+    one-hot. With --class_weights balanced its weight is N / (C N_c), N_c the
+    class's number of rows.
+
+    Args:
+        table: N training rows.
+        tasks: the network's tasks; those without labels here are left out.
+        args: the script's arguments (`utils.cli`).
+
+    Returns:
+        {Task: Triples over the N rows}.
+    """
+    return {
+        task: _triples(table, task, args)
+        for task in tasks
+        if task.name in table.tasks
+    }
+
+
+def _triples(table, task, args):
+    weight = np.ones(len(table), "float32")
+    if args.class_weights == "balanced":
+        labels = table.labels(task.name)
+        classes = np.arange(len(task))
+        balanced = compute_class_weight("balanced", classes=classes, y=labels)
+        weight = balanced[labels].astype("float32")
+    return Triples(
+        target=table.targets(task.name, votes=args.votes),
+        weight=weight,
+        temperature=np.ones(len(table), "float32"),
+    )
