@@ -1,0 +1,1 @@
+"""Raw datasets in, `db/<name>.csv` and crops out; one module a dataset."""

@@ -1,0 +1,291 @@
+"""FER+: 48 x 48 gray faces of FER2013, each judged by ten annotators.
+
+Source folder, either what the FER+ generator writes:
+
+    FER2013Train/label.csv    name, box, ten votes; one line a face
+    FER2013Train/fer0000000.png ...
+    FER2013Valid/  FER2013Test/    the same
+
+or the two published tables:
+
+    fer2013.csv       emotion,pixels,Usage          (FER2013, Kaggle)
+    fer2013new.csv    Usage,Image name,ten votes    (FER+, GitHub)
+
+A face is kept when more than half of its ten votes agree on one of the eight
+emotions. All votes for emotions stay as shares, to train on.
+"""
+
+import csv
+import re
+
+import numpy as np
+import pandas as pd
+
+from data_preparation import common
+from utils import tables
+from utils.errors import UserError
+from utils.tasks import EMOTION_8, Task
+
+NAME = "ferplus"
+TITLE = "8 emotions with vote shares, 35,887 gray faces of 48 x 48 pixels"
+URL = "https://github.com/microsoft/FERPlus (votes) and Kaggle (fer2013.csv)"
+CITATION = (
+    "Barsoum, Zhang, Canton Ferrer, Zhang: Training Deep Networks for Facial "
+    "Expression Recognition with Crowd-Sourced Label Distribution, ICMI 2016; "
+    "images: Goodfellow et al.: Challenges in Representation Learning, "
+    "ICONIP 2013"
+)
+TERMS = "votes: MIT licence; images: FER2013 challenge, for research"
+
+EMOTION = Task("emotion", EMOTION_8)
+SIDE = 48
+# Order of the published vote columns, in the words of utils.tasks.
+VOTED = (
+    "neutral",
+    "happy",
+    "surprise",
+    "sad",
+    "angry",
+    "disgust",
+    "fear",
+    "contempt",
+    "unknown",
+    "not a face",
+)
+FOLDERS = {
+    "FER2013Train": "train",
+    "FER2013Valid": "validation",
+    "FER2013Test": "test",
+}
+USAGES = {
+    "Training": "train",
+    "PublicTest": "validation",
+    "PrivateTest": "test",
+}
+# Headings of fer2013new.csv, in the order of VOTED.
+JUDGED = (
+    "Image name",
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+    "unknown",
+    "NF",
+)
+MALFORMED = "malformed row"
+
+
+def add_arguments(parser):
+    """Declare the flags of this dataset."""
+    common.add_arguments(parser)
+
+
+def prepare(args):
+    """Write db/ferplus.csv, its JSON and its crops.
+
+    Raises:
+        UserError: the source is incomplete or the dataset exists already.
+    """
+    with common.staged(NAME, args) as folder:
+        faces, layout = read(args.source)
+        dropped = common.Dropped()
+        faces = dropped.keep(faces, faces["reason"])
+        votes = np.array(faces["votes"].tolist()).reshape(-1, len(VOTED))
+        faces[EMOTION.name], reasons, shares = judge(votes)
+        columns = tables.share_columns(EMOTION)
+        faces[columns] = shares
+        faces = dropped.keep(faces, reasons)
+        faces["digest"], reasons = common.cut(faces, folder, is_gray=True)
+        faces = dropped.keep(faces, reasons)
+        facts = {"source": layout, "citation": CITATION, "terms": TERMS}
+        common.publish(
+            NAME, faces, columns, [EMOTION], folder, args, dropped, facts
+        )
+
+
+def judge(votes):
+    """Turn ten votes into a label, or into the reason why there is none.
+
+    Args:
+        votes: int [N, 10], in the order of VOTED.
+
+    Returns:
+        labels: int64 [N], index into EMOTION_8; meaningless with a reason.
+        reasons: str [N]: empty, "not a face", "unknown" or "no majority".
+        shares: float64 [N, 8], votes for emotions alone; rows sum to 1, or
+            to 0 where nobody saw an emotion.
+    """
+    votes = np.asarray(votes).reshape(-1, len(VOTED))
+    order = [VOTED.index(label) for label in EMOTION_8]
+    is_majority = 2 * votes > votes.sum(axis=1, keepdims=True)
+    reasons = np.full(len(votes), "no majority", dtype=object)
+    reasons[is_majority[:, order].any(axis=1)] = ""
+    for reason in ("unknown", "not a face"):
+        reasons[is_majority[:, VOTED.index(reason)]] = reason
+    emotions = votes[:, order]
+    total = emotions.sum(axis=1, keepdims=True)
+    shares = np.round(emotions / np.maximum(total, 1), 6)
+    return emotions.argmax(axis=1), reasons, shares
+
+
+def read(source):
+    """Read either layout.
+
+    Returns:
+        faces: DataFrame with `source`, `box`, `crop`, `split`, `votes` (ten
+            int) and `reason` (not empty: the row cannot be used).
+        layout: a description of what was read.
+
+    Raises:
+        UserError: neither layout is complete, or the tables do not match.
+    """
+    found = [name for name in FOLDERS if (source / name / "label.csv").exists()]
+    if len(found) == len(FOLDERS):
+        return _read_folders(source), f"{', '.join(FOLDERS)} with label.csv"
+    pair = [source / "fer2013.csv", source / "fer2013new.csv"]
+    if all(path.exists() for path in pair):
+        return _read_tables(*pair), "fer2013.csv with fer2013new.csv"
+    here = found + [path.name for path in pair if path.exists()]
+    raise UserError(
+        f"{source} needs label.csv in each of {', '.join(FOLDERS)}, or both "
+        f"fer2013.csv and fer2013new.csv (found: {', '.join(here) or 'none'}); "
+        "see --help"
+    )
+
+
+def _read_folders(source):
+    rows = []
+    for name, split in FOLDERS.items():
+        for row in _csv_rows(source / name / "label.csv"):
+            face = parse_row(row)
+            face["split"] = split
+            face["source"] = source / name / face["name"]
+            rows.append(face)
+    return _faces(rows)
+
+
+def parse_row(row):
+    """Read one line of a label.csv.
+
+    Args:
+        row: list of str: file name, box "(left, top, right, bottom)" and ten
+            votes.
+
+    Returns:
+        dict: name, box (None: the whole image), votes (ten int) and reason
+        (empty, or "malformed row" with nothing else of use).
+    """
+    bad = {"name": "", "box": None, "votes": [0] * 10, "reason": MALFORMED}
+    if len(row) != 2 + len(VOTED):
+        return bad
+    name = row[0].strip()
+    numbers = re.fullmatch(
+        r"\((-?\d+), *(-?\d+), *(-?\d+), *(-?\d+)\)", row[1].strip()
+    )
+    votes = _counts(row[2:])
+    if not (numbers and votes and _is_file_name(name)):
+        return bad
+    box = tuple(map(int, numbers.groups()))
+    if box == (0, 0, SIDE, SIDE):
+        box = None
+    return {"name": name, "box": box, "votes": votes, "reason": ""}
+
+
+def _read_tables(pixels_path, votes_path):
+    pixels = _csv_table(pixels_path, ["pixels", "Usage"])
+    votes = _csv_table(votes_path, ["Usage", *JUDGED])
+    if len(pixels) != len(votes):
+        raise UserError(
+            f"{pixels_path} has {len(pixels)} rows but {votes_path} has "
+            f"{len(votes)}; get both files whole"
+        )
+    rows = []
+    pairs = zip(pixels, votes, strict=True)
+    for line, (image, judged) in enumerate(pairs, start=2):
+        usage = image["Usage"]
+        if usage != judged["Usage"] or usage not in USAGES:
+            raise UserError(
+                f"row {line}: Usage is {usage!r} in {pixels_path} and "
+                f"{judged['Usage']!r} in {votes_path}; it must be the same "
+                f"one of {', '.join(USAGES)}"
+            )
+        face = parse_pair(image["pixels"], [judged[name] for name in JUDGED])
+        rows.append({**face, "split": USAGES[usage]})
+    return _faces(rows)
+
+
+def parse_pair(pixels, judged):
+    """Read a face from a row of fer2013.csv and its row of fer2013new.csv.
+
+    Args:
+        pixels: 48 * 48 numbers in 0..255, separated by blanks.
+        judged: list of str: image name and ten votes. FER+ leaves the name
+            empty where the image is not a face.
+
+    Returns:
+        dict: source (uint8 [48, 48]), name, box (None), votes and reason.
+    """
+    face = {"source": None, "name": "", "box": None, "votes": [0] * 10}
+    name, votes = judged[0].strip(), _counts(judged[1:])
+    values = _counts(pixels.split())
+    if len(judged) != 1 + len(VOTED) or not votes:
+        return {**face, "reason": MALFORMED}
+    if not name:
+        return {**face, "votes": votes, "reason": "not a face"}
+    is_image = len(values) == SIDE * SIDE and max(values) <= 255
+    if not (is_image and _is_file_name(name)):
+        return {**face, "reason": MALFORMED}
+    image = np.array(values, np.uint8).reshape(SIDE, SIDE)
+    return {**face, "source": image, "name": name, "votes": votes, "reason": ""}
+
+
+def _faces(rows):
+    columns = ["source", "name", "box", "split", "votes", "reason"]
+    faces = pd.DataFrame(rows, columns=columns)
+    faces["crop"] = faces["split"] + "/" + faces["name"]
+    is_repeated = faces["crop"].duplicated() & (faces["reason"] == "")
+    faces.loc[is_repeated, "reason"] = "listed twice"
+    return faces
+
+
+def _counts(words):
+    """Whole numbers of at least 0, or an empty list where one is not."""
+    words = [word.strip() for word in words]
+    is_good = all(re.fullmatch(r"\d{1,9}", word, re.ASCII) for word in words)
+    return [int(word) for word in words] if is_good else []
+
+
+def _is_file_name(name):
+    return re.fullmatch(r"\w[\w.-]*\.png", name, re.ASCII) is not None
+
+
+def _csv_rows(path):
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(
+            f"cannot read {path}: {error}; download it again"
+        ) from error
+
+
+def _csv_table(path, needed):
+    header, *rows = _csv_rows(path) or [[]]
+    header = [column.strip() for column in header]
+    missing = [column for column in needed if column not in header]
+    if missing:
+        raise UserError(
+            f"{path} has no column {', '.join(missing)} in its first line; "
+            "download it again"
+        )
+    for line, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise UserError(
+                f"{path}, row {line}: {len(row)} cells under {len(header)} "
+                "headings; download it again"
+            )
+    return [dict(zip(header, row, strict=True)) for row in rows]
