@@ -1,0 +1,43 @@
+# Needs make and Python 3.11 or newer; choose one with `make PYTHON=python3.12`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test lint format clean help
+
+help:
+	@echo "make run     train SA-MTL on drawn faces, in a few minutes"
+	@echo "make test    check the style and run all tests"
+	@echo "make lint    check the style only"
+	@echo "make format  put the style right"
+	@echo "make clean   remove the environment and caches; data and runs stay"
+
+run: $(VENV)/ready
+	$(BIN)/python ALTERNATIVE_EP.py --epoch=12
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/ready-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(VENV)/ready-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The stamps are touched last, so that a broken set-up is done again.
+$(VENV)/ready: requirements.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	touch $@
+
+$(VENV)/ready-dev: requirements-dev.txt $(VENV)/ready
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	touch $@
