@@ -1,0 +1,8 @@
+"""Confidence: how sure the teacher is of its own prediction."""
+
+from keras import ops
+
+
+def confidence(probabilities):
+    """Largest class probability, max_c p_ic. [N, C] -> [N] in 1 / C..1."""
+    return ops.max(probabilities, axis=-1)

@@ -1,0 +1,235 @@
+"""Local density: how crowded a sample's surroundings are in its class.
+
+Guo et al. 2018, "CurriculumNet: Weakly Supervised Learning from Large-Scale
+Web Images" (arXiv 1808.01097), section 3.1: clean samples of a class look
+alike and lie close together, wrong ones are scattered.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from keras import ops
+
+from utils.pseudo import distances
+
+HELD_PAIRS = 4_000_000  # most pairs kept in memory at once: 48 MB
+SAMPLED_PAIRS = 32_768  # pairs drawn to guess where the quantile lies
+BINS = 1_024
+SMALL_POOL = 4 * SAMPLED_PAIRS
+
+
+def local_density(features, labels, quantile):
+    """Density of every sample inside its pseudo class.
+
+    Within each class, with D_ij = |h_i - h_j| and d_c the `quantile` of the
+    distances of all pairs i < j:
+
+        rho_i = #{j != i : D_ij < d_c}
+        w_i = (rho_i - min rho) / (max rho - min rho)
+
+    and w_i = 1 where all rho of the class are equal (so also for a class with
+    one or two members, or where all features coincide).
+
+    The counts are those of float64 arithmetic and of `np.quantile`, whether
+    its method is "higher" or the default "linear"; see `neighbours`.
+
+    Args:
+        features: [N, d] finite features.
+        labels: [N] int, pseudo class of each sample; any integers.
+        quantile: in 0..1. The larger, the wider the neighbourhood.
+
+    Returns:
+        [N] float32 NumPy array in 0..1.
+    """
+    features = np.asarray(ops.convert_to_numpy(features), "float32")
+    labels = ops.convert_to_numpy(labels)
+    weights = np.ones(len(features), "float32")
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        rho = neighbours(features[members], quantile)
+        spread = rho.max() - rho.min()
+        if spread > 0:
+            weights[members] = (rho - rho.min()) / spread
+    return weights
+
+
+def neighbours(features, quantile):
+    """Count, for every sample, the others closer than the quantile.
+
+    d_c is the order statistic of rank ceil(quantile * (P - 1)) among the
+    P = N (N - 1) / 2 distances (`np.quantile`, method "higher"; a linearly
+    interpolated d_c gives the same counts, as no distance lies between).
+
+    The device computes squared distances in float32 (TF32 on some GPUs), in
+    tiles. Their largest error `slack` is measured. Pairs farther than twice
+    that from the float32 quantile are decided by it, all others are computed
+    again in float64 from differences: so d_c and the counts come out as if
+    everything had been float64. One exception bounds the memory: where over
+    `HELD_PAIRS` pairs are within rounding of d_c, they count as ties with it.
+
+    Args:
+        features: [N, d] float32 NumPy array.
+        quantile: in 0..1.
+
+    Returns:
+        [N] int64 NumPy array in 0..N - 1.
+    """
+    count = len(features)
+    pairs = count * (count - 1) // 2
+    if pairs < 2 or (features == features[0]).all():
+        return np.zeros(count, "int64")
+    rank = int(np.ceil(quantile * (pairs - 1)))
+    mean = features.mean(axis=0, dtype="float64")
+    centred = (features - mean).astype("float32")
+    radius = np.square(centred).sum(axis=1, dtype="float64").max()
+    slack = _slack(features, centred, radius)
+    everything = (-4 * slack, 4 * radius + 8 * slack)
+    low, high = everything
+    if pairs > SMALL_POOL:
+        low, high = _guess(features, quantile, everything, slack)
+    blocks = distances.blocks(centred)
+    while True:
+        scan = _scan(blocks, count, low, high)
+        ahead = rank - scan.below.sum() // 2
+        if not 0 <= ahead < scan.inside.sum():
+            low, high = everything
+        elif scan.pairs is not None:
+            rho = _resolve(features, scan, ahead, slack, (low, high))
+            if rho is not None:
+                return rho
+            low, high = everything
+        elif high - low <= 16 * slack:
+            return scan.below
+        else:
+            chosen = np.searchsorted(np.cumsum(scan.inside), ahead, "right")
+            width = (high - low) / BINS
+            low, high = (
+                low + chosen * width - 4 * slack,
+                low + (chosen + 1) * width + 4 * slack,
+            )
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """What one pass over all pairs found for the bracket [low, high).
+
+    below: [N] int64, per sample, pairs with a squared distance < low.
+    inside: [BINS] int64, histogram of the squared distances in the bracket.
+    pairs: (i, j, squared distance) arrays of the pairs in the bracket, or None
+        where there are too many.
+    """
+
+    below: np.ndarray
+    inside: np.ndarray
+    pairs: tuple | None
+
+
+def _scan(blocks, count, low, high):
+    # The device and NumPy must compare with the very same float32 number.
+    low, high = np.float32(low), np.float32(high)
+    scale = np.float32(BINS / (float(high) - float(low)))
+    size = blocks[0][0].shape[0]
+    below = np.zeros(len(blocks) * size, "int64")
+    inside = np.zeros(BINS, "int64")
+    found = []
+    for p, q, squared in distances.within(blocks):
+        closer = ops.cast(squared < low, "int32")
+        for block, axis in ((p, 1), (q, 0)):
+            below[block * size : (block + 1) * size] += ops.convert_to_numpy(
+                ops.sum(closer, axis=axis)
+            )
+        tile = ops.convert_to_numpy(squared)
+        entries = np.flatnonzero((tile >= low) & (tile < high))
+        values = tile.ravel()[entries]
+        bins = np.minimum(((values - low) * scale).astype("int32"), BINS - 1)
+        inside += np.bincount(bins, minlength=BINS)
+        if inside.sum() > HELD_PAIRS:
+            found = None
+        if found is not None:
+            i, j = np.divmod(entries, size)
+            found.append(
+                (
+                    (i + p * size).astype("int32"),
+                    (j + q * size).astype("int32"),
+                    values,
+                )
+            )
+    pairs = (
+        None
+        if found is None
+        else tuple(map(np.concatenate, zip(*found, strict=True)))
+    )
+    return _Scan(below[:count], inside, pairs)
+
+
+def _resolve(features, scan, ahead, slack, bracket):
+    """Counts, exact near the quantile; None where the bracket is too tight."""
+    i, j, values = scan.pairs
+    middle = float(np.partition(values, ahead)[ahead])
+    if middle - 2 * slack < bracket[0] or middle + 2 * slack >= bracket[1]:
+        return None
+    closer = values < middle - 2 * slack
+    unsure = np.flatnonzero(np.abs(values - middle) <= 2 * slack)
+    exact = _exact(features, i[unsure], j[unsure])
+    rest = ahead - np.count_nonzero(closer)
+    cutoff = np.partition(exact, rest)[rest]
+    closer[unsure] = exact < cutoff
+    return (
+        scan.below
+        + np.bincount(i[closer], minlength=len(features))
+        + np.bincount(j[closer], minlength=len(features))
+    )
+
+
+def _exact(features, i, j):
+    """float64 distances of the pairs (i, j), from differences: [len(i)]."""
+    found = np.empty(len(i))
+    for start in range(0, len(i), 8192):
+        some = slice(start, start + 8192)
+        difference = features[i[some]].astype("float64") - features[j[some]]
+        found[some] = np.sqrt(np.square(difference).sum(axis=1))
+    return found
+
+
+def _slack(features, centred, radius):
+    """Bound on the error of a squared distance, from a measured sample.
+
+    The error grows with |a|^2 + |b|^2. Its ratio to that is measured on at
+    most 64 x 64 pairs; four times the largest ratio (never below float32's
+    resolution), at the largest |a|^2 + |b|^2 = 2 `radius`, is the bound.
+    """
+    chosen = np.random.default_rng(0).permutation(len(features))[:128]
+    left, right = chosen[::2], chosen[1::2]
+    (rows,), (columns,) = (
+        distances.blocks(centred[part]) for part in (left, right)
+    )
+    squared = ops.convert_to_numpy(distances.tile(rows, columns))
+    squared = squared[: len(left), : len(right)].ravel()
+    i, j = np.repeat(left, len(right)), np.tile(right, len(left))
+    norms = np.square(centred).sum(axis=1, dtype="float64")
+    error = np.abs(squared - _exact(features, i, j) ** 2)
+    size = np.maximum(norms[i] + norms[j], np.finfo("float32").tiny)
+    ratio = max((error / size).max(), np.finfo("float32").eps)
+    return 8 * ratio * radius
+
+
+def _guess(features, quantile, everything, slack):
+    """Bracket [low, high) of squared distances likely to hold the quantile.
+
+    The rank of the quantile among m random pairs has a standard deviation of
+    sqrt(quantile (1 - quantile) / m): five of them miss once in a million.
+    """
+    random = np.random.default_rng(0)
+    count = len(features)
+    i = random.integers(count, size=SAMPLED_PAIRS)
+    j = (i + random.integers(1, count, size=SAMPLED_PAIRS)) % count
+    sample = np.sort(_exact(features, i, j)) ** 2
+    margin = 5 * np.sqrt(quantile * (1 - quantile) / SAMPLED_PAIRS)
+    first = int((quantile - margin) * SAMPLED_PAIRS) - 1
+    last = int((quantile + margin) * SAMPLED_PAIRS) + 1
+    low, high = everything
+    if first >= 0:
+        low = sample[first] - 4 * slack
+    if last < SAMPLED_PAIRS:
+        high = sample[last] + 4 * slack
+    return low, high
