@@ -1,5 +1,4 @@
 import argparse
-import json
 import shlex
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils import cli, legacy
+from utils import cli, legacy, pseudo, runs
 from utils.errors import UserError
 
 # The published command lines, word for word.
@@ -168,9 +167,13 @@ def test_placeholder_asks_for_a_choice():
         cli.parse(single_task_parser(), words)
 
 
-def test_single_task_default_dataset_follows_the_task():
-    args = cli.parse(single_task_parser(), ["--task_type=10"])
-    assert args.dataset == "synthetic_pose"
+@pytest.mark.parametrize(
+    ("number", "dataset"),
+    [("10", "synthetic_pose"), ("1", "synthetic_gender_age")],
+)
+def test_single_task_default_dataset_follows_the_task(number, dataset):
+    args = cli.parse(single_task_parser(), [f"--task_type={number}"])
+    assert args.dataset == dataset
 
 
 def test_defaults_are_sa_mtl_with_hard_selection():
@@ -312,12 +315,10 @@ def test_help_needs_no_keras():
 
 
 @pytest.fixture
-def stopped_run(tmp_path, monkeypatch):
-    """A run folder's arguments, as read back from JSON."""
-    runs = pytest.importorskip("utils.runs")
-    saved = vars(parse("--epoch=9 --is_naive --data_dir=old --cache_gb=1"))
-    saved = json.loads(json.dumps(saved, default=str))
-    monkeypatch.setattr(runs, "read_args", lambda run: saved)
+def stopped_run(tmp_path):
+    """The folder of a run with other than default arguments."""
+    args = parse("--epoch=9 --is_naive --data_dir=old --cache_gb=1")
+    runs.write_args(tmp_path, vars(args))
     return tmp_path
 
 
@@ -337,13 +338,17 @@ def test_resume_refuses_other_flags(stopped_run):
         parse(f"--resume={stopped_run} --epoch=3")
 
 
+def test_resume_needs_a_run(tmp_path):
+    with pytest.raises(UserError, match="not the folder of a run"):
+        parse(f"--resume {tmp_path}")
+
+
 def test_resume_refuses_a_run_of_another_script(stopped_run):
     with pytest.raises(UserError, match="run of another script"):
         cli.parse(single_task_parser(), ["--resume", str(stopped_run)])
 
 
 def test_method_carries_the_flags_over():
-    pseudo = pytest.importorskip("utils.pseudo")
     chosen = cli.method(parse("--is_interpolation --cluster_k=4 --gamma=2"))
     assert chosen == pseudo.Method(
         kind="interpolation",

@@ -41,6 +41,12 @@ __all__ = [
 
 LEARNING_RATES = {"mini_xception": 1e-3, "vggface": 1e-4}
 LOSS_LETTERS = {"emotion": "E", "pose": "P", "gender": "G", "age": "A"}
+DRAWN = {
+    "emotion": "synthetic_emotion",
+    "pose": "synthetic_pose",
+    "gender": "synthetic_gender_age",
+    "age": "synthetic_gender_age",
+}
 WEIGHTS = ("confidence", "density", "distribution")
 CHANGEABLE_ON_RESUME = ("data_dir", "cache_gb")
 
@@ -51,7 +57,7 @@ def add_dataset_flags(parser, tasks):
     flag = functools.partial(add_flag, group)
     for name in tasks:
         text = f"dataset labelled for {name}, in any case: ferplus or Fer+ ..."
-        flag(f"dataset_{name}", dataset, f"synthetic_{name}", text)
+        flag(f"dataset_{name}", dataset, DRAWN[name], text)
     for name in tasks:
         text = f"weight of the {name} loss"
         flag(f"{LOSS_LETTERS[name]}_loss_weights", Number(float, 0), 1.0, text)
@@ -66,7 +72,7 @@ def add_task_flags(parser):
     flag("task_type", task, "emotion", f"number or name: {task_list()}")
     text = (
         "dataset labelled for the task, in any case: ferplus or Fer+ ... "
-        "(default: synthetic_emotion for emotion, and so on)"
+        "(default: drawn faces, synthetic_emotion for emotion and so on)"
     )
     flag("dataset", dataset, None, text)
 
@@ -212,7 +218,7 @@ def parse(parser, argv=None):
     if getattr(args, "resume", None):
         return _resumed(args, words)
     if "task_type" in args and args.dataset is None:
-        args.dataset = f"synthetic_{args.task_type}"
+        args.dataset = DRAWN[args.task_type]
     if "learning_rate" in args:
         _check_training(args)
     if "is_pseudo" in args:
