@@ -23,6 +23,8 @@ from utils.errors import UserError
 PRIORITY = ("test", "validation", "train")
 DUPLICATE = "duplicate in another split"
 JPEG_QUALITY = 95
+# Boxes wider or higher than so many images are taken for mistakes.
+LARGEST_BOX = 8
 
 
 def add_arguments(parser):
@@ -125,8 +127,8 @@ def cut(faces, folder, is_gray=False, size=None):
 
     Args:
         faces: DataFrame with the columns `source`, an image file or uint8
-            pixels [H, W]; `box`, see `crop`, None for the whole image; and
-            `crop`, the file to write, relative to `folder`.
+            pixels [H, W]; `box`, see `crop`; and `crop`, the file to write,
+            relative to `folder`.
         is_gray: one channel instead of three.
         size: crops with a longer side are reduced to this many pixels.
 
@@ -152,15 +154,9 @@ def _cut(source, box, target, is_gray, size):
         image = _decode(source, "L" if is_gray else "RGB")
         if image is None:
             return "", "image unreadable"
-    height, width = image.shape[:2]
-    if box is not None:
-        left, top, right, bottom = box
-        if not (
-            max(left, 0) < min(right, width)
-            and max(top, 0) < min(bottom, height)
-        ):
-            return "", "face outside the image"
-        image = crop(image, box)
+    if not _is_on(box, image):
+        return "", "face outside the image"
+    image = crop(image, box)
     longest = max(image.shape[:2])
     if size is not None and longest > size:
         scale = size / longest
@@ -171,6 +167,22 @@ def _cut(source, box, target, is_gray, size):
     digest = hashlib.sha256(str(image.shape).encode())
     digest.update(np.ascontiguousarray(image))
     return digest.hexdigest(), ""
+
+
+def _is_on(box, image):
+    """Whether the box has pixels and its centre lies on the image.
+
+    A box many times as large as the image is a mistake too, and padding to it
+    would fill the memory.
+    """
+    left, top, right, bottom = box
+    height, width = image.shape[:2]
+    return (
+        0 < right - left <= LARGEST_BOX * width
+        and 0 < bottom - top <= LARGEST_BOX * height
+        and 0 <= left + right < 2 * width
+        and 0 <= top + bottom < 2 * height
+    )
 
 
 def _decode(path, mode):

@@ -176,22 +176,20 @@ def parse_row(row):
             votes.
 
     Returns:
-        dict: name, box (None: the whole image), votes (ten int) and reason
-        (empty, or "malformed row" with nothing else of use).
+        dict: name, box (four int), votes (ten int) and reason (empty, or
+        "malformed row" with nothing else of use).
     """
     bad = {"name": "", "box": None, "votes": [0] * 10, "reason": MALFORMED}
     if len(row) != 2 + len(VOTED):
         return bad
     name = row[0].strip()
     numbers = re.fullmatch(
-        r"\((-?\d+), *(-?\d+), *(-?\d+), *(-?\d+)\)", row[1].strip()
+        r"\((\d{1,6}), *(\d{1,6}), *(\d{1,6}), *(\d{1,6})\)", row[1].strip()
     )
     votes = _counts(row[2:])
     if not (numbers and votes and _is_file_name(name)):
         return bad
     box = tuple(map(int, numbers.groups()))
-    if box == (0, 0, SIDE, SIDE):
-        box = None
     return {"name": name, "box": box, "votes": votes, "reason": ""}
 
 
@@ -227,9 +225,10 @@ def parse_pair(pixels, judged):
             empty where the image is not a face.
 
     Returns:
-        dict: source (uint8 [48, 48]), name, box (None), votes and reason.
+        dict: source (uint8 [48, 48]), name, box, votes and reason.
     """
-    face = {"source": None, "name": "", "box": None, "votes": [0] * 10}
+    box = (0, 0, SIDE, SIDE)
+    face = {"source": None, "name": "", "box": box, "votes": [0] * 10}
     name, votes = judged[0].strip(), _counts(judged[1:])
     values = _counts(pixels.split())
     if len(judged) != 1 + len(VOTED) or not votes:

@@ -53,7 +53,7 @@ def add_arguments(parser):
         "space around the landmarks on each side, as a share of their larger "
         "extent; 0.7 shows forehead and chin"
     )
-    flags.add_flag(parser, "margin", flags.Number(float, 0, 10), 0.7, text)
+    flags.add_flag(parser, "margin", flags.Number(float, 0, 2), 0.7, text)
     text = "largest width and height of a crop, in pixels"
     flags.add_flag(parser, "size", flags.Number(int, 16, 4096), 128, text)
     text = "seed of the validation split"

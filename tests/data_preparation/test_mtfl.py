@@ -1,0 +1,209 @@
+"""MTFL from tiny hand-made lists and photos."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from data_preparation import common, mtfl
+from utils import flags, tables
+from utils.errors import UserError
+from utils.tasks import GENDER, POSE
+
+# Eyes, nose and mouth corners of a face 20 pixels wide around (50, 40).
+POINTS = "40 60 50 42 58 30 30 40 50 50"
+
+
+def save(path, seed, size=(80, 100)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    # Large gray patches, which JPEG keeps nearly unchanged.
+    image = Image.fromarray(rng.integers(0, 256, (5, 5), dtype=np.uint8))
+    image = image.resize(size[::-1], Image.Resampling.NEAREST)
+    image.convert("RGB").save(path, quality=95)
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Twenty-four good training faces, three test faces, and bad lines."""
+    folder = tmp_path / "raw"
+    train = []
+    for index in range(20):
+        pose = 1 + index % 2
+        train.append(
+            f" net_7876\\{index}_0_0.jpg {POINTS} {1 + index % 2} 1 2 {pose}"
+        )
+        save(folder / "net_7876" / f"{index}_0_0.jpg", index)
+    for shot in range(1, 5):
+        name = f"Ann_Lee_000{shot}.jpg"
+        train.append(f" lfw_5590\\{name} {POINTS} 2 2 2 1\r")
+        save(folder / "lfw_5590" / name, 30 + shot)
+    test = []
+    for index in range(3):
+        test.append(f" AFLW/000{index}-image.jpg {POINTS} 1 1 1 {3 + index}")
+        save(folder / "AFLW" / f"000{index}-image.jpg", 40 + index)
+    bad = [
+        f"net_7876\\gone.jpg {POINTS} 1 1 2 1",
+        f"net_7876\\text.jpg {POINTS} 1 1 2 1",
+        f"net_7876\\0_0_0.jpg {POINTS} 1 1 2 1",
+        f"net_7876\\copy.jpg {POINTS} 1 1 2 1",
+        f"net_7876\\far.jpg {POINTS.replace('0', '000')} 1 1 2 1",
+        f"net_7876\\dot.jpg {' '.join(['7'] * 10)} 1 1 2 1",
+        f"net_7876\\21_0_0.jpg {POINTS} 3 1 2 1",
+        f"net_7876\\21_0_0.jpg {POINTS} 1 1 2 6",
+        f"net_7876\\21_0_0.jpg {POINTS} 1 1 2",
+        f"net_7876\\21_0_0.jpg {POINTS.replace('30', 'x')} 1 1 2 1",
+        f"net_7876\\21_0_0.jpg {POINTS.replace('30', 'nan')} 1 1 2 1",
+        f"..\\secret.jpg {POINTS} 1 1 2 1",
+        "",
+    ]
+    (folder / "net_7876" / "text.jpg").write_text("no image")
+    save(folder / "net_7876" / "far.jpg", 50)
+    # The same pixels as the first test face.
+    save(folder / "net_7876" / "copy.jpg", 40)
+    (folder / "training.txt").write_text("\n".join(train + bad))
+    (folder / "testing.txt").write_text("\n".join(test) + "\n")
+    return folder
+
+
+def prepare(source, data_dir, *more):
+    parser = flags.parser("", None)
+    mtfl.add_arguments(parser)
+    words = [f"--source={source}", f"--data_dir={data_dir}", *more]
+    mtfl.prepare(parser.parse_args(words))
+
+
+def written(data_dir):
+    with (data_dir / "db" / "mtfl.csv").open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_lists_become_the_expected_table(source, tmp_path, capsys):
+    prepare(source, tmp_path / "data")
+    header, *rows = written(tmp_path / "data")
+    assert header == ["path", "split", "pose", "gender", "subject"]
+    assert rows[:3] == [
+        ["db/mtfl/AFLW/0000-image.jpg", "test", "2", "1", ""],
+        ["db/mtfl/AFLW/0001-image.jpg", "test", "3", "1", ""],
+        ["db/mtfl/AFLW/0002-image.jpg", "test", "4", "1", ""],
+    ]
+    train = {path: rest for path, _, *rest in rows[3:]}
+    expected = {
+        f"db/mtfl/net_7876/{index}_0_0.jpg": [
+            str(index % 2),
+            str(1 - index % 2),
+            "",
+        ]
+        for index in range(20)
+    } | {
+        f"db/mtfl/lfw_5590/Ann_Lee_000{shot}.jpg": ["0", "0", "Ann_Lee"]
+        for shot in range(1, 5)
+    }
+    assert train == expected
+    facts = json.loads((tmp_path / "data/db/mtfl.json").read_text())
+    assert facts["tasks"] == {"pose": list(POSE), "gender": list(GENDER)}
+    lost = facts["dropped"]["train"] | facts["dropped"]["validation"]
+    assert lost == {
+        common.DUPLICATE: 1,
+        "face outside the image": 1,
+        "image missing": 1,
+        "image unreadable": 1,
+        "listed twice": 1,
+        "malformed line": 6,
+        "no extent of landmarks": 1,
+    }
+    assert "dropped: image missing" in capsys.readouterr().out
+
+
+def test_validation_is_a_tenth_and_keeps_people_together(source, tmp_path):
+    for seed in range(3):
+        data_dir = tmp_path / f"data{seed}"
+        prepare(source, data_dir, f"--seed={seed}")
+        rows = [row for row in written(data_dir)[1:] if row[1] != "test"]
+        validation = [row for row in rows if row[1] == "validation"]
+        assert 1 <= len(validation) <= 4
+        splits = {row[1] for row in rows if row[4] == "Ann_Lee"}
+        assert len(splits) == 1
+
+
+def test_the_same_seed_gives_the_same_table(source, tmp_path):
+    prepare(source, tmp_path / "a")
+    prepare(source, tmp_path / "b")
+    assert written(tmp_path / "a") == written(tmp_path / "b")
+
+
+def test_crops_are_squares_around_the_landmarks(source, tmp_path):
+    prepare(source, tmp_path / "data", "--margin=0.5")
+    name = "AFLW/0000-image.jpg"
+    crop = Image.open(tmp_path / "data" / "db" / "mtfl" / name)
+    photo = Image.open(source / name)
+    assert crop.size == (40, 40)
+    difference = np.asarray(photo.crop((30, 20, 70, 60)), int) - crop
+    assert np.abs(difference).mean() < 2
+
+
+def test_large_crops_are_reduced(source, tmp_path):
+    prepare(source, tmp_path / "data", "--size=16")
+    for path in tables.read("mtfl", tmp_path / "data", ["gender"]).paths:
+        assert Image.open(path).size == (16, 16)
+
+
+def test_missing_list_is_refused(source, tmp_path):
+    (source / "testing.txt").unlink()
+    with pytest.raises(UserError, match=r"testing\.txt.*unpacked archive"):
+        prepare(source, tmp_path / "data")
+
+
+def test_all_images_missing_is_an_error(source, tmp_path):
+    for path in source.glob("*/*.jpg"):
+        path.unlink()
+    with pytest.raises(UserError, match="0 usable training rows"):
+        prepare(source, tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("lfw_5590/AJ_Cook_0001.jpg", ("AJ_Cook", "AJ_Cook")),
+        ("net_7876/106_0_0.jpg", ("", "net_7876/106")),
+        ("net_7876/106_2_0.jpg", ("", "net_7876/106")),
+        ("net_7876/_60_991_0.jpg", ("", "net_7876/_60_991_0")),
+        ("AFLW/0002-image04733.jpg", ("", "AFLW/0002-image04733")),
+    ],
+)
+def test_file_names_tell_who_stays_together(name, expected):
+    assert mtfl.whose(name) == expected
+
+
+word = st.text(st.characters(codec="utf-8"), max_size=8)
+
+
+@given(st.lists(st.one_of(word, st.integers(-1, 6).map(str)), max_size=17))
+def test_parsed_lines_are_sound_or_malformed(words):
+    face = mtfl.parse_line(" ".join(words))
+    assert face["reason"] in ("", "malformed line", "no extent of landmarks")
+    assert face.keys() == mtfl.parse_line("").keys()
+
+
+@given(
+    numbers=st.lists(
+        st.integers(-999, 9999), min_size=10, max_size=10, unique=True
+    ),
+    gender=st.sampled_from("12"),
+    pose=st.sampled_from("12345"),
+    slash=st.sampled_from("/\\"),
+)
+def test_well_formed_lines_are_read_back(numbers, gender, pose, slash):
+    points = " ".join(f"{number:.6f}" for number in numbers)
+    line = f" lfw_5590{slash}Ann_0001.jpg {points} {gender} 1 2 {pose}\r"
+    face = mtfl.parse_line(line)
+    assert face["reason"] == ""
+    assert face["name"] == "lfw_5590/Ann_0001.jpg"
+    assert face["landmarks"][:, 0].tolist() == numbers[:5]
+    assert face["landmarks"][:, 1].tolist() == numbers[5:]
+    assert face["pose"] == int(pose) - 1
+    assert GENDER[face["gender"]] == {"1": "male", "2": "female"}[gender]
