@@ -1,0 +1,51 @@
+"""Prepare a dataset: python -m data_preparation NAME [flags of that dataset].
+
+Without a name, lists the datasets; NAME --help shows the files that one needs.
+"""
+
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+from data_preparation import ferplus, mtfl, synthetic
+from utils import flags
+from utils.errors import UserError, run_script
+
+COMMAND = "python -m data_preparation"
+DATASETS = {"synthetic": synthetic, "ferplus": ferplus, "mtfl": mtfl}
+
+
+def main(argv=None):
+    """Prepare the dataset that the command line names, or list them all."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
+        list_datasets(Console())
+        return
+    name = argv[0].lower().replace("+", "plus")
+    if name not in DATASETS:
+        raise UserError(
+            f"{argv[0]!r} is no dataset; give one of {', '.join(DATASETS)} "
+            f"first: {COMMAND} NAME"
+        )
+    module = DATASETS[name]
+    parser = flags.parser(module.__doc__, None)
+    parser.prog = f"{COMMAND} {name}"
+    module.add_arguments(parser)
+    module.prepare(parser.parse_args(argv[1:]))
+
+
+def list_datasets(console):
+    """Print what each dataset is, where it comes from and its command."""
+    for name, module in DATASETS.items():
+        command = f"{COMMAND} {name}"
+        if module.URL:
+            command += " --source FOLDER"
+        console.print(Text(f"{name}: {module.TITLE}", style="bold"))
+        console.print(Text(f"  from {module.URL or 'here: nothing to get'}"))
+        console.print(Text(f"  {command}\n"))
+    console.print(Text(f"{COMMAND} NAME --help shows files and flags."))
+
+
+if __name__ == "__main__":
+    run_script(main)
