@@ -30,8 +30,8 @@ def local_density(features, labels, quantile):
     and w_i = 1 where all rho of the class are equal (so also for a class with
     one or two members, or where all features coincide).
 
-    The counts are those of float64 arithmetic and of `np.quantile`, whether
-    its method is "higher" or the default "linear"; see `neighbours`.
+    The counts are those of float64 arithmetic and of `np.quantile`; see
+    `neighbours`.
 
     Args:
         features: [N, d] finite features.
@@ -56,9 +56,10 @@ def local_density(features, labels, quantile):
 def neighbours(features, quantile):
     """Count, for every sample, the others closer than the quantile.
 
-    d_c is the order statistic of rank ceil(quantile * (P - 1)) among the
-    P = N (N - 1) / 2 distances (`np.quantile`, method "higher"; a linearly
-    interpolated d_c gives the same counts, as no distance lies between).
+    d_c is the order statistic of rank ceil(quantile * (P - 1)), from 0, among
+    the P = N (N - 1) / 2 distances. `np.quantile` interpolates between this
+    one and the one before, which gives the same counts, as no distance lies
+    between them.
 
     The device computes squared distances in float32 (TF32 on some GPUs), in
     tiles. Their largest error `slack` is measured. Pairs farther than twice
@@ -78,7 +79,9 @@ def neighbours(features, quantile):
     pairs = count * (count - 1) // 2
     if pairs < 2 or (features == features[0]).all():
         return np.zeros(count, "int64")
-    rank = int(np.ceil(quantile * (pairs - 1)))
+    # 0.07 * 100 is 7.000000000000001, which must not become rank 8.
+    exact = 1 - 2 * np.finfo("float64").eps
+    rank = int(np.ceil(quantile * (pairs - 1) * exact))
     mean = features.mean(axis=0, dtype="float64")
     centred = (features - mean).astype("float32")
     radius = np.square(centred).sum(axis=1, dtype="float64").max()

@@ -303,7 +303,8 @@ def _kernel_sum(tiles, bandwidth):
     slope = -1.0 / (8.0 * bandwidth**2)
     total = 0.0
     for tile in tiles:
-        kernel = ops.exp(tile * slope)
+        # Rounding below 0 would make kernels above 1.
+        kernel = ops.exp(ops.maximum(tile, 0.0) * slope)
         mixed = kernel
         for _ in range(4):
             kernel = kernel * kernel

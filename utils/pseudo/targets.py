@@ -49,7 +49,7 @@ class Method:
     interpolation_weights: 0..1, where not 0 it replaces w in the blend.
     confidence, density, distribution: the weights to multiply.
     density_t: 0..1, quantile of the distances within a class.
-    cluster_k: >= 1, Gaussians of a mixture.
+    cluster_k: >= 1 (0 where distribution is off), Gaussians of a mixture.
     distribution_metric: "both", "emd" or "mmd".
     gamma: >= 0, how fast the distribution weight falls.
     gmm_scope: "class", or "all" for mixtures that ignore classes.
@@ -84,7 +84,7 @@ class Method:
             ("selection_threshold", 0, 1),
             ("interpolation_weights", 0, 1),
             ("density_t", 0, 1),
-            ("cluster_k", 1, np.inf),
+            ("cluster_k", 1 if self.distribution else 0, np.inf),
             ("gamma", 0, np.inf),
         ):
             if not low <= getattr(self, name) <= high:

@@ -1,0 +1,174 @@
+"""Local density against a naive double loop in float64."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from utils.pseudo import density, local_density
+
+
+def naive(features, labels, quantile):
+    """CurriculumNet's density as it is written down: [N] weights."""
+    features = np.asarray(features, "float64")
+    weights = np.ones(len(features))
+    for label in set(labels.tolist()):
+        members = [i for i, other in enumerate(labels) if other == label]
+        distances = {
+            (i, j): np.sqrt(np.square(features[i] - features[j]).sum())
+            for i in members
+            for j in members
+            if i != j
+        }
+        if not distances:
+            continue
+        cutoff = np.quantile(
+            [distances[i, j] for i, j in distances if i < j], quantile
+        )
+        rho = np.array(
+            [
+                sum(distances[i, j] < cutoff for j in members if j != i)
+                for i in members
+            ]
+        )
+        if rho.max() > rho.min():
+            weights[members] = (rho - rho.min()) / (rho.max() - rho.min())
+    return weights
+
+
+def brute(features, quantile):
+    """Neighbour counts by full float64 matrices, for larger sets."""
+    features = np.asarray(features, "float64")
+    squared = [np.square(row - features).sum(axis=1) for row in features]
+    distances = np.sqrt(squared)
+    cutoff = np.quantile(distances[np.triu_indices(len(features), 1)], quantile)
+    np.fill_diagonal(distances, np.inf)
+    return (distances < cutoff).sum(axis=1)
+
+
+@pytest.mark.parametrize("quantile", [0.0, 0.05, 0.6, 1.0])
+@pytest.mark.parametrize("offset", [0.0, 300.0])
+def test_equals_naive_double_loop(quantile, offset):
+    random = np.random.default_rng(0)
+    features = random.gamma(1.0, size=(150, 7)).astype("float32") + offset
+    features = features.astype("float32")
+    labels = random.choice([0, 2, 5], size=150, p=[0.6, 0.3, 0.1])
+    found = local_density(features, labels, quantile)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(
+        found, naive(features, labels, quantile), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("count", [2, 3, 128, 129, 1024, 1025, 1500])
+def test_counts_are_exact_across_block_borders(count):
+    random = np.random.default_rng(count)
+    features = random.normal(size=(count, 16)).astype("float32")
+    np.testing.assert_array_equal(
+        density.neighbours(features, 0.6), brute(features, 0.6)
+    )
+
+
+@pytest.mark.parametrize("quantile", [0.0, 0.0003, 0.3, 0.9, 1.0])
+def test_ties_and_duplicates_are_exact(quantile):
+    random = np.random.default_rng(1)
+    lattice = random.integers(0, 2, size=(600, 9)).astype("float32")
+    triplets = np.repeat(random.normal(size=(200, 4)), 3, axis=0)
+    for features in (lattice, triplets.astype("float32")):
+        np.testing.assert_array_equal(
+            density.neighbours(features, quantile), brute(features, quantile)
+        )
+
+
+def test_narrows_the_bracket_when_it_may_hold_few_pairs(monkeypatch):
+    monkeypatch.setattr(density, "HELD_PAIRS", 500)
+    features = np.random.default_rng(2).normal(size=(700, 12))
+    features = features.astype("float32")
+    for quantile in (0.0, 0.6, 1.0):
+        np.testing.assert_array_equal(
+            density.neighbours(features, quantile), brute(features, quantile)
+        )
+
+
+def test_too_many_ties_to_hold_count_as_ties(monkeypatch):
+    monkeypatch.setattr(density, "HELD_PAIRS", 500)
+    random = np.random.default_rng(3)
+    features = random.integers(0, 2, size=(400, 6)).astype("float32")
+    np.testing.assert_array_equal(
+        density.neighbours(features, 0.5), brute(features, 0.5)
+    )
+
+
+def test_recovers_from_a_bracket_that_missed(monkeypatch):
+    monkeypatch.setattr(density, "SMALL_POOL", 0)
+    features = np.random.default_rng(4).normal(size=(300, 5))
+    features = features.astype("float32")
+    expected = brute(features, 0.6)
+    np.testing.assert_array_equal(density.neighbours(features, 0.6), expected)
+    for bracket in ((0.0, 0.1), (50.0, 60.0)):
+        monkeypatch.setattr(density, "_guess", lambda *_, b=bracket: b)
+        np.testing.assert_array_equal(
+            density.neighbours(features, 0.6), expected
+        )
+
+
+def test_outlier_far_away_does_not_blur_the_others():
+    features = np.random.default_rng(5).normal(size=(200, 8))
+    features = features.astype("float32")
+    features[0] += 1e4
+    np.testing.assert_array_equal(
+        density.neighbours(features, 0.4), brute(features, 0.4)
+    )
+
+
+def test_hand_computed_line():
+    """Points 0, 1, 2, 10: distances 1 1 2 8 9 10, the median cut is 8."""
+    features = np.array([[0], [1], [2], [10]], "float32")
+    # Pairs below: (0,1), (1,2), (0,2): rho = 2, 2, 2, 0.
+    np.testing.assert_array_equal(
+        local_density(features, np.zeros(4, int), 0.5), [1, 1, 1, 0]
+    )
+
+
+def test_edge_cases_get_one():
+    features = np.array([[0.1], [7], [7], [7], [1], [2]], "float32")
+    labels = np.array([3, 1, 1, 1, 0, 0])  # one member; all equal; two members
+    np.testing.assert_array_equal(
+        local_density(features, labels, 0.6), np.ones(6)
+    )
+    empty = local_density(np.zeros((0, 4), "float32"), np.zeros(0, int), 0.6)
+    assert empty.shape == (0,)
+
+
+pools = st.integers(1, 40).flatmap(
+    lambda count: st.tuples(
+        arrays.arrays(
+            "float32", (count, 3), elements=st.integers(-8, 8).map(float)
+        ),
+        arrays.arrays("int64", count, elements=st.integers(0, 2)),
+        st.integers(0, 100).map(lambda percent: percent / 100),
+        st.permutations(range(count)),
+    )
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(pools)
+def test_properties(pool):
+    features, labels, quantile, order = pool
+    found = local_density(features, labels, quantile)
+    np.testing.assert_allclose(
+        found, naive(features, labels, quantile), rtol=1e-6
+    )
+    for label in np.unique(labels):
+        assert found[labels == label].max() == 1
+    order = np.array(order)
+    np.testing.assert_array_equal(
+        local_density(features[order], labels[order], quantile), found[order]
+    )
+    # Rotation by a quarter turn, shift and scale are exact on small integers.
+    turned = np.stack([-features[:, 1], features[:, 0], features[:, 2]], 1)
+    np.testing.assert_array_equal(
+        local_density(turned * 4 + 100, labels, quantile), found
+    )
