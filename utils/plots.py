@@ -178,26 +178,23 @@ def weight_histogram(path, audit):
         if name in audit
     ]
     selected = np.asarray(audit["selected"], bool)
-    groups = [
-        ("selected", selected, COLOURS[0]),
-        ("not selected", ~selected, "#c8c8c8"),
-    ]
-    groups = [group for group in groups if group[1].any()]
+    edges = np.linspace(0, 1, 41)
+    groups = [("all", np.ones_like(selected), "#c8c8c8")]
+    if selected.any():
+        groups.append(("selected", selected, COLOURS[0]))
     with matplotlib.rc_context(STYLE):
         figure = Figure((0.6 + 2.6 * len(measures), 2.6), layout="constrained")
         grid = figure.subplots(1, len(measures), squeeze=False, sharey=True)[0]
         for axes, name in zip(grid, measures, strict=True):
-            values = np.asarray(audit[name])
-            axes.hist(
-                [values[members] for _, members, _ in groups],
-                bins=np.linspace(0, 1, 41),
-                stacked=True,
-                color=[colour for _, _, colour in groups],
-                label=[
-                    f"{label} ({members.sum():,})"
-                    for label, members, _ in groups
-                ],
-            )
+            for label, members, colour in groups:
+                values = np.asarray(audit[name])[members]
+                axes.stairs(
+                    np.histogram(values, edges)[0],
+                    edges,
+                    fill=True,
+                    color=colour,
+                    label=f"{label} ({members.sum():,})",
+                )
             axes.set_title(name)
             axes.set_xlim(0, 1)
             axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
