@@ -236,9 +236,9 @@ def print_results(result):
     if not forgetting:
         return
     table = _table(
-        "validation accuracy by rounds (%)",
+        "validation accuracy (%) after rounds on own and other datasets",
         ("task",),
-        ("own: mean", "best", "others': mean", "best", "forgotten"),
+        ("own mean", "own best", "other mean", "other best", "forgotten"),
     )
     for task, entry in forgetting.items():
         values = [
