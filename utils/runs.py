@@ -341,15 +341,7 @@ def _export_onnx(network, path):
 
     from utils.networks import probabilities
 
-    def in_float32(layer):
-        return type(layer).from_config(
-            layer.get_config() | {"dtype": "float32"}
-        )
-
-    # ONNX runtimes have no bfloat16 convolution; the weights are float32.
-    copy = keras.models.clone_model(network, clone_function=in_float32)
-    copy.set_weights(network.get_weights())
-    model = probabilities(copy)
+    model = probabilities(network)
     image = keras.InputSpec(
         shape=model.input_shape, dtype="float32", name="image"
     )
