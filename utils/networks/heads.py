@@ -6,6 +6,7 @@ weights; `cross_stitch` mixes task layers; everything else is the trunk.
 """
 
 import contextlib
+import math
 
 import keras
 from keras import ops
@@ -52,6 +53,21 @@ class CrossStitch(keras.layers.Layer):
 
     def compute_output_shape(self, shapes):
         return shapes
+
+
+@keras.saving.register_keras_serializable(package="mtl_sa")
+class Flat(keras.layers.Layer):
+    """[B, ...] -> [B, D] with a constant target shape.
+
+    Flatten and the squeezing poolings ask for the batch size in the graph;
+    OpenCV's ONNX reader takes it for constant and garbles larger batches.
+    """
+
+    def call(self, x):
+        return ops.reshape(x, (-1, math.prod(x.shape[1:])))
+
+    def compute_output_shape(self, shape):
+        return (shape[0], math.prod(shape[1:]))
 
 
 def cross_stitch(activations):
@@ -104,16 +120,22 @@ def freeze(network, frozen):
 
 def probabilities(network):
     """Inference model: image [B, H, W, C] float32 in 0..255 -> {task: [B, C_t]}
-    softmax probabilities. It shares the network's weights. The batch is the
-    only free dimension, as OpenCV's ONNX reader wants it.
+    softmax probabilities. A float32 copy, whatever the network computes in:
+    ONNX runtimes know no bfloat16 convolution.
     """
-    image = keras.Input(network.input_shape[1:], name="image")
-    logits = network(image, training=False)["logits"]
+    copy = keras.models.clone_model(network, clone_function=_in_float32)
+    copy.set_weights(network.get_weights())
     return keras.Model(
-        image,
+        copy.input,
         {
-            task: keras.layers.Softmax(name=task, dtype="float32")(value)
-            for task, value in logits.items()
+            task: keras.layers.Softmax(name=f"{task}_probabilities")(logits)
+            for task, logits in copy.output["logits"].items()
         },
         name="probabilities",
+    )
+
+
+def _in_float32(layer):
+    return layer.__class__.from_config(
+        {**layer.get_config(), "dtype": "float32"}
     )

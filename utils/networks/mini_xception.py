@@ -109,6 +109,7 @@ def _head(x, task, is_dropout, decay):
         dtype="float32",
         name=f"head_{task.name}",
     )(x)
-    return layers.GlobalAveragePooling2D(
-        dtype="float32", name=f"head_{task.name}_logits"
+    x = layers.GlobalAveragePooling2D(
+        keepdims=True, dtype="float32", name=f"head_{task.name}_mean"
     )(x)
+    return heads.Flat(dtype="float32", name=f"head_{task.name}_logits")(x)

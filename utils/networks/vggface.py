@@ -48,7 +48,7 @@ def build(tasks, *, is_dropout, is_bn, weights_decay, cross_stitch):
                 name=f"conv{block}_{number}",
             )(x)
         x = layers.MaxPooling2D(2, name=f"pool{block}")(x)
-    x = layers.Flatten(name="flatten")(x)
+    x = heads.Flat(name="flatten")(x)
     x = _dense(x, 1024, "shared_dense", is_bn, decay)
     if is_dropout:
         x = layers.Dropout(0.5, name="shared_dense_dropout")(x)
