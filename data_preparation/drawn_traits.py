@@ -1,0 +1,428 @@
+"""From labels to traits: what makes a drawn face happy, old or a man's.
+
+All of it is statistics with overlap, so that labels can be learned but not
+read off: a weak smile is almost neutral, some women wear their hair short,
+some sixty-year-olds dye it.
+"""
+
+import numpy as np
+
+from data_preparation.drawn_face import Face, Photo
+from data_preparation.drawn_paint import darker, mix
+from data_preparation.drawn_surface import Light
+
+# |yaw| in degrees at which a face is no longer frontal, and is a profile.
+POSE_EDGES = (15.0, 45.0)
+LARGEST_YAW = 85.0
+YEARS = (
+    (0.3, 3),
+    (4, 7),
+    (8, 14),
+    (15, 21),
+    (25, 33),
+    (38, 44),
+    (48, 54),
+    (62, 88),
+)
+FEMALE, MALE = 0, 1
+
+# Mean muscle actions after Ekman and Friesen's action units; one emotion may
+# have several faces.
+EXPRESSIONS = {
+    "angry": (
+        {
+            "brow_lower": 1.0,
+            "knit": 1.0,
+            "cheek_raise": 0.35,
+            "smile": -0.35,
+            "lip_press": 0.9,
+            "mouth_width": -0.1,
+        },
+        {
+            "brow_lower": 1.0,
+            "knit": 1.0,
+            "eye_open": 0.15,
+            "lip_raise": 0.35,
+            "smile": -0.4,
+            "mouth_open": 0.4,
+            "teeth": 0.7,
+            "teeth_below": 0.7,
+        },
+    ),
+    "disgust": (
+        {
+            "nose_wrinkle": 1.0,
+            "brow_lower": 0.6,
+            "knit": 0.3,
+            "cheek_raise": 0.7,
+            "eye_open": -0.25,
+            "lip_raise": 1.0,
+            "smile": -0.45,
+            "mouth_open": 0.12,
+            "teeth": 0.6,
+        },
+    ),
+    "fear": (
+        {
+            "brow_inner": 1.0,
+            "brow_outer": 0.25,
+            "knit": 0.6,
+            "eye_open": 0.45,
+            "smile": -0.35,
+            "mouth_open": 0.35,
+            "mouth_width": 0.22,
+            "teeth": 0.45,
+            "teeth_below": 0.6,
+        },
+    ),
+    "happy": (
+        {
+            "smile": 0.85,
+            "cheek_raise": 0.6,
+            "mouth_width": 0.15,
+        },
+        {
+            "smile": 1.0,
+            "cheek_raise": 0.8,
+            "eye_open": -0.1,
+            "mouth_open": 0.32,
+            "mouth_width": 0.2,
+            "teeth": 1.0,
+        },
+    ),
+    "sad": (
+        {
+            "brow_inner": 0.95,
+            "brow_outer": -0.35,
+            "knit": 0.4,
+            "eye_open": -0.3,
+            "gaze_down": 0.03,
+            "smile": -0.8,
+            "mouth_width": -0.08,
+        },
+    ),
+    "surprise": (
+        {
+            "brow_inner": 0.95,
+            "brow_outer": 1.0,
+            "eye_open": 0.5,
+            "mouth_open": 0.85,
+            "mouth_width": -0.25,
+            "teeth": 0.25,
+        },
+    ),
+    "neutral": ({},),
+}
+# Standard deviation of every action from face to face.
+ACTIONS = {
+    "brow_inner": 0.13,
+    "brow_outer": 0.13,
+    "brow_lower": 0.13,
+    "knit": 0.1,
+    "eye_open": 0.08,
+    "cheek_raise": 0.1,
+    "nose_wrinkle": 0.06,
+    "lip_raise": 0.06,
+    "smile": 0.13,
+    "mouth_open": 0.04,
+    "mouth_width": 0.05,
+    "lip_press": 0.1,
+    "teeth": 0.08,
+    "teeth_below": 0.08,
+    "gaze_down": 0.008,
+}
+REST = {"eye_open": 1.0, "mouth_width": 1.0}
+LIMITS = {
+    "smile": (-1, 1.1),
+    "brow_inner": (-0.4, 1.3),
+    "brow_outer": (-0.5, 1.3),
+    "brow_lower": (-0.2, 1.3),
+    "eye_open": (0.35, 1.7),
+    "mouth_width": (0.65, 1.35),
+}
+
+SKINS = (
+    (246, 208, 184),
+    (238, 190, 160),
+    (226, 172, 138),
+    (205, 150, 116),
+    (176, 120, 86),
+    (138, 90, 62),
+    (104, 66, 46),
+)
+HAIR_COLOURS = (
+    (28, 22, 22),
+    (44, 30, 24),
+    (72, 46, 30),
+    (104, 68, 40),
+    (150, 106, 58),
+    (206, 168, 104),
+    (146, 66, 32),
+)
+IRISES = ((70, 44, 26), (92, 64, 36), (88, 116, 78), (84, 124, 160))
+
+
+def sample(emotion, yaw, is_man, years, generator):
+    """A face with given labels.
+
+    Args:
+        emotion: a key of EXPRESSIONS.
+        yaw: degrees, positive towards the image's right.
+        is_man: True for a man or a boy.
+        years: of age.
+        generator: numpy.random.Generator; the rest depends on nothing else.
+    """
+    rng = generator
+    # How much of a child's face is left; how manly the bones are.
+    childlike = 1.04 / (1 + (years / 7) ** 1.6) - 0.04
+    childlike = float(np.clip(childlike + rng.normal(0, 0.035), 0, 1))
+    manly = (0.5 if is_man else -0.5) * (1 - 0.6 * childlike)
+    manly = float(manly + rng.normal(0, 0.2))
+    aged = float(np.clip((years - 21) / 45 + rng.normal(0, 0.06), 0, 1.1))
+    traits = _proportions(childlike, manly, aged, rng)
+    traits |= _skin(childlike, manly, aged, rng)
+    traits |= _hair(is_man, years, traits["skin"], rng)
+    traits |= _paint(is_man, years, manly, traits, rng)
+    traits |= _worn(is_man, years, rng)
+    traits |= _expression(emotion, rng)
+    traits["chin_y"] += 0.14 * traits["mouth_open"]
+    return Face(
+        yaw=float(yaw),
+        pitch=float(rng.normal(0, 5)),
+        roll=float(rng.normal(0, 6)),
+        childlike=childlike,
+        **traits,
+    )
+
+
+def yaw_in(pose, generator):
+    """An angle inside a pose class, degrees."""
+    edges = (-POSE_EDGES[0], *POSE_EDGES, LARGEST_YAW)
+    side, turned = (1, pose - 2) if pose >= 2 else (-1, 2 - pose)
+    return side * float(generator.uniform(edges[turned], edges[turned + 1]))
+
+
+def photograph(generator):
+    """A lamp, a background and a camera."""
+    rng = generator
+    direction = np.array(
+        [rng.normal(0, 0.6), -rng.uniform(0, 0.9), rng.uniform(0.5, 1)]
+    )
+    direction /= np.linalg.norm(direction)
+    base = rng.uniform(30, 225, 3)
+    base = mix(base, np.full(3, base.mean()), rng.uniform(0.2, 0.8))
+    spots = base + rng.normal(0, rng.uniform(3, 40), (4, 4, 1))
+    spots = spots + rng.normal(0, rng.uniform(2, 14), (4, 4, 3))
+    return Photo(
+        light=Light(
+            direction.astype(np.float32),
+            float(rng.uniform(0.3, 0.62)),
+            float(rng.uniform(-1, 1)),
+        ),
+        background=np.clip(spots, 0, 255).astype(np.float32),
+        scale=float(np.exp(rng.normal(0.14, 0.06))),
+        shift=tuple(rng.normal(0, 0.025, 2)),
+        blur=float(rng.uniform(0, 0.9)),
+        noise=float(rng.uniform(1, 9)),
+        exposure=float(np.exp(rng.normal(0, 0.14))),
+        seed=int(rng.integers(2**32)),
+    )
+
+
+def _expression(emotion, rng):
+    faces = EXPRESSIONS[emotion]
+    mean = faces[rng.integers(len(faces))]
+    strength = rng.uniform(0.45, 1.1)
+    moods = {}
+    for action in ACTIONS:
+        value = REST.get(action, 0.0) + strength * mean.get(action, 0.0)
+        value += rng.normal(0, ACTIONS[action])
+        moods[action] = float(np.clip(value, *LIMITS.get(action, (0, 1.2))))
+    # Everybody squints, talks or frowns at times.
+    if rng.random() < 0.15:
+        moods["mouth_open"] = max(
+            moods["mouth_open"], float(rng.uniform(0.05, 0.25))
+        )
+        moods["teeth"] = max(moods["teeth"], float(rng.uniform(0, 0.7)))
+    moods["gaze"] = float(rng.normal(0, 0.02))
+    moods["wobble"] = float(rng.normal(0, 0.45))
+    return moods
+
+
+def _proportions(childlike, manly, aged, rng):
+    def vary(mean, deviation):
+        return float(mean + rng.normal(0, deviation))
+
+    child = childlike
+    eye_y = vary(0.02 + 0.19 * child, 0.02)
+    nose_y = vary(eye_y + 0.37 - 0.1 * child + 0.03 * aged, 0.02)
+    return {
+        "width": vary(0.7 + 0.08 * child + 0.02 * manly, 0.018),
+        "jaw": float(
+            np.clip(vary(2.5 + 0.9 * manly + 0.3 * child, 0.2), 1.9, 4)
+        ),
+        "chin_y": vary(0.99 - 0.05 * child + 0.04 * manly, 0.015),
+        "chin_out": max(0.0, vary(0.8 + 0.5 * manly - 0.5 * child, 0.2)),
+        "cheek": max(0.0, vary(0.01 + 0.08 * child, 0.012)),
+        "hollow": float(np.clip(vary(0.8 * aged - 0.2, 0.2), 0, 1)),
+        "jowl": max(0.0, vary(aged - 0.2, 0.15)),
+        "brow_ridge": max(0.0, vary(0.025 + 0.035 * manly * (1 - child), 0.01)),
+        "eye_y": eye_y,
+        "eye_s": vary(0.42 + 0.03 * child, 0.012),
+        "eye_size": vary(1.3 + 0.34 * child - 0.14 * manly - 0.1 * aged, 0.06),
+        "brow_y": eye_y - vary(0.23 + 0.03 * child - 0.05 * manly, 0.015),
+        "nose_y": nose_y,
+        "nose_out": vary(0.2 - 0.1 * child + 0.03 * manly, 0.02),
+        "nose_width": vary(0.105 + 0.012 * manly + 0.015 * aged, 0.01),
+        "mouth_y": vary(nose_y + 0.245 - 0.05 * child, 0.015),
+        "ear": vary(1.0 + 0.15 * aged, 0.06),
+        "neck": vary(0.37 - 0.06 * child + 0.05 * manly, 0.015),
+        "shoulders": vary(1.05 - 0.3 * child + 0.2 * manly, 0.05),
+    }
+
+
+def _skin(childlike, manly, aged, rng):
+    place = rng.uniform(0, len(SKINS) - 1.001)
+    first = int(place)
+    skin = mix(SKINS[first], SKINS[first + 1], place - first)
+    skin = skin * (1 - 0.05 * aged) + rng.normal(0, 3, 3)
+    count = rng.poisson(0.3 + 5 * max(0, aged - 0.55))
+    spots = tuple(
+        (
+            float(rng.uniform(-0.9, 0.9)),
+            float(rng.uniform(-0.6, 0.8)),
+            float(rng.uniform(0.015, 0.04)),
+        )
+        for _ in range(count)
+    )
+    return {
+        "skin": skin,
+        "rosy": float(np.clip(rng.normal(0.2 + 0.35 * childlike, 0.08), 0, 1)),
+        "wrinkles": float(np.clip(aged + rng.normal(0, 0.07), 0, 1)),
+        "droop": float(np.clip(aged - 0.3 + rng.normal(0, 0.1), 0, 1)),
+        "spots": spots,
+        "iris": IRISES[rng.integers(len(IRISES))],
+    }
+
+
+def _hair(is_man, years, skin, rng):
+    if years < 3:
+        styles = {"fuzz": 0.6, "bald": 0.15, "short": 0.25}
+    elif is_man:
+        thin = float(np.clip((years - 25) / 120, 0, 0.3))
+        styles = {
+            "short": 0.68 - thin,
+            "buzz": 0.18,
+            "bald": thin,
+            "bob": 0.07,
+            "long": 0.07,
+        }
+    else:
+        girl = float(np.clip((16 - years) / 8, 0, 1))
+        old = float(np.clip((years - 40) / 40, 0, 1))
+        styles = {
+            "pigtails": 0.25 * girl,
+            "ponytail": 0.14,
+            "bun": 0.08 * (1 - girl) + 0.06 * old,
+            "long": 0.36 - 0.22 * old,
+            "bob": 0.24,
+            "short": 0.1 + 0.25 * old,
+        }
+    shares = np.array(list(styles.values()))
+    style = list(styles)[rng.choice(len(shares), p=shares / shares.sum())]
+    darkness = float(np.mean(skin)) < 150
+    kinds = len(HAIR_COLOURS) - (4 if darkness else 0)
+    colour = np.float32(HAIR_COLOURS[rng.integers(kinds)])
+    colour = mix(colour, (210, 180, 130), 0.35 if years < 3 else 0.0)
+    grey = float(np.clip((years - 40) / 28 + rng.normal(0, 0.22), 0, 1))
+    beard_colour = mix(colour, (196, 194, 192), grey)
+    if not is_man and rng.random() < 0.45:
+        grey *= 0.25  # dyed
+    colour = mix(colour, (196, 194, 192), grey)
+    curl = float(rng.random() < 0.25) * float(rng.uniform(0.4, 1))
+    noise = rng.normal(0.5, 0.17, (18, 46) if curl else (7, 90))
+    noise[:, -1] = noise[:, 0]
+    fringe = bool(style not in ("buzz", "bald", "fuzz")) and (
+        rng.random() < (0.2 if is_man else 0.35)
+    )
+    receding = (years - 25) / 45 + rng.normal(0, 0.3) if is_man else 0.0
+    lengths = {"bob": (0.75, 1.0), "long": (1.25, 1.6)}
+    length = float(rng.uniform(*lengths.get(style, (0.0, 0.0))))
+    bulk = {"buzz": 0.01, "fuzz": 0.01, "bob": 0.16, "long": 0.14}
+    tied = style in ("bun", "ponytail", "pigtails")
+    out = 0.05 if tied else bulk.get(style, rng.uniform(0.04, 0.13))
+    return {
+        "hair": style,
+        "hair_colour": colour.astype(np.float32),
+        "beard_colour": beard_colour,
+        "hairline": float(-0.6 + 0.2 * fringe + rng.normal(0, 0.03)),
+        "receding": 0.0 if fringe else float(np.clip(receding, 0, 1)),
+        "parting": 0.0 if rng.random() < 0.4 else float(rng.uniform(-1, 1)),
+        "fringe": fringe,
+        "hair_top": float(out + rng.uniform(0.0, 0.06) + 0.1 * curl),
+        "hair_out": float(out * (1 + 0.8 * curl)),
+        "hair_length": length,
+        "hair_tuck": float(rng.uniform(0, 1)) if style == "bob" else 0.0,
+        "curl": curl,
+        "noise": np.clip(noise, 0, 1).astype(np.float32),
+    }
+
+
+def _paint(is_man, years, manly, traits, rng):
+    """Brows, lids, lips and beard."""
+    skin = traits["skin"]
+    made_up = not is_man and years > 15 and rng.random() < 0.6
+    red = (176, 40, 62) if made_up else (196, 84, 84)
+    lips = np.clip(rng.normal(0.7 - 0.35 * manly, 0.12), 0.15, 1.1)
+    lips *= 1 - 0.4 * traits["wrinkles"]
+    beard, kind = 0.0, rng.random()
+    if is_man and years > 15:
+        ripe = float(np.clip((years - 13) / 12, 0.2, 1))
+        if kind < 0.25 * ripe:
+            beard = rng.uniform(0.45, 0.85)
+        elif kind < 0.65:
+            beard = rng.uniform(0.03, 0.35) * ripe
+    young = float(np.clip(years / 15, 0.3, 1))
+    share = rng.uniform(0.4, 0.75) if made_up else rng.uniform(0.25, 0.5)
+    return {
+        "lashes": float(
+            np.clip(rng.normal(0.45 * made_up + 0.15 - 0.2 * manly, 0.1), 0, 1)
+        ),
+        "shadow": float(made_up * (rng.random() < 0.4) * rng.uniform(0.2, 0.5)),
+        "shadow_colour": tuple(rng.uniform(60, 170, 3)),
+        "lips": float(lips),
+        "lip_colour": mix(darker(skin, 0.12), red, share),
+        "brow_thick": float(
+            np.clip(rng.normal(0.062 + 0.025 * manly, 0.009), 0.03, 0.1)
+            * young**0.3
+        ),
+        "brow_alpha": float(rng.uniform(0.75, 0.95) * young**0.6),
+        "brow_colour": mix(darker(traits["beard_colour"], 0.2), skin, 0.1),
+        "beard": float(beard),
+        "is_goatee": bool(rng.random() < 0.3),
+    }
+
+
+def _worn(is_man, years, rng):
+    base = rng.uniform(20, 235, 3)
+    if years < 15:
+        likely = (70, 120, 200) if is_man else (225, 110, 160)
+        base = mix(base, likely, rng.uniform(0, 0.8))
+    elif is_man:
+        base = base * rng.uniform(0.4, 0.9)
+    collar = base * 0.8 if rng.random() < 0.6 else rng.uniform(180, 245, 3)
+    glasses = rng.random() < np.clip(0.03 + years / 200, 0, 0.35)
+    earrings = band = None
+    if not is_man and rng.random() < (0.3 if years > 12 else 0.1):
+        earrings = ((222, 190, 90), (220, 222, 228))[rng.integers(2)]
+    if not is_man and rng.random() < (0.4 if years < 14 else 0.06):
+        band = tuple(mix((230, 70, 130), rng.uniform(20, 235, 3), 0.5))
+    return {
+        "glasses": bool(glasses),
+        "glasses_colour": tuple(rng.uniform(20, 110, 3)),
+        "earrings": earrings,
+        "band": band,
+        "clothes": base,
+        "collar": collar,
+        "neckline": float(rng.uniform(-0.05, 0.15)),
+    }

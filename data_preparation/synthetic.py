@@ -1,0 +1,260 @@
+"""Synthetic: drawn faces with known emotion, pose, gender and age.
+
+Nothing to download. Three disjoint sets are drawn from parameters:
+
+    synthetic_emotion      publishes the emotion
+    synthetic_pose         publishes the pose (and the yaw angle, degrees)
+    synthetic_gender_age   publishes gender and age group (and years)
+
+What a set does not publish goes to <name>.truth.csv, for audits only. Pose
+classes say which side of the image the nose points to: "left" is yaw < 0.
+Faces depend on --seed and on their own number, on nothing else: a larger set
+begins with the smaller one, and the number of processes does not matter.
+"""
+
+import contextlib
+import shutil
+import tempfile
+from itertools import product
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from rich.console import Console
+from rich.progress import track
+
+from data_preparation import common, drawn_face, drawn_traits
+from utils import flags, tables
+from utils.errors import UserError
+from utils.tasks import AGE, EMOTION_7, GENDER, POSE, Task
+
+TITLE = "emotion, pose, gender and age of drawn faces, embedded"
+URL = ""
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task("emotion", EMOTION_7),
+        Task("pose", POSE),
+        Task("gender", GENDER),
+        Task("age", AGE),
+    )
+}
+SETS = {
+    "synthetic_emotion": ("emotion",),
+    "synthetic_pose": ("pose",),
+    "synthetic_gender_age": ("gender", "age"),
+}
+# Extra columns that follow from what a set publishes.
+COLUMNS = {"synthetic_pose": ["yaw"], "synthetic_gender_age": ["age_years"]}
+# Images of a split, as a share of the training images.
+SHARES = {"train": 1.0, "validation": 0.2, "test": 0.3}
+IMAGES, SIZE, SEED = 2000, 72, 0
+# Faces of the sets that do not teach pose: mostly frontal, as photos are.
+POSE_SHARES = (0.05, 0.18, 0.54, 0.18, 0.05)
+BATCH = 25
+
+
+def add_arguments(parser):
+    """The flags of the drawn faces."""
+    text = "training faces of each set; a fifth more for validation, 3/10 test"
+    flags.add_flag(parser, "images", flags.Number(int, 40, 10**6), IMAGES, text)
+    text = "side of the pictures, pixels"
+    flags.add_flag(parser, "size", flags.Number(int, 32, 160), SIZE, text)
+    text = "of all chance; other faces for other numbers"
+    flags.add_flag(parser, "seed", flags.Number(int, 0), SEED, text)
+    text = "folder that the prepared datasets go to"
+    flags.add_flag(parser, "data_dir", Path, Path("data"), text)
+    text = "replace sets that are already there"
+    flags.add_flag(parser, "overwrite", flags.boolean, False, text)
+
+
+def prepare(args):
+    """Draw the three sets.
+
+    Raises:
+        UserError: a set is there and --overwrite is not given, or a file
+            cannot be written.
+    """
+    there = sorted(set(SETS) & set(tables.prepared(args.data_dir)))
+    if there and not args.overwrite:
+        raise UserError(
+            f"{', '.join(there)} already prepared in {args.data_dir}; give "
+            "--overwrite to replace"
+        )
+    for name in SETS:
+        draw_set(name, args.data_dir, args.images, args.size, args.seed)
+
+
+def ensure(names, data_dir="data"):
+    """Draw those of the named sets that are embedded and not there yet."""
+    there = tables.prepared(data_dir)
+    for name in SETS:
+        if name in names and name not in there:
+            draw_set(name, data_dir)
+
+
+def draw_set(name, data_dir, images=IMAGES, size=SIZE, seed=SEED, processes=-1):
+    """Draw one set and write its table, its hidden labels and its pictures.
+
+    Args:
+        name: a key of SETS.
+        data_dir: the folder that gets `db/<name>` and `db/<name>.csv`.
+        images: number of training faces.
+        size: side of the pictures, pixels.
+        seed: of all chance.
+        processes: to draw with; -1 is one per core.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    published = SETS[name]
+    hidden = [task for task in TASKS if task not in published]
+    with _staged(name, Path(data_dir)) as folder:
+        rows = _draw_all(name, folder, images, size, seed, processes)
+    folder = Path(data_dir) / "db"
+    rows["path"] = f"db/{name}/" + rows["path"]
+    rows[["path", *hidden]].to_csv(folder / f"{name}.truth.csv", index=False)
+    tasks = [TASKS[task] for task in published]
+    columns = ["path", "split", *published, *COLUMNS.get(name, [])]
+    facts = {
+        "source": "drawn by data_preparation/synthetic.py",
+        "images": images,
+        "size": size,
+        "split_seed": seed,
+        "dropped": {},
+        "terms": "the licence of this repository",
+    }
+    tables.write(name, rows[columns], tasks, data_dir, facts)
+    common.summarise(name, rows, tasks, common.Dropped())
+    path = folder / f"{name}.csv"
+    Console().print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+def pose_of(yaw):
+    """Pose class of a yaw angle in degrees."""
+    small, large = drawn_traits.POSE_EDGES
+    beyond = (abs(yaw) > small) + (abs(yaw) > large)
+    return 2 + int(np.sign(yaw)) * beyond
+
+
+def labels_of(name, number):
+    """The published labels of a set's face, by its number in its split.
+
+    Classes (pairs of them, where two tasks are published) take turns, so that
+    all are equally frequent in every split.
+    """
+    sizes = [range(len(TASKS[task])) for task in SETS[name]]
+    turns = list(product(*sizes))
+    return dict(zip(SETS[name], turns[number % len(turns)], strict=True))
+
+
+def draw_face(name, split, number, size, seed):
+    """One face of a set.
+
+    Args:
+        name, split, number: which face.
+        size: side of the picture, pixels.
+        seed: of all chance.
+
+    Returns:
+        (picture [size, size, 3] uint8 RGB, dict of its labels, yaw in degrees
+        and age_years).
+    """
+    place = list(SETS).index(name) * len(SHARES) + list(SHARES).index(split)
+    generator = np.random.default_rng([seed, place * 10**7 + number])
+    labels = {
+        "emotion": int(generator.integers(len(EMOTION_7))),
+        "pose": int(generator.choice(len(POSE), p=POSE_SHARES)),
+        "gender": int(generator.integers(len(GENDER))),
+        "age": int(generator.integers(len(AGE))),
+    } | labels_of(name, number)
+    yaw = drawn_traits.yaw_in(labels["pose"], generator)
+    years = float(generator.uniform(*drawn_traits.YEARS[labels["age"]]))
+    face = drawn_traits.sample(
+        EMOTION_7[labels["emotion"]],
+        yaw,
+        GENDER[labels["gender"]] == "male",
+        years,
+        generator,
+    )
+    picture = drawn_face.draw(face, drawn_traits.photograph(generator), size)
+    return picture, labels | {
+        "yaw": round(yaw, 2),
+        "age_years": round(years, 1),
+    }
+
+
+def _draw_all(name, folder, images, size, seed, processes):
+    """Draw and save all splits; returns the rows, paths relative to folder."""
+    numbers = [
+        (split, number)
+        for split, share in SHARES.items()
+        for number in range(round(images * share))
+    ]
+    for split in SHARES:
+        (folder / split).mkdir()
+    batches = [
+        numbers[start : start + BATCH]
+        for start in range(0, len(numbers), BATCH)
+    ]
+    # Processes, because drawing holds the interpreter's lock; few faces are
+    # drawn before the first process has started.
+    parallel = Parallel(
+        n_jobs=processes if len(batches) > 8 else 1, return_as="generator"
+    )
+    drawn = parallel(
+        delayed(_draw_batch)(name, folder, batch, size, seed)
+        for batch in batches
+    )
+    title = f"drawing {len(numbers):,} faces of {name}"
+    rows = []
+    for part in track(drawn, title, total=len(batches)):
+        rows += part
+    return pd.DataFrame(rows)
+
+
+def _draw_batch(name, folder, batch, size, seed):
+    cv2.setNumThreads(1)
+    rows = []
+    for split, number in batch:
+        picture, facts = draw_face(name, split, number, size, seed)
+        path = f"{split}/{number:05d}.png"
+        _save(folder / path, picture)
+        rows.append({"path": path, "split": split, **facts})
+    return rows
+
+
+def _save(path, picture):
+    data = cv2.imencode(".png", picture[..., ::-1])[1]
+    try:
+        path.write_bytes(data.tobytes())
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror}; free some disk space"
+        ) from error
+
+
+@contextlib.contextmanager
+def _staged(name, data_dir):
+    """Yield a folder for pictures that replaces the set's on success."""
+    final = data_dir / "db" / name
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=final.parent))
+    except OSError as error:
+        raise UserError(
+            f"cannot write {final}: {error.strerror}; choose another --data_dir"
+        ) from error
+    try:
+        yield folder
+        # The old table goes first: it must never stand over other pictures.
+        for suffix in (".json", ".csv", ".truth.csv"):
+            final.with_suffix(suffix).unlink(missing_ok=True)
+        shutil.rmtree(final, ignore_errors=True)
+        folder.chmod(0o755)
+        folder.replace(final)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
