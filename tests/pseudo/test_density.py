@@ -122,6 +122,22 @@ def test_outlier_far_away_does_not_blur_the_others():
     )
 
 
+@pytest.mark.parametrize("unit", [1e-30, 1e25])
+def test_tiny_and_huge_units(unit):
+    features = np.random.default_rng(6).normal(size=(90, 4)) * unit
+    features = features.astype("float32")
+    np.testing.assert_array_equal(
+        density.neighbours(features, 0.4), brute(features, 0.4)
+    )
+
+
+def test_refuses_what_has_no_order():
+    with pytest.raises(ValueError, match="finite"):
+        local_density(np.array([[0.0], [np.nan]]), np.zeros(2, int), 0.6)
+    with pytest.raises(ValueError, match="quantile"):
+        local_density(np.zeros((2, 1)), np.zeros(2, int), 1.5)
+
+
 def test_hand_computed_line():
     """Points 0, 1, 2, 10: distances 1 1 2 8 9 10, the median cut is 8."""
     features = np.array([[0], [1], [2], [10]], "float32")

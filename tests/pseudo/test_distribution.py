@@ -168,7 +168,7 @@ def test_classes_are_separate_unless_the_scope_is_all():
     assert overall.min() > 0.5
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")
 @pytest.mark.parametrize("metric", ["emd", "mmd", "both"])
 def test_edge_cases(metric):
     def similarity(pool, labels, known, known_labels, components=3):
@@ -199,6 +199,13 @@ def test_edge_cases(metric):
     found = similarity(np.eye(2), [0, 0], np.eye(2), [0, 0], components=50)
     assert found.shape == (2,)
     assert found.min() > 0.5
+
+
+@pytest.mark.parametrize("wrong", [{"metric": "kl"}, {"scope": "none"}])
+def test_refuses_unknown_choices(wrong):
+    one = np.zeros((1, 2)), np.zeros(1, int)
+    with pytest.raises(ValueError, match="unknown"):
+        distribution_similarity(*one, *one, **wrong)
 
 
 def test_gamma_zero_is_one():

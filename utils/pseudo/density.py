@@ -40,8 +40,13 @@ def local_density(features, labels, quantile):
 
     Returns:
         [N] float32 NumPy array in 0..1.
+
+    Raises:
+        ValueError: features are not finite, or quantile is out of range.
     """
-    features = np.asarray(ops.convert_to_numpy(features), "float32")
+    features = distances.finite(features)
+    if not 0 <= quantile <= 1:
+        raise ValueError(f"quantile must be in 0..1, not {quantile}")
     labels = ops.convert_to_numpy(labels)
     weights = np.ones(len(features), "float32")
     for label in np.unique(labels):
@@ -82,8 +87,12 @@ def neighbours(features, quantile):
     # 0.07 * 100 is 7.000000000000001, which must not become rank 8.
     exact = 1 - 2 * np.finfo("float64").eps
     rank = int(np.ceil(quantile * (pairs - 1) * exact))
-    mean = features.mean(axis=0, dtype="float64")
-    centred = (features - mean).astype("float32")
+    centred = features - features.mean(axis=0, dtype="float64")
+    # A power of two is an exact change of unit; squares of tiny or huge
+    # features would leave float32's range.
+    unit = -np.frexp(np.abs(centred).max())[1]
+    features = np.ldexp(features, unit)
+    centred = np.ldexp(centred, unit).astype("float32")
     radius = np.square(centred).sum(axis=1, dtype="float64").max()
     slack = _slack(features, centred, radius)
     everything = (-4 * slack, 4 * radius + 8 * slack)

@@ -12,6 +12,14 @@ from keras import ops
 SMALL, LARGE = 128, 1024
 
 
+def finite(features):
+    """float32 NumPy array of features; ValueError where not finite."""
+    features = np.asarray(ops.convert_to_numpy(features), "float32")
+    if not np.isfinite(features).all():
+        raise ValueError("features must be finite")
+    return features
+
+
 def blocks(features):
     """Cut features into padded blocks on the device.
 

@@ -69,11 +69,14 @@ def distribution_similarity(
 
     Returns:
         [N] float32 NumPy array in 0..1; 0 for classes without reference.
+
+    Raises:
+        ValueError: features are not finite, or metric or scope is unknown.
     """
-    pool, reference = (
-        np.asarray(ops.convert_to_numpy(array), "float32")
-        for array in (features, reference_features)
-    )
+    if metric not in METRICS or scope not in SCOPES:
+        raise ValueError(f"unknown metric {metric!r} or scope {scope!r}")
+    pool = distances.finite(features)
+    reference = distances.finite(reference_features)
     labels, reference_labels = (
         ops.convert_to_numpy(array) for array in (labels, reference_labels)
     )
@@ -263,10 +266,8 @@ def squared_mmd(samples, reference, bandwidth):
     Returns:
         float in about -1..2.
     """
-    samples, reference = (
-        np.asarray(ops.convert_to_numpy(array), "float32")
-        for array in (samples, reference)
-    )
+    samples = distances.finite(samples)
+    reference = distances.finite(reference)
     mean = reference.mean(axis=0, dtype="float64")
     reference = (reference - mean).astype("float32")
     blocks = distances.blocks(reference)
