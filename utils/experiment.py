@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from utils import evaluation, images, networks, runs, tables, training
+from utils import evaluation, images, networks, plots, runs, tables, training
 from utils.networks import weights
 
 
@@ -124,6 +124,7 @@ def report(network, teacher, datasets, plan, rows, run):
         ),
     }
     runs.write_result(run, result)
-    runs.export(network, run)
+    plots.curves(run / "curves.png", rows)
+    runs.export(network, run, plan.tasks)
     runs.print_results(result)
     print(run)

@@ -28,6 +28,7 @@ from rich.progress import (
 from scipy.special import softmax
 
 from utils import augmentation, evaluation, files, networks, runs
+from utils.audit import write_audit
 from utils.batches import Batches
 from utils.errors import UserError
 from utils.images import Part
@@ -45,7 +46,7 @@ class Round:
         name: the dataset or datasets of the round.
         part: the images that pseudo labels were made for.
         batches: one pass.
-        audits: {task name: audit of `pseudo.fill`} for the filled-in tasks.
+        audits: {Task: audit of `pseudo.fill`} for tasks with pseudo labels.
         pseudo_seconds: time spent on filling in triples.
     """
 
@@ -220,7 +221,9 @@ def refresh_statistics(network, parts, seed):
     for layer in layers:
         layer.momentum = 0.0  # a call leaves the batch's own statistics
     for batch in range(batches):
-        images = [part.images(r[batch]) for part, r in zip(parts, rows)]
+        images = [
+            part.images(r[batch]) for part, r in zip(parts, rows, strict=True)
+        ]
         network(
             np.concatenate(images).astype("float32"),
             training=True,
@@ -279,7 +282,7 @@ def _train_round(learner, plan, number, args, run):
     row = {"round": number + 1, "dataset": current.name}
     audited = {}
     for task, audit in current.audits.items():
-        audited |= runs.write_audit(run, number + 1, task, current.part, audit)
+        audited |= write_audit(run, number + 1, task, current.part, audit)
     trained = time.perf_counter()
     logs = learner.fit(
         current.batches,

@@ -46,7 +46,7 @@ class Rounds:
         missing = [task for task in self.tasks if task not in filled]
         if missing and self.method.kind == "naive":
             filled |= {
-                task: pseudo.naive_triples(len(part), len(task))
+                task: pseudo.naive_triples(np.zeros((len(part), len(task))))
                 for task in missing
             }
         elif missing:
@@ -54,13 +54,15 @@ class Rounds:
             pool = self.teacher.predict(part.batches())
             references = self._references(missing, number)
             for task in missing:
-                filled[task], audits[task.name] = pseudo.fill(
+                filled[task], audit = pseudo.fill(
                     self.method,
                     pool["logits"][task.name],
                     pool["features"][task.name],
                     *references[task],
                     seed=self.args.seed,
                 )
+                if self.method.kind != "distilled":
+                    audits[task] = audit
         seconds = time.perf_counter() - start
         batches = Batches(
             part,

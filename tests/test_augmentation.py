@@ -1,0 +1,30 @@
+import numpy as np
+from keras import ops
+
+from utils import augmentation
+
+
+def test_views_stay_within_their_ranges_and_fix_the_centre():
+    rng = np.random.default_rng(0)
+    transforms, flipped = augmentation.draw(rng, 500, 40, 60)
+    assert transforms.shape == (500, 8)
+    assert 0.4 < flipped.mean() < 0.6
+    np.testing.assert_array_equal(flipped, transforms[:, 0] < 0)
+    linear = transforms[:, [0, 1, 3, 4]].reshape(-1, 2, 2)
+    moved = linear @ [29.5, 19.5] + transforms[:, [2, 5]] - [29.5, 19.5]
+    assert (np.abs(moved) <= [0.08 * 60 + 1e-3, 0.08 * 40 + 1e-3]).all()
+    determinant = np.linalg.det(linear)
+    np.testing.assert_array_equal(determinant < 0, flipped)
+    scale = np.sqrt(np.abs(determinant))
+    assert scale.min() >= 0.9 - 1e-5
+    assert scale.max() <= 1.1 + 1e-5
+
+
+def test_a_pure_flip_mirrors_the_image():
+    images = np.random.default_rng(0).random((2, 6, 8, 1), np.float32)
+    flip = np.array([[-1, 0, 7, 0, 1, 0, 0, 0]], np.float32)
+    keep = np.array([[1, 0, 0, 0, 1, 0, 0, 0]], np.float32)
+    warped = augmentation.warp(images, np.concatenate([flip, keep]))
+    warped = ops.convert_to_numpy(warped)
+    np.testing.assert_allclose(warped[0], images[0, :, ::-1], atol=1e-6)
+    np.testing.assert_allclose(warped[1], images[1], atol=1e-6)

@@ -1,0 +1,70 @@
+import numpy as np
+
+from tests import tiny
+from utils import images
+from utils.batches import Batches
+from utils.pseudo import Triples
+
+
+def _batches(tmp_path, **options):
+    table = tiny.dataset(tmp_path, "faces", ["emotion", "pose"])
+    part = images.split(table, (16, 16, 1))["train"]
+    triples = {
+        task: Triples(
+            target=part.table.targets(task.name),
+            weight=np.arange(16, dtype="float32"),
+            temperature=np.ones(16, "float32"),
+        )
+        for task in part.table.tasks.values()
+    }
+    return part, Batches(part, triples, 5, **options)
+
+
+def test_a_pass_sees_every_row_once_with_its_triples(tmp_path):
+    part, batches = _batches(tmp_path, seed=0)
+    assert len(batches) == 4
+    seen = []
+    for index in range(len(batches)):
+        inputs, triples = batches[index]
+        rows = triples["pose"]["weight"].astype(int)  # weight i marks row i
+        np.testing.assert_array_equal(inputs["image"], part.images(rows))
+        np.testing.assert_array_equal(
+            triples["pose"]["target"].argmax(1),
+            part.table.labels("pose")[rows],
+        )
+        assert batches.paths(index) == list(part.table.rows["path"][rows])
+        seen += rows.tolist()
+    assert sorted(seen) == list(range(16))
+    assert seen != sorted(seen)
+
+
+def test_the_seed_repeats_a_pass(tmp_path):
+    _, first = _batches(tmp_path / "a", seed=[1, 2], augment=True)
+    _, again = _batches(tmp_path / "b", seed=[1, 2], augment=True)
+    for index in range(len(first)):
+        np.testing.assert_array_equal(
+            first[index][0]["transform"], again[index][0]["transform"]
+        )
+        np.testing.assert_array_equal(
+            first[index][0]["image"], again[index][0]["image"]
+        )
+
+
+def test_a_flip_swaps_left_and_right_poses_only(tmp_path):
+    part, batches = _batches(tmp_path, seed=0, augment=True)
+    flips = 0
+    for index in range(len(batches)):
+        inputs, triples = batches[index]
+        rows = triples["pose"]["weight"].astype(int)
+        flipped = inputs["transform"][:, 0] < 0
+        poses = part.table.labels("pose")[rows]
+        np.testing.assert_array_equal(
+            triples["pose"]["target"].argmax(1),
+            np.where(flipped, 4 - poses, poses),
+        )
+        np.testing.assert_array_equal(
+            triples["emotion"]["target"].argmax(1),
+            part.table.labels("emotion")[rows],
+        )
+        flips += flipped.sum()
+    assert 0 < flips < 16

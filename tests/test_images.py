@@ -1,0 +1,72 @@
+import cv2
+import numpy as np
+import pytest
+
+from tests import tiny
+from utils import images
+from utils.errors import UserError
+
+
+def test_read_gives_gray_and_rgb(tmp_path):
+    path = tmp_path / "red.png"
+    image = np.zeros((6, 6, 3), np.uint8)
+    image[..., 2] = 200  # OpenCV writes BGR
+    cv2.imwrite(str(path), image)
+    rgb = images.read(path, (6, 6, 3))
+    assert rgb[0, 0].tolist() == [200, 0, 0]
+    gray = images.read(path, (3, 3, 1))
+    assert gray.shape == (3, 3, 1)
+    assert gray[0, 0, 0] == pytest.approx(0.299 * 200, abs=1)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_truncated_image_is_refused(tmp_path, suffix):
+    path = tmp_path / f"face{suffix}"
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    cv2.imwrite(str(path), noise)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(UserError, match=r"truncated"):
+        images.read(path, (64, 64, 1))
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image"])
+def test_what_is_no_image_is_refused(tmp_path, content):
+    path = tmp_path / "face.jpg"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"face\.jpg is not an image"):
+        images.read(path, (8, 8, 1))
+
+
+def test_cache_equals_decoding_and_follows_the_files(tmp_path):
+    table = tiny.dataset(tmp_path, "faces", ["pose"])
+    cached = images.split(table, (16, 16, 1))
+    decoded = images.split(table, (16, 16, 1), cache_gb=0)
+    for name in ("train", "validation", "test"):
+        rows = np.arange(len(cached[name]))
+        expected = np.stack(
+            [images.read(p, (16, 16, 1)) for p in table.split(name).paths]
+        )
+        np.testing.assert_array_equal(cached[name].images(rows), expected)
+        np.testing.assert_array_equal(decoded[name].images(rows), expected)
+    path = table.paths[0]
+    cv2.imwrite(str(path), np.full((99, 99), 7, np.uint8))
+    assert (images.split(table, (16, 16, 1))["train"].images([0]) == 7).all()
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_limit_keeps_every_class_and_repeats(tmp_path):
+    table = tiny.dataset(tmp_path, "faces", ["pose"], counts=(50, 5, 5))
+    part = images.split(table, (8, 8, 1), limit=20, seed=3)["train"]
+    again = images.split(table, (8, 8, 1), limit=20, seed=3)["train"]
+    assert np.bincount(part.table.labels("pose")).tolist() == [4] * 5
+    np.testing.assert_array_equal(part.indices, again.indices)
+    first = images.read(part.table.paths[0], (8, 8, 1))
+    np.testing.assert_array_equal(part.images([0])[0], first)
+
+
+def test_batches_cover_the_rows_in_order(tmp_path):
+    table = tiny.dataset(tmp_path, "faces", ["pose"])
+    part = images.split(table, (8, 8, 1))["train"]
+    batches = list(part.batches(5, rows=np.arange(12)[::-1]))
+    assert [len(batch) for batch in batches] == [5, 5, 2]
+    np.testing.assert_array_equal(batches[0][0], part.images([11])[0])

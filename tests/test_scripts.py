@@ -1,0 +1,204 @@
+"""The training scripts as a user runs them, on tiny datasets."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import ALTERNATIVE_EP
+import STL_general_train
+from tests import tiny
+from utils.errors import UserError, run_script
+
+METHODS = {
+    "naive": ["--is_naive=True"],
+    "dml-lwf": ["--is_distilled=True", "--distill_t=1"],
+    "distilled": ["--is_distilled=True"],
+    "sa-mtl-hard": [],
+    "sa-mtl-interpolation": ["--is_interpolation=True"],
+}
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    tiny.dataset(folder, "ferplus", [tiny.FERPLUS_EMOTION], (40, 16, 16))
+    tiny.dataset(folder, "mtfl", ["pose", "gender"], (30, 10, 10), seed=1)
+    return folder
+
+
+def _alternate(data_dir, run, *flags):
+    ALTERNATIVE_EP.main(
+        [
+            "--dataset_emotion=Fer+",
+            "--dataset_pose=MTFL",
+            f"--data_dir={data_dir}",
+            f"--run_dir={run}",
+            "--epoch=2",
+            "--is_augmentation=True",
+            *flags,
+        ]
+    )
+    return json.loads((run / "result.json").read_text())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_alternating_method_leaves_a_whole_run(
+    data_dir, tmp_path, capsys, method
+):
+    run = tmp_path / "run"
+    result = _alternate(data_dir, run, *METHODS[method])
+    assert capsys.readouterr().out.splitlines()[-1] == str(run)
+    assert list(result["tasks"]) == ["emotion", "pose"]
+    for task in result["tasks"].values():
+        for split in ("validation", "test"):
+            for name in ("accuracy", "macro_f1", "balanced_accuracy"):
+                assert 0 <= task[split][name] <= 1
+    for name in ("args.json", "labels.json", "best.keras", "metrics.csv"):
+        assert (run / name).exists()
+    metrics = pd.read_csv(run / "metrics.csv")
+    assert metrics["dataset"].tolist() == ["ferplus", "mtfl"]
+    if method.startswith("sa-mtl"):
+        weights = pd.read_csv(run / "weights_round2.csv")
+        assert len(weights) == 30
+        assert weights["weight"].between(0, 1).all()
+        assert set(weights["task"]) == {"emotion"}
+
+
+def test_single_task_learning(data_dir, tmp_path):
+    run = tmp_path / "run"
+    STL_general_train.main(
+        [
+            "--dataset=mtfl",
+            "--task_type=10",
+            f"--data_dir={data_dir}",
+            f"--run_dir={run}",
+            "--epoch=1",
+            "--class_weights=balanced",
+        ]
+    )
+    result = json.loads((run / "result.json").read_text())
+    assert list(result["tasks"]) == ["pose"]
+
+
+def test_a_killed_run_resumes_to_the_same_weights(data_dir, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    _alternate(data_dir, whole, "--epoch=6")
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, pathlib, tests.test_scripts as t;"
+            "t._alternate(*map(pathlib.Path, sys.argv[1:3]), '--epoch=6')",
+            data_dir,
+            killed,
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    metrics = killed / "metrics.csv"
+    while process.poll() is None:
+        if metrics.exists() and len(pd.read_csv(metrics)) >= 2:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "result.json").exists(), "killed too late"
+    ALTERNATIVE_EP.main([f"--resume={killed}"])
+    networks = [
+        keras.saving.load_model(r / "best.keras") for r in (whole, killed)
+    ]
+    for one, other in zip(*(n.weights for n in networks), strict=True):
+        np.testing.assert_array_equal(one, other)
+    rounds = pd.read_csv(metrics)["round"].tolist()
+    assert rounds == list(range(1, 7))
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_run_a_round(data_dir, tmp_path, backend):
+    pytest.importorskip(backend)
+    subprocess.run(
+        [
+            sys.executable,
+            "ALTERNATIVE_EP.py",
+            "--dataset_emotion=ferplus",
+            "--dataset_pose=mtfl",
+            f"--data_dir={data_dir}",
+            f"--run_dir={tmp_path / 'run'}",
+            "--epoch=1",
+            "--is_augmentation=True",
+        ],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        check=True,
+    )
+    assert (tmp_path / "run" / "result.json").exists()
+
+
+def _refused(data_dir, *flags):
+    with pytest.raises(UserError) as caught:
+        ALTERNATIVE_EP.main(
+            [
+                "--dataset_emotion=ferplus",
+                "--dataset_pose=mtfl",
+                f"--data_dir={data_dir}",
+                *flags,
+            ]
+        )
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_bad_flags_are_refused(data_dir, tmp_path):
+    assert "batch_size" in _refused(data_dir, "--batch_size=0")
+    assert "selection_threshold" in _refused(
+        data_dir, "--selection_threshold=1.5"
+    )
+    assert "elsewhere" in _refused(data_dir, "--dataset_pose=elsewhere")
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "mine.txt").write_text("keep")
+    assert str(full) in _refused(data_dir, f"--run_dir={full}")
+    assert (full / "mine.txt").read_text() == "keep"
+    blocked = tmp_path / "file"
+    blocked.touch()
+    assert str(blocked) in _refused(data_dir, f"--run_dir={blocked}/run")
+
+
+def test_bad_data_is_refused_before_a_run_starts(tmp_path):
+    tiny.dataset(tmp_path, "ferplus", [tiny.FERPLUS_EMOTION], (40, 16, 16))
+    tiny.dataset(tmp_path, "mtfl", ["pose"], (30, 10, 10))
+    image = tmp_path / "db" / "mtfl" / "train3.png"
+    whole = image.read_bytes()
+    runs = f"--runs={tmp_path / 'runs'}"
+    image.write_bytes(whole[:-30])
+    assert "train3.png" in _refused(tmp_path, runs)
+    image.unlink()
+    assert "train3.png" in _refused(tmp_path, runs)
+    image.write_bytes(whole)
+    csv = tmp_path / "db" / "mtfl.csv"
+    text = csv.read_text()
+    csv.write_text(text.replace("train,0", "train,9", 1))
+    assert "mtfl.csv, row" in _refused(tmp_path, runs)
+    csv.write_text(text.replace("train,4", "train,3"))
+    assert "right profile" in _refused(tmp_path, runs)
+    csv.unlink()
+    assert "mtfl" in _refused(tmp_path, runs)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_error_is_one_line_and_exit_code_2(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["ALTERNATIVE_EP.py", "--batch_size=0"])
+    with pytest.raises(SystemExit) as caught:
+        run_script(ALTERNATIVE_EP.main)
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1

@@ -1,0 +1,189 @@
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from scipy.special import log_softmax
+
+from tests import tiny
+from utils import images, networks, pseudo, stl, training
+from utils.errors import UserError
+
+ARGS = SimpleNamespace(
+    batch_size=8,
+    seed=0,
+    is_augmentation=False,
+    class_weights="none",
+    votes=True,
+    epoch=3,
+    patience=0,
+    is_freezing=False,
+    no_freezing_epoch=0,
+    learning_rate=1e-3,
+    schedule="cosine",
+    bn_statistics="mixed",
+)
+
+
+def _args(**changes):
+    return SimpleNamespace(**{**vars(ARGS), **changes})
+
+
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch):
+    monkeypatch.setattr(training, "STATISTICS_IMAGES", 256)
+
+
+@pytest.fixture
+def datasets(tmp_path):
+    table = tiny.dataset(tmp_path, "faces", ["gender"])
+    return [images.split(table, (64, 64, 1))]
+
+
+def _fit(datasets, run, **changes):
+    args = _args(**changes)
+    keras.utils.set_random_seed(0)
+    tasks = [tiny.TASKS["gender"]]
+    network = networks.build("mini_xception", tasks)
+    teacher = pseudo.Teacher(network)
+    plan = stl.Rounds(datasets, tasks, args)
+    run.mkdir(exist_ok=True)
+    rows = training.fit(
+        network, teacher, datasets, plan, {"gender": 1.0}, args, run
+    )
+    return network, rows
+
+
+def test_triple_loss_equals_the_formula():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(6, 4)).astype("float32")
+    target = rng.dirichlet(np.ones(4), 6).astype("float32")
+    weight = np.array([0, 1, 0.5, 2, 0, 1], "float32")
+    temperature = np.array([1, 1, 2, 3, 1, 1.5], "float32")
+    total = 0.0
+    for i in range(6):
+        tempered = log_softmax(logits[i] / temperature[i])
+        entropy = -sum(target[i] * tempered)
+        total += weight[i] * temperature[i] ** 2 * entropy
+    loss = training.triple_loss(target, weight, temperature, logits)
+    assert float(loss) == pytest.approx(total / 4, rel=1e-5)
+
+
+def test_a_batch_without_labels_costs_nothing():
+    zeros, ones = np.zeros(3, "float32"), np.ones(3, "float32")
+    uniform = np.full((3, 2), 0.5, "float32")
+    loss = training.triple_loss(uniform, zeros, ones, uniform)
+    assert float(loss) == 0.0
+
+
+def test_statistics_are_those_of_all_datasets_alike(tmp_path):
+    first = tiny.dataset(tmp_path, "a", ["gender"], counts=(16, 4, 4))
+    second = tiny.dataset(tmp_path, "b", ["pose"], counts=(32, 5, 5), seed=1)
+    parts = [images.split(t, (64, 64, 1))["train"] for t in (first, second)]
+    network = networks.build("mini_xception", [tiny.TASKS["pose"]])
+    training.refresh_statistics(network, parts, seed=0)
+    norm = next(
+        layer
+        for layer in network.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    )
+    # Both sets' sizes divide their share of 128, so every image counts alike.
+    read = keras.Model(network.input, norm.input)
+    inputs = [part.images(np.arange(len(part))) for part in parts]
+    read = [ops.convert_to_numpy(read(x.astype("float32"))) for x in inputs]
+    mean = np.mean([values.mean((0, 1, 2)) for values in read], axis=0)
+    square = np.mean([(values**2).mean((0, 1, 2)) for values in read], axis=0)
+    np.testing.assert_allclose(norm.moving_mean, mean, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        norm.moving_variance, square - mean**2, rtol=1e-3
+    )
+    assert norm.momentum > 0.9
+
+
+def test_frozen_statistics_stay(tmp_path):
+    table = tiny.dataset(tmp_path, "a", ["gender"])
+    part = images.split(table, (64, 64, 1))["train"]
+    network = networks.build("mini_xception", [tiny.TASKS["gender"]])
+    networks.freeze(network, frozen=True)
+    norm = next(
+        layer
+        for layer in network.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    )
+    training.refresh_statistics(network, [part], seed=0)
+    assert (ops.convert_to_numpy(norm.moving_mean) == 0).all()
+    assert (ops.convert_to_numpy(norm.moving_variance) == 1).all()
+
+
+def test_rounds_share_the_optimizer_and_keep_the_best(datasets, tmp_path):
+    run = tmp_path / "run"
+    network, rows = _fit(datasets, run)
+    assert [row["round"] for row in rows] == [1, 2, 3]
+    # The cosine ends at 0 after all rounds' steps, not after each round's.
+    rates = [row["learning_rate"] for row in rows]
+    assert rates == pytest.approx([0.75e-3, 0.25e-3, 0], abs=1e-9)
+    best = keras.saving.load_model(run / "best.keras")
+    for ours, saved in zip(network.weights, best.weights, strict=True):
+        np.testing.assert_array_equal(ours, saved)
+
+
+def test_patience_counts_rounds(datasets, tmp_path):
+    _, rows = _fit(
+        datasets, tmp_path / "run", epoch=9, patience=2, learning_rate=1e-12
+    )
+    scores = [row["validation_score"] for row in rows]
+    assert len(rows) == scores.index(max(scores)) + 3
+
+
+def test_freezing_keeps_the_trunk_until_it_thaws(datasets, tmp_path):
+    frozen, _ = _fit(datasets, tmp_path / "a", is_freezing=True, epoch=2)
+    keras.utils.set_random_seed(0)
+    fresh = networks.build("mini_xception", [tiny.TASKS["gender"]])
+    changed = {
+        ours.path
+        for ours, new in zip(frozen.weights, fresh.weights, strict=True)
+        if not np.array_equal(ours, new)
+    }
+    assert changed
+    assert all(name.startswith(("task_", "head_")) for name in changed)
+    _, rows = _fit(
+        datasets,
+        tmp_path / "b",
+        is_freezing=True,
+        no_freezing_epoch=1,
+        schedule="constant",
+    )
+    rates = [row["learning_rate"] for row in rows]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-4])
+
+
+@pytest.mark.parametrize("stop", [1, 2])
+def test_a_stopped_run_goes_on_to_the_same_weights(datasets, tmp_path, stop):
+    options = {
+        "is_freezing": True,
+        "no_freezing_epoch": 1,
+        "is_augmentation": True,
+    }
+    whole, rows = _fit(datasets, tmp_path / "whole", **options)
+    run = tmp_path / "stopped"
+    save = training._save_state
+
+    def save_and_stop(path, network, learner, state, rows):
+        save(path, network, learner, state, rows)
+        if state["round"] == stop:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "_save_state", save_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            _fit(datasets, run, **options)
+    resumed, again = _fit(datasets, run, **options)
+    for one, other in zip(whole.weights, resumed.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert [r["loss"] for r in again] == [r["loss"] for r in rows]
+
+
+def test_a_loss_that_is_not_finite_names_the_files(datasets, tmp_path):
+    with pytest.raises(UserError, match=r"loss is nan.*db/faces/train\d+"):
+        _fit(datasets, tmp_path / "run", learning_rate=1e38)
