@@ -2,6 +2,7 @@
 
 from utils.networks import heads, mini_xception, vggface
 from utils.networks.heads import freeze, probabilities
+from utils.networks.weights import load_weights, pretrained
 
 MODULES = {"mini_xception": mini_xception, "vggface": vggface}
 IMAGE_SHAPES = {name: module.IMAGE_SHAPE for name, module in MODULES.items()}
@@ -11,6 +12,8 @@ __all__ = [
     "build",
     "default_precision",
     "freeze",
+    "load_weights",
+    "pretrained",
     "probabilities",
 ]
 

@@ -2,7 +2,7 @@
 
 Layer names tell what a layer is: `task_<task>_...` belongs to a task layer,
 `head_<task>_...` to a head, `shared_...` to a shared layer without pretrained
-weights; `cross_stitch` mixes task layers; everything else is the trunk.
+weights; `cross_stitch_<tasks>` mixes task layers; the rest is the trunk.
 """
 
 import contextlib
@@ -81,7 +81,8 @@ def cross_stitch(activations):
             "cross-stitch units mix task layers and there is one task only; "
             "leave them out or name a second dataset"
         )
-    mixed = CrossStitch(name="cross_stitch")(list(activations.values()))
+    name = "_".join(("cross_stitch", *activations))
+    mixed = CrossStitch(name=name)(list(activations.values()))
     return dict(zip(activations, mixed, strict=True))
 
 
@@ -106,6 +107,11 @@ def is_trunk(layer):
     return not layer.name.startswith(
         ("task_", "head_", "shared_", "cross_stitch")
     )
+
+
+def part(layer):
+    """Name of the part outside the trunk that the layer belongs to."""
+    return "_".join(layer.name.split("_")[:2])
 
 
 def freeze(network, frozen):

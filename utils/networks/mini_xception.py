@@ -60,6 +60,37 @@ def build(tasks, *, is_dropout, is_bn, weights_decay, cross_stitch):
     )
 
 
+def published_order(task):
+    """Names of one task's network in the creation order of the paper's code.
+
+    Returns:
+        {Keras' name of the layer type: list of layer names}.
+    """
+    blocks = ("block1", "block2", "block3", f"task_{task}")
+    return {
+        "conv2d": [
+            "conv1",
+            "conv2",
+            *(f"{block}_shortcut" for block in blocks),
+            f"head_{task}",
+        ],
+        "batch_normalization": [
+            "conv1_bn",
+            "conv2_bn",
+            *(
+                f"{block}_{name}"
+                for block in blocks
+                for name in ("shortcut_bn", "bn1", "bn2")
+            ),
+        ],
+        "separable_conv2d": [
+            f"{block}_separable{number}"
+            for block in blocks
+            for number in (1, 2)
+        ],
+    }
+
+
 def _residual_block(x, filters, name, decay):
     """[B, H, W, C] -> [B, ceil(H / 2), ceil(W / 2), filters].
 
