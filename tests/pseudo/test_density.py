@@ -169,7 +169,7 @@ pools = st.integers(1, 40).flatmap(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pools)
 def test_properties(pool):
     features, labels, quantile, order = pool

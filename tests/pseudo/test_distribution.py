@@ -77,7 +77,7 @@ def test_median_bandwidth():
     assert distribution.median_bandwidth(x[:2], x[:1]) == 1.0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.integers(1, 5), st.integers(1, 5))
 def test_transport_equals_pot_and_linear_programming(seed, rows, columns):
     random = np.random.default_rng(seed)
@@ -220,7 +220,7 @@ def test_gamma_zero_is_one():
     np.testing.assert_allclose(found, 1, rtol=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.integers(0, 10**6),
     st.integers(1, 30),

@@ -234,7 +234,7 @@ def test_unused_mixture_may_have_no_component():
     pseudo.Method("distilled", cluster_k=0, density_t=0, distribution=False)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.integers(1, 40), st.floats(0, 1))
 def test_triples_are_well_formed(seed, count, threshold):
     random = np.random.default_rng(seed)
