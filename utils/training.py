@@ -12,6 +12,7 @@ schedule, early stopping and the choice of the best network span all rounds.
 """
 
 import json
+import sys
 import time
 from dataclasses import dataclass, field
 
@@ -165,6 +166,27 @@ def fit(network, teacher, datasets, plan, loss_weights, args, run):
     return rows
 
 
+def fit_pass(learner, batches, title):
+    """Train one pass over `batches`; returns the mean of every loss.
+
+    Args:
+        learner: a compiled Learner.
+        batches: `utils.batches.Batches`.
+        title: names the pass on the progress bar and in errors.
+
+    Raises:
+        UserError: the loss stops being finite.
+    """
+    history = learner.fit(
+        batches,
+        epochs=1,
+        shuffle=False,
+        verbose=0,
+        callbacks=[_Watch(batches, title)],
+    ).history
+    return {name: float(values[-1]) for name, values in history.items()}
+
+
 def evaluate(teacher, tasks, datasets, split):
     """Score every task on the datasets labelled for it.
 
@@ -284,15 +306,9 @@ def _train_round(learner, plan, number, args, run):
     for task, audit in current.audits.items():
         audited |= write_audit(run, number + 1, task, current.part, audit)
     trained = time.perf_counter()
-    logs = learner.fit(
-        current.batches,
-        epochs=1,
-        shuffle=False,
-        verbose=0,
-        callbacks=[_Watch(current, number, args.epoch)],
-    ).history
+    title = f"round {number + 1}/{args.epoch} {current.name}"
+    row |= fit_pass(learner, current.batches, title)
     now = time.perf_counter()
-    row |= {name: float(values[-1]) for name, values in logs.items()}
     row["learning_rate"] = float(learner.optimizer.learning_rate)
     row["seconds"] = now - start
     row["train_seconds"] = now - trained
@@ -337,24 +353,26 @@ def _print_round(row, tasks, args, state):
 
 
 class _Watch(keras.callbacks.Callback):
-    """Progress bar of a round; stops at the first loss that is not finite."""
+    """Progress bar of a pass; stops at the first loss that is not finite."""
 
-    def __init__(self, current, number, rounds):
+    def __init__(self, batches, title):
         super().__init__()
-        self.current = current
+        self.batches = batches
+        self.title = title
         self.progress = Progress(
-            TextColumn(f"round {number + 1}/{rounds} {current.name}"),
+            TextColumn(title),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]:.3f}"),
             TimeRemainingColumn(),
             transient=True,
+            disable=not sys.stdout.isatty(),
         )
 
     def on_train_begin(self, logs=None):
         self.progress.start()
         self.bar = self.progress.add_task(
-            "", total=len(self.current.batches), loss=float("nan")
+            "", total=len(self.batches), loss=float("nan")
         )
 
     def on_train_batch_end(self, batch, logs=None):
@@ -362,10 +380,10 @@ class _Watch(keras.callbacks.Callback):
         self.progress.update(self.bar, advance=1, loss=loss)
         if not np.isfinite(loss):
             self.progress.stop()
-            names = ", ".join(self.current.batches.paths(batch))
+            names = ", ".join(self.batches.paths(batch))
             raise UserError(
-                f"the loss is {loss} after batch {batch + 1} of round "
-                f"{self.current.name}; lower --learning_rate or look at the "
+                f"the loss is {loss} after batch {batch + 1} of "
+                f"{self.title}; lower --learning_rate or look at the "
                 f"batch's files: {names}"
             )
 
