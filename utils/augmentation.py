@@ -1,8 +1,9 @@
-"""Random views of a face: drawn on the host, warped on the device.
+"""Random views of a face: drawn on the host, applied on the device.
 
-The host draws one affine map per image from a seeded generator, so an epoch
-can be repeated exactly; the device moves the pixels. A horizontal flip is
-part of the map, and the caller swaps left and right in the labels.
+The host draws one affine map and one change of light per image from a seeded
+generator, so an epoch can be repeated exactly; the device moves the pixels.
+A horizontal flip is part of the map, and the caller swaps left and right in
+the labels.
 """
 
 import numpy as np
@@ -11,6 +12,8 @@ from keras import ops
 SHIFT = 0.08  # of the image's side, both ways
 ROTATION = 10.0  # degrees, both ways
 ZOOM = 0.1  # relative, both ways
+CONTRAST = 0.2  # relative, both ways
+BRIGHTNESS = 20.0  # gray levels of 255, both ways
 
 
 def draw(rng, count, height, width):
@@ -22,8 +25,9 @@ def draw(rng, count, height, width):
         height, width: pixels.
 
     Returns:
-        (transforms, flipped): float32 [N, 8] maps from output to input
-        pixels, as `keras.ops.image.affine_transform` takes them, and bool
+        (views, flipped): a dict of "transform", float32 [N, 8], maps from
+        output to input pixels as `keras.ops.image.affine_transform` takes
+        them, and "light", float32 [N, 2], contrast and brightness; and bool
         [N], true where left and right are swapped.
     """
     flipped = rng.random(count) < 0.5
@@ -40,23 +44,33 @@ def draw(rng, count, height, width):
     transforms = np.zeros((count, 8), "float32")
     transforms[:, [0, 1, 3, 4]] = linear.reshape(count, 4)
     transforms[:, [2, 5]] = offset
-    return transforms, flipped
+    contrast = 1 + rng.uniform(-CONTRAST, CONTRAST, count)
+    brightness = rng.uniform(-BRIGHTNESS, BRIGHTNESS, count)
+    light = np.stack([contrast, brightness], axis=1).astype("float32")
+    return {"transform": transforms, "light": light}, flipped
 
 
-def warp(images, transforms):
-    """Resample images along affine maps; what lies outside repeats the edge.
+def apply(images, transform, light):
+    """Show images in the views that `draw` drew.
 
     Args:
-        images: float32 [B, H, W, C].
-        transforms: float32 [B, 8] from `draw`.
+        images: float32 [B, H, W, C] in 0..255.
+        transform: float32 [B, 8]; what lies outside repeats the edge.
+        light: float32 [B, 2], contrast about mid-gray and brightness.
 
     Returns:
-        float32 [B, H, W, C].
+        float32 [B, H, W, C] in 0..255.
     """
-    return ops.image.affine_transform(
+    images = ops.image.affine_transform(
         images,
-        transforms,
+        transform,
         interpolation="bilinear",
         fill_mode="nearest",
         data_format="channels_last",
+    )
+    contrast, brightness = light[:, 0], light[:, 1]
+    middle = 127.5
+    images = (images - middle) * contrast[:, None, None, None]
+    return ops.clip(
+        images + (middle + brightness)[:, None, None, None], 0.0, 255.0
     )

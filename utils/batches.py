@@ -11,8 +11,8 @@ class Batches(keras.utils.PyDataset):
     """One shuffled pass over a Part: (inputs, triples) per batch.
 
     A batch is a pair of
-        {"image": uint8 [B, H, W, C]} and, when augmenting,
-        "transform": float32 [B, 8];
+        {"image": uint8 [B, H, W, C]} and, when augmenting, the views
+        "transform", float32 [B, 8], and "light", float32 [B, 2];
         {task: {"target": float32 [B, C_t], "weight": float32 [B],
         "temperature": float32 [B]}} for every task.
 
@@ -30,7 +30,7 @@ class Batches(keras.utils.PyDataset):
         self.part = part
         self.batch_size = batch_size
         self.order = rng.permutation(len(part))
-        self.transforms = None
+        self.views = {}
         self.triples = {
             task.name: {
                 "target": values.target[self.order],
@@ -41,7 +41,7 @@ class Batches(keras.utils.PyDataset):
         }
         if augment:
             height, width = part.images([0]).shape[1:3]
-            self.transforms, flipped = augmentation.draw(
+            self.views, flipped = augmentation.draw(
                 rng, len(part), height, width
             )
             for task in triples:
@@ -54,8 +54,8 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index):
         rows = self._rows(index)
         inputs = {"image": self.part.images(self.order[rows])}
-        if self.transforms is not None:
-            inputs["transform"] = self.transforms[rows]
+        for name, values in self.views.items():
+            inputs[name] = values[rows]
         triples = {
             task: {name: values[rows] for name, values in triple.items()}
             for task, triple in self.triples.items()

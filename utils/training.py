@@ -102,7 +102,9 @@ class Learner(keras.Model):
     def call(self, inputs, training=False):
         images = ops.cast(inputs["image"], "float32")
         if "transform" in inputs:
-            images = augmentation.warp(images, inputs["transform"])
+            images = augmentation.apply(
+                images, inputs["transform"], inputs["light"]
+            )
         return self.network(images, training=training)
 
     def compute_loss(
