@@ -88,8 +88,8 @@ def test_copies_frozen_networks_in_order(network):
     same(teacher.predict([pixels]), direct(network, pixels), rtol=1e-4)
 
 
-def test_every_call_has_one_shape(network, monkeypatch):
-    """Partial batches and later, larger ones: nothing is compiled again."""
+def test_partial_batches_are_padded(network, monkeypatch):
+    """Nothing is compiled again but for a batch larger than all before."""
     teacher = Teacher(network)
     shapes = []
     predict = teacher._network.predict_on_batch
@@ -102,9 +102,10 @@ def test_every_call_has_one_shape(network, monkeypatch):
     pixels = images(13)
     found = teacher.predict(iter([pixels[:4], pixels[4:7]]))
     assert len(found["logits"]["emotion"]) == 7
-    larger = teacher.predict([pixels])
-    assert len(larger["logits"]["emotion"]) == 13
     assert set(shapes) == {(4, 8, 8, 1)}
+    larger = teacher.predict([pixels[:10], pixels[10:]])
+    assert len(larger["logits"]["emotion"]) == 13
+    assert set(shapes[2:]) == {(10, 8, 8, 1)}
     same(larger, direct(network, pixels), rtol=1e-4, atol=1e-5)
 
 

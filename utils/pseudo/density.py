@@ -87,12 +87,7 @@ def neighbours(features, quantile):
     # 0.07 * 100 is 7.000000000000001, which must not become rank 8.
     exact = 1 - 2 * np.finfo("float64").eps
     rank = int(np.ceil(quantile * (pairs - 1) * exact))
-    centred = features - features.mean(axis=0, dtype="float64")
-    # A power of two is an exact change of unit; squares of tiny or huge
-    # features would leave float32's range.
-    unit = -np.frexp(np.abs(centred).max())[1]
-    features = np.ldexp(features, unit)
-    centred = np.ldexp(centred, unit).astype("float32")
+    features, centred = _in_range(features)
     radius = np.square(centred).sum(axis=1, dtype="float64").max()
     slack = _slack(features, centred, radius)
     everything = (-4 * slack, 4 * radius + 8 * slack)
@@ -113,12 +108,18 @@ def neighbours(features, quantile):
         elif high - low <= 16 * slack:
             return scan.below
         else:
-            chosen = np.searchsorted(np.cumsum(scan.inside), ahead, "right")
-            width = (high - low) / BINS
-            low, high = (
-                low + chosen * width - 4 * slack,
-                low + (chosen + 1) * width + 4 * slack,
-            )
+            low, high = _narrowed(scan, ahead, slack, low, high)
+
+
+def _in_range(features):
+    """The features in a unit of about their spread, and the same centred.
+
+    Squares of tiny or huge features would leave float32's range. The unit is a
+    power of two, so the change is exact.
+    """
+    centred = features - features.mean(axis=0, dtype="float64")
+    unit = -np.frexp(np.abs(centred).max())[1]
+    return np.ldexp(features, unit), np.ldexp(centred, unit).astype("float32")
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,16 @@ def _scan(blocks, count, low, high):
         else tuple(map(np.concatenate, zip(*found, strict=True)))
     )
     return _Scan(below[:count], inside, pairs)
+
+
+def _narrowed(scan, ahead, slack, low, high):
+    """The bracket's bin that holds the quantile, with a margin for rounding."""
+    chosen = np.searchsorted(np.cumsum(scan.inside), ahead, "right")
+    width = (high - low) / BINS
+    return (
+        low + chosen * width - 4 * slack,
+        low + (chosen + 1) * width + 4 * slack,
+    )
 
 
 def _resolve(features, scan, ahead, slack, bracket):

@@ -18,7 +18,7 @@ class Teacher:
         # JAX is slow without XLA, TensorFlow on a CPU is slow with it, and
         # Torch runs eagerly.
         self._network.compile(jit_compile=keras.backend.backend() == "jax")
-        self._batch_size = None
+        self._batch_size = 0
         self.update(network)
 
     def update(self, network):
@@ -30,27 +30,23 @@ class Teacher:
 
         Args:
             batches: iterable of [B, H, W, C] arrays of pixels in 0..255, at
-                least one. The first one seen sets the batch size: others are
-                cut and padded to it, so that nothing is compiled twice.
+                least one. Those smaller than the largest seen so far are
+                padded to it, so that only a larger one is compiled anew.
 
         Returns:
             The network's outputs as float32 NumPy arrays over all N images:
             {"logits": {task: [N, C]}, "features": {task: [N, d]}}.
         """
-        found = []
-        for batch in batches:
-            self._batch_size = self._batch_size or len(batch)
-            for start in range(0, len(batch), self._batch_size):
-                part = batch[start : start + self._batch_size]
-                found.append(self._predict_part(part))
+        found = [self._predict_batch(batch) for batch in batches]
         return keras.tree.map_structure(
             lambda *parts: np.concatenate(parts), *found
         )
 
-    def _predict_part(self, part):
-        missing = self._batch_size - len(part)
-        padded = np.pad(part, [(0, missing)] + [(0, 0)] * (part.ndim - 1))
+    def _predict_batch(self, batch):
+        self._batch_size = max(self._batch_size, len(batch))
+        missing = self._batch_size - len(batch)
+        padded = np.pad(batch, [(0, missing)] + [(0, 0)] * (batch.ndim - 1))
         outputs = self._network.predict_on_batch(padded)
         return keras.tree.map_structure(
-            lambda output: np.asarray(output[: len(part)], "float32"), outputs
+            lambda output: np.asarray(output[: len(batch)], "float32"), outputs
         )
