@@ -82,7 +82,7 @@ def _relief(face, s, y):
         relief += 0.05 * face.jowl * jowl
     ridge = _bell(s, 0.5) * _bell(y - face.brow_y - 0.03, 0.09)
     relief += face.brow_ridge * ridge
-    opening = 0.3 * face.mouth_open
+    opening = 0.34 * face.mouth_open
     lips = _bell(s, 0.2) * (
         _bell(y - face.mouth_y + 0.03, 0.06)
         + _bell(y - face.mouth_y - opening - 0.06, 0.06)
@@ -93,7 +93,7 @@ def _relief(face, s, y):
 
 
 def _skin(face):
-    theta = angles(face.yaw, 170, 90)
+    theta = angles(face.yaw, 140, 76)
     y = np.arange(-1, face.chin_y, STEP, dtype=np.float32)[:, None]
     # The skull's lowest tenth follows the jaw as it drops.
     stretch = (face.chin_y - 0.4) / 0.6
@@ -115,7 +115,10 @@ def _shave_and_shadow(face, theta, y, colour):
         share = np.clip((line - y) / 0.14 + 0.5, 0, 1)
         share = share * (0.4 if face.hair == "fuzz" else 0.85)
         colour += (face.hair_colour - colour) * share[..., None]
-    elif face.hair != "bald":
+        _band(face, theta, y, colour)
+    elif face.hair == "bald":
+        _band(face, theta, y, colour)
+    else:
         scalp = np.clip((line - y) / 0.05, 0, 1)[..., None]
         colour += (0.6 * np.float32(face.hair_colour) - colour) * scalp
         colour *= 1 - 0.3 * np.exp(-(((y - line) / 0.1) ** 2))[..., None]
@@ -155,7 +158,7 @@ def _hairline(face, theta):
 
 
 def _hair(face):
-    theta = angles(face.yaw, 240)
+    theta = angles(face.yaw, 190)
     bottom = max(face.hair_length, face.nose_y + 0.3)
     y = np.arange(-1 - face.hair_top, bottom, STEP, dtype=np.float32)[:, None]
     # The skull's crown, lifted by hair_top, and its widest part, let down.
@@ -180,12 +183,15 @@ def _hair(face):
     shade = 0.72 + 0.5 * strands
     shade = shade * np.clip(1.1 - 0.35 * np.clip(y + 0.2, 0, 1), 0, 2)
     colour = np.float32(face.hair_colour) * shade[..., None]
-    if face.band is not None:
-        at = y + 0.78 + 0.25 * (1 - np.cos(theta))[None, :]
-        colour = np.where(
-            (np.abs(at) < 0.06)[..., None], np.float32(face.band), colour
-        )
+    _band(face, theta, y, colour)
     return Surface(points, colour, y < line)
+
+
+def _band(face, theta, y, colour):
+    """A band around the head, in place."""
+    if face.band is not None:
+        at = y + 0.74 + 0.25 * (1 - np.cos(theta))[None, :]
+        colour[np.abs(at) < 0.065] = face.band
 
 
 def _strands(face, theta, y):
@@ -253,7 +259,7 @@ def _ears(face):
 
 
 def _neck(face):
-    theta = angles(face.yaw, 120)
+    theta = angles(face.yaw, 90)
     y = np.arange(0.35, 1.6, STEP, dtype=np.float32)[:, None]
     flare = 1 + 0.5 * np.clip(y - 1.15, 0, 1) ** 1.5
     x = face.neck * flare * np.sin(theta)[None, :]
@@ -266,7 +272,7 @@ def _neck(face):
 
 
 def _torso(face):
-    theta = angles(face.yaw, 300)
+    theta = angles(face.yaw, 240)
     top = 1.08 + face.neckline
     y = np.arange(top, 1.75, STEP, dtype=np.float32)[:, None]
     fall = np.clip((y - top) / 0.5, 0, 1)

@@ -7,7 +7,7 @@ Painted flat, as if the skin were unrolled: s is the angle around the head
 import cv2
 import numpy as np
 
-SCALE = 84  # canvas pixels per unit
+SCALE = 64  # canvas pixels per unit
 HALF = 1.3  # |s| on the canvas stays below this
 SUBPIXEL = 4  # fractional bits of the polygon corners
 
@@ -28,28 +28,26 @@ class Canvas:
 
         `clip` is another polygon that the paint stays inside of.
         """
-        corners = (np.asarray(points) + (HALF, 1)) * SCALE
+        corners = _pixels(points)
         margin = 2 + 3 * soft * SCALE
         low = np.floor(corners.min(0) - margin).astype(int).clip(0)
         high = np.ceil(corners.max(0) + margin).astype(int)
         patch = self.pixels[low[1] : high[1], low[0] : high[0]]
         if not patch.size:
             return
-        mask = _mask(corners - low, patch.shape[:2])
-        if soft:
-            sigma = soft * SCALE
-            mask = cv2.GaussianBlur(mask, (0, 0), sigma)
+        mask = _mask(corners - low, patch.shape[:2], soft * SCALE)
         if clip is not None:
-            inside = (np.asarray(clip) + (HALF, 1)) * SCALE - low
-            mask = mask * _mask(inside, patch.shape[:2])
+            mask = mask * _mask(_pixels(clip) - low, patch.shape[:2])
         patch += (np.float32(colour) - patch) * (mask * alpha)[..., None]
 
     def ribbon(self, points, widths, colour, alpha=1.0, soft=0.0):
         """Stroke a polyline [N, 2] with a width per point, in units."""
         points = np.asarray(points, np.float64)
-        along = np.gradient(points, axis=0)
+        along = np.empty_like(points)
+        along[1:-1] = points[2:] - points[:-2]
+        along[0], along[-1] = points[1] - points[0], points[-1] - points[-2]
         across = np.stack([-along[:, 1], along[:, 0]], 1)
-        across /= np.linalg.norm(across, axis=1, keepdims=True) + 1e-9
+        across /= np.hypot(*across.T)[:, None] + 1e-9
         across *= np.asarray(widths)[:, None] / 2
         outline = np.concatenate([points + across, (points - across)[::-1]])
         self.shape(outline, colour, alpha, soft)
@@ -68,11 +66,17 @@ class Canvas:
         )
 
 
-def _mask(corners, shape):
+def _pixels(points):
+    return (np.asarray(points) + np.array([HALF, 1])) * SCALE
+
+
+def _mask(corners, shape, sigma=0.0):
     mask = np.zeros(shape, np.uint8)
     fixed = np.round(corners * 2**SUBPIXEL).astype(np.int32)
     cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, SUBPIXEL)
-    return mask.astype(np.float32) / 255
+    if sigma:
+        mask = cv2.GaussianBlur(mask, (0, 0), sigma)
+    return mask * np.float32(1 / 255)
 
 
 def curve(start, control, end, count=12):
@@ -209,7 +213,7 @@ def _wrinkles(canvas, face):
     dark = darker(face.skin, 0.5)
     age = face.wrinkles
 
-    def line(start, control, end, alpha, width=0.02):
+    def line(start, control, end, alpha, width=0.03):
         alpha = float(np.clip(alpha, 0, 0.95))
         if alpha > 0.04:
             widths = width * np.array([0.3, *[1.0] * 10, 0.3])
@@ -220,7 +224,8 @@ def _wrinkles(canvas, face):
     for k in range(4):
         y = face.brow_y - 0.13 - 0.085 * k - 0.05 * raised
         arch = y - 0.03 + 0.05 * face.brow_inner * (face.brow_outer < 0.5)
-        alpha = 0.62 * age * (k < 1 + 3 * age) + 0.28 * raised * (k < 2)
+        alpha = 0.9 * age * (k < 1 + 3 * age)
+        alpha += (0.1 + 0.2 * age) * raised * (k < 2)
         line((-0.4, y + 0.02), (0, arch), (0.4, y + 0.02), alpha)
     for side in (-1, 1):
         line(
@@ -228,24 +233,24 @@ def _wrinkles(canvas, face):
             (side * 0.035, face.brow_y),
             (side * 0.06, face.brow_y + 0.09),
             0.85 * face.knit + 0.4 * age,
-            0.024,
+            0.026,
         )
         fold = face.nose_y - 0.02
         line(
             (side * (face.nose_width + 0.03), fold),
-            (side * (0.33 + 0.06 * face.smile), fold + 0.06),
-            (side * 0.4, face.mouth_y + 0.03),
-            0.7 * age
+            (side * (0.36 + 0.06 * face.smile), fold + 0.06),
+            (side * 0.44, face.mouth_y + 0.03),
+            1.0 * age
             + 0.5 * max(0, face.smile) * (0.4 + age)
             + 0.6 * face.lip_raise
-            + 0.1,
-            0.026,
+            + 0.05,
+            0.032,
         )
         line(
             (side * 0.34, face.mouth_y + 0.07),
             (side * 0.34, face.mouth_y + 0.16),
             (side * 0.31, face.mouth_y + 0.25),
-            0.75 * (age - 0.35),
+            1.0 * (age - 0.3),
         )
         outer = side * (face.eye_s + 0.19)
         for k in range(3):
@@ -253,8 +258,8 @@ def _wrinkles(canvas, face):
                 (outer, face.eye_y + 0.03 * (k - 1)),
                 (outer + side * 0.06, face.eye_y + 0.05 * (k - 1)),
                 (outer + side * 0.13, face.eye_y + 0.1 * (k - 1)),
-                0.75 * age + 0.4 * face.cheek_raise * (0.3 + age) - 0.06,
-                0.017,
+                0.9 * age + 0.3 * face.cheek_raise * (0.3 + age) - 0.1,
+                0.022,
             )
         bag = face.eye_y + 0.11 * face.eye_size
         for k in range(2):
@@ -262,7 +267,7 @@ def _wrinkles(canvas, face):
                 (side * (face.eye_s - 0.13), bag + 0.05 * k),
                 (side * face.eye_s, bag + 0.07 + 0.05 * k),
                 (side * (face.eye_s + 0.14), bag + 0.02 + 0.05 * k),
-                (0.8 if k == 0 else 0.6) * (age - 0.3 * k)
+                (1.0 if k == 0 else 0.8) * (age - 0.3 * k)
                 + 0.3 * face.cheek_raise
                 - 0.05,
             )
@@ -304,7 +309,7 @@ def _eye(canvas, face, side):
     )
     glint = iris - (0.025, 0.03)
     canvas.shape(ellipse(glint, (0.018, 0.018), 8), (255, 255, 255), 0.9)
-    shade = np.concatenate([top, (top + (0, 0.035))[::-1]])
+    shade = np.concatenate([top, (top + np.array([0, 0.035]))[::-1]])
     canvas.shape(shade, (90, 78, 76), 0.5, 0.008, clip=almond)
     width = 0.03 + 0.02 * face.lashes
     taper = width * np.linspace(0.6, 1.15, 12)
@@ -325,10 +330,10 @@ def _eye(canvas, face, side):
 def _brow(canvas, face, side):
     s, y = face.eye_s, face.brow_y
     knit = 0.055 * face.knit
-    lower = 0.085 * face.brow_lower
-    inner = y - 0.1 * face.brow_inner + lower * 1.25
+    lower = 0.1 * face.brow_lower
+    inner = y + 0.015 - 0.13 * face.brow_inner + lower * 1.3
     middle = y - 0.045 - 0.05 * (face.brow_inner + face.brow_outer) + lower
-    outer = y + 0.02 - 0.085 * face.brow_outer + 0.35 * lower
+    outer = y + 0.02 - 0.1 * face.brow_outer + 0.35 * lower
     inner += 0.02 * face.wobble * side
     line = curve(
         (side * (s - 0.17 - knit), inner),
@@ -342,10 +347,10 @@ def _brow(canvas, face, side):
 
 
 def _mouth(canvas, face):
-    half, y = 0.3 * face.mouth_width, face.mouth_y
-    corner = y - 0.1 * face.smile
-    gap = 0.3 * face.mouth_open
-    upper = y + 0.045 * face.smile - 0.02 * face.mouth_open
+    half, y = 0.35 * face.mouth_width, face.mouth_y
+    corner = y - 0.14 * face.smile
+    gap = 0.34 * face.mouth_open
+    upper = y + 0.065 * face.smile - 0.02 * face.mouth_open
     upper -= 0.05 * face.lip_raise
     lower = upper + gap
     skew = 0.03 * face.wobble
@@ -356,13 +361,13 @@ def _mouth(canvas, face):
     thick = face.lips * (1 - 0.75 * face.lip_press)
     bow = np.array([0.0, 0.5, 0.8, 0.95, 1.05, 0.85, 1.05, 0.95, 0.8, 0.5, 0.0])
     full = np.sin(np.linspace(0, np.pi, 11)) ** 0.8
-    over = top - np.stack([np.zeros(11), 0.062 * thick * bow], 1)
-    under = bottom + np.stack([np.zeros(11), 0.082 * thick * full], 1)
+    over = top - np.stack([np.zeros(11), 0.07 * thick * bow], 1)
+    under = bottom + np.stack([np.zeros(11), 0.09 * thick * full], 1)
     canvas.shape(
         np.concatenate([over, top[::-1]]), darker(face.lip_colour, 0.1)
     )
     canvas.shape(np.concatenate([bottom, under[::-1]]), face.lip_colour)
-    shine = bottom[3:-3] + (0, 0.035 * thick)
+    shine = bottom[3:-3] + np.array([0, 0.035 * thick])
     canvas.ribbon(
         shine, np.full(5, 0.02), mix(face.lip_colour, 255, 0.4), 0.5, 0.006
     )

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-PIXELS = 54  # of the raster, per unit
-SIDE = 168  # of the raster, in pixels
+PIXELS = 44  # of the raster, per unit
+SIDE = 138  # of the raster, in pixels
 TOP = -1.52  # y of the raster's upper edge
 
 
@@ -133,39 +133,39 @@ def _project(surface, turn, light):
     """Raster index, depth and lit colour of the points that face us."""
     points = np.tensordot(turn, surface.points, 1)
     normal = _normals(points)
-    keep = normal[2] > -0.05
+    keep = normal[2] > 0
     if surface.visible is not None:
         keep &= surface.visible
-    x, y, z = points
-    column = (x * PIXELS + SIDE / 2).astype(np.int32)
-    row = ((y - TOP) * PIXELS).astype(np.int32)
+    column = (points[0] * PIXELS + SIDE / 2).astype(np.int32)
+    row = ((points[1] - TOP) * PIXELS).astype(np.int32)
     keep &= (column >= 0) & (column < SIDE) & (row >= 0) & (row < SIDE)
+    normal = normal[:, keep]
+    normal /= np.sqrt((normal * normal).sum(0)) + 1e-9
     # Wrapped diffuse light: no hard terminator, as on skin.
-    glow = np.tensordot(light.direction, normal, 1) * 0.5 + 0.5
+    glow = light.direction @ normal * 0.5 + 0.5
     shade = (1 - light.ambient) * 1.5 * glow * glow
     tint = np.float32([1 + 0.1 * light.warmth, 1, 1 - 0.12 * light.warmth])
     colour = surface.colour
     if colour.ndim == 3:
         colour = colour[keep]
-    colour = colour * (light.ambient + shade[keep][:, None] * tint)
-    return (row * SIDE + column)[keep], z[keep], colour
+    colour = colour * (light.ambient + shade[:, None] * tint)
+    return row[keep] * SIDE + column[keep], points[2][keep], colour
 
 
 def _normals(points):
-    """Unit normals of a grid of points, [3, R, C]."""
+    """Normals of a grid of points, of any length, [3, R, C]."""
     across, down = np.empty_like(points), np.empty_like(points)
     across[..., :-1] = points[..., 1:] - points[..., :-1]
     across[..., -1] = across[..., -2]
     down[:, :-1] = points[:, 1:] - points[:, :-1]
     down[:, -1] = down[:, -2]
-    normal = np.stack(
+    return np.stack(
         [
             across[1] * down[2] - across[2] * down[1],
             across[2] * down[0] - across[0] * down[2],
             across[0] * down[1] - across[1] * down[0],
         ]
     )
-    return normal / (np.sqrt((normal * normal).sum(0)) + 1e-9)
 
 
 def _close(image, hit, background):

@@ -115,15 +115,15 @@ EXPRESSIONS = {
 }
 # Standard deviation of every action from face to face.
 ACTIONS = {
-    "brow_inner": 0.13,
-    "brow_outer": 0.13,
-    "brow_lower": 0.13,
-    "knit": 0.1,
+    "brow_inner": 0.09,
+    "brow_outer": 0.09,
+    "brow_lower": 0.09,
+    "knit": 0.07,
     "eye_open": 0.08,
-    "cheek_raise": 0.1,
+    "cheek_raise": 0.07,
     "nose_wrinkle": 0.06,
     "lip_raise": 0.06,
-    "smile": 0.13,
+    "smile": 0.09,
     "mouth_open": 0.04,
     "mouth_width": 0.05,
     "lip_press": 0.1,
@@ -131,7 +131,7 @@ ACTIONS = {
     "teeth_below": 0.08,
     "gaze_down": 0.008,
 }
-REST = {"eye_open": 1.0, "mouth_width": 1.0}
+REST = {"eye_open": 1.0, "mouth_width": 1.0, "smile": 0.1}
 LIMITS = {
     "smile": (-1, 1.1),
     "brow_inner": (-0.4, 1.3),
@@ -174,18 +174,18 @@ def sample(emotion, yaw, is_man, years, generator):
     """
     rng = generator
     # How much of a child's face is left; how manly the bones are.
-    childlike = 1.04 / (1 + (years / 7) ** 1.6) - 0.04
-    childlike = float(np.clip(childlike + rng.normal(0, 0.035), 0, 1))
-    manly = (0.5 if is_man else -0.5) * (1 - 0.6 * childlike)
-    manly = float(manly + rng.normal(0, 0.2))
-    aged = float(np.clip((years - 21) / 45 + rng.normal(0, 0.06), 0, 1.1))
+    childlike = 1.04 / (1 + (years / 8) ** 1.7) - 0.04
+    childlike = float(np.clip(childlike + rng.normal(0, 0.03), 0, 1))
+    manly = (0.5 if is_man else -0.5) * (1 - 0.4 * childlike)
+    manly = float(manly + rng.normal(0, 0.14))
+    aged = float(np.clip((years - 21) / 45 + rng.normal(0, 0.045), 0, 1.1))
     traits = _proportions(childlike, manly, aged, rng)
     traits |= _skin(childlike, manly, aged, rng)
     traits |= _hair(is_man, years, traits["skin"], rng)
     traits |= _paint(is_man, years, manly, traits, rng)
     traits |= _worn(is_man, years, rng)
     traits |= _expression(emotion, rng)
-    traits["chin_y"] += 0.14 * traits["mouth_open"]
+    traits["chin_y"] += 0.17 * traits["mouth_open"]
     return Face(
         yaw=float(yaw),
         pitch=float(rng.normal(0, 5)),
@@ -220,10 +220,10 @@ def photograph(generator):
             float(rng.uniform(-1, 1)),
         ),
         background=np.clip(spots, 0, 255).astype(np.float32),
-        scale=float(np.exp(rng.normal(0.14, 0.06))),
+        scale=float(np.exp(rng.normal(0.22, 0.06))),
         shift=tuple(rng.normal(0, 0.025, 2)),
-        blur=float(rng.uniform(0, 0.9)),
-        noise=float(rng.uniform(1, 9)),
+        blur=float(rng.uniform(0, 0.7)),
+        noise=float(rng.uniform(1, 7)),
         exposure=float(np.exp(rng.normal(0, 0.14))),
         seed=int(rng.integers(2**32)),
     )
@@ -232,7 +232,7 @@ def photograph(generator):
 def _expression(emotion, rng):
     faces = EXPRESSIONS[emotion]
     mean = faces[rng.integers(len(faces))]
-    strength = rng.uniform(0.45, 1.1)
+    strength = rng.uniform(0.7, 1.15)
     moods = {}
     for action in ACTIONS:
         value = REST.get(action, 0.0) + strength * mean.get(action, 0.0)
@@ -254,10 +254,10 @@ def _proportions(childlike, manly, aged, rng):
         return float(mean + rng.normal(0, deviation))
 
     child = childlike
-    eye_y = vary(0.02 + 0.19 * child, 0.02)
+    eye_y = vary(0.02 + 0.24 * child, 0.02)
     nose_y = vary(eye_y + 0.37 - 0.1 * child + 0.03 * aged, 0.02)
     return {
-        "width": vary(0.7 + 0.08 * child + 0.02 * manly, 0.018),
+        "width": vary(0.69 + 0.13 * child + 0.02 * manly, 0.018),
         "jaw": float(
             np.clip(vary(2.5 + 0.9 * manly + 0.3 * child, 0.2), 1.9, 4)
         ),
@@ -268,9 +268,9 @@ def _proportions(childlike, manly, aged, rng):
         "jowl": max(0.0, vary(aged - 0.2, 0.15)),
         "brow_ridge": max(0.0, vary(0.025 + 0.035 * manly * (1 - child), 0.01)),
         "eye_y": eye_y,
-        "eye_s": vary(0.42 + 0.03 * child, 0.012),
-        "eye_size": vary(1.3 + 0.34 * child - 0.14 * manly - 0.1 * aged, 0.06),
-        "brow_y": eye_y - vary(0.23 + 0.03 * child - 0.05 * manly, 0.015),
+        "eye_s": vary(0.44 + 0.03 * child, 0.012),
+        "eye_size": vary(1.4 + 0.34 * child - 0.14 * manly - 0.1 * aged, 0.06),
+        "brow_y": eye_y - vary(0.25 + 0.03 * child - 0.05 * manly, 0.015),
         "nose_y": nose_y,
         "nose_out": vary(0.2 - 0.1 * child + 0.03 * manly, 0.02),
         "nose_width": vary(0.105 + 0.012 * manly + 0.015 * aged, 0.01),
@@ -286,7 +286,7 @@ def _skin(childlike, manly, aged, rng):
     first = int(place)
     skin = mix(SKINS[first], SKINS[first + 1], place - first)
     skin = skin * (1 - 0.05 * aged) + rng.normal(0, 3, 3)
-    count = rng.poisson(0.3 + 5 * max(0, aged - 0.55))
+    count = rng.poisson(0.3 + 6 * max(0, aged - 0.5))
     spots = tuple(
         (
             float(rng.uniform(-0.9, 0.9)),
@@ -298,7 +298,7 @@ def _skin(childlike, manly, aged, rng):
     return {
         "skin": skin,
         "rosy": float(np.clip(rng.normal(0.2 + 0.35 * childlike, 0.08), 0, 1)),
-        "wrinkles": float(np.clip(aged + rng.normal(0, 0.07), 0, 1)),
+        "wrinkles": float(np.clip(aged + rng.normal(0, 0.04), 0, 1)),
         "droop": float(np.clip(aged - 0.3 + rng.normal(0, 0.1), 0, 1)),
         "spots": spots,
         "iris": IRISES[rng.integers(len(IRISES))],
@@ -314,8 +314,8 @@ def _hair(is_man, years, skin, rng):
             "short": 0.68 - thin,
             "buzz": 0.18,
             "bald": thin,
-            "bob": 0.07,
-            "long": 0.07,
+            "bob": 0.05,
+            "long": 0.05,
         }
     else:
         girl = float(np.clip((16 - years) / 8, 0, 1))
@@ -326,7 +326,7 @@ def _hair(is_man, years, skin, rng):
             "bun": 0.08 * (1 - girl) + 0.06 * old,
             "long": 0.36 - 0.22 * old,
             "bob": 0.24,
-            "short": 0.1 + 0.25 * old,
+            "short": 0.06 + 0.16 * old,
         }
     shares = np.array(list(styles.values()))
     style = list(styles)[rng.choice(len(shares), p=shares / shares.sum())]
@@ -334,10 +334,10 @@ def _hair(is_man, years, skin, rng):
     kinds = len(HAIR_COLOURS) - (4 if darkness else 0)
     colour = np.float32(HAIR_COLOURS[rng.integers(kinds)])
     colour = mix(colour, (210, 180, 130), 0.35 if years < 3 else 0.0)
-    grey = float(np.clip((years - 40) / 28 + rng.normal(0, 0.22), 0, 1))
+    grey = float(np.clip((years - 38) / 24 + rng.normal(0, 0.12), 0, 1))
     beard_colour = mix(colour, (196, 194, 192), grey)
-    if not is_man and rng.random() < 0.45:
-        grey *= 0.25  # dyed
+    if not is_man and rng.random() < 0.25:
+        grey *= 0.3  # dyed
     colour = mix(colour, (196, 194, 192), grey)
     curl = float(rng.random() < 0.25) * float(rng.uniform(0.4, 1))
     noise = rng.normal(0.5, 0.17, (18, 46) if curl else (7, 90))
@@ -386,14 +386,14 @@ def _paint(is_man, years, manly, traits, rng):
     share = rng.uniform(0.4, 0.75) if made_up else rng.uniform(0.25, 0.5)
     return {
         "lashes": float(
-            np.clip(rng.normal(0.45 * made_up + 0.15 - 0.2 * manly, 0.1), 0, 1)
+            np.clip(rng.normal(0.35 * made_up + 0.25 - 0.4 * manly, 0.1), 0, 1)
         ),
         "shadow": float(made_up * (rng.random() < 0.4) * rng.uniform(0.2, 0.5)),
         "shadow_colour": tuple(rng.uniform(60, 170, 3)),
         "lips": float(lips),
         "lip_colour": mix(darker(skin, 0.12), red, share),
         "brow_thick": float(
-            np.clip(rng.normal(0.062 + 0.025 * manly, 0.009), 0.03, 0.1)
+            np.clip(rng.normal(0.07 + 0.025 * manly, 0.009), 0.03, 0.1)
             * young**0.3
         ),
         "brow_alpha": float(rng.uniform(0.75, 0.95) * young**0.6),
@@ -415,7 +415,7 @@ def _worn(is_man, years, rng):
     earrings = band = None
     if not is_man and rng.random() < (0.3 if years > 12 else 0.1):
         earrings = ((222, 190, 90), (220, 222, 228))[rng.integers(2)]
-    if not is_man and rng.random() < (0.4 if years < 14 else 0.06):
+    if not is_man and rng.random() < (0.55 if years < 14 else 0.06):
         band = tuple(mix((230, 70, 130), rng.uniform(20, 235, 3), 0.5))
     return {
         "glasses": bool(glasses),
