@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_preparation import drawn_face, drawn_traits, synthetic
-from data_preparation.drawn_face import Face, Photo
-from data_preparation.drawn_surface import Light
+from data_preparation import synthetic
+from data_preparation.drawing import portrait, traits
+from data_preparation.drawing.portrait import Face, Photo
+from data_preparation.drawing.surfaces import Light
 from utils import flags, tables
 from utils.errors import UserError
 from utils.tasks import POSE, mirrored
@@ -106,7 +107,7 @@ def test_the_sets_share_no_picture(data_dir):
 def test_yaw_agrees_with_pose(data_dir):
     rows = tables.read("synthetic_pose", data_dir).rows
     assert rows["pose"].tolist() == [synthetic.pose_of(y) for y in rows["yaw"]]
-    assert rows["yaw"].abs().max() <= drawn_traits.LARGEST_YAW
+    assert rows["yaw"].abs().max() <= traits.LARGEST_YAW
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def plain(yaw):
         Light(np.float32([0, -0.6, 0.8]), 0.5, 0.0),
         np.full((2, 2, 3), 128, np.float32),
     )
-    return drawn_face.draw(Face(yaw=yaw, hair="bald"), photo, 64).astype(int)
+    return portrait.draw(Face(yaw=yaw, hair="bald"), photo, 64).astype(int)
 
 
 @pytest.mark.parametrize("yaw", [0, 20, 50, 80])

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from data_preparation import drawn_head
-from data_preparation.drawn_surface import PIXELS, SIDE, TOP, Light, render
+from data_preparation.drawing import head
+from data_preparation.drawing.surfaces import PIXELS, SIDE, TOP, Light, render
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def draw(face, photo, size):
         photo.background, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC
     )
     raster = render(
-        drawn_head.surfaces(face),
+        head.surfaces(face),
         face.yaw,
         face.pitch,
         photo.light,

@@ -1,105 +1,19 @@
-"""The painted part of a drawn face: eyes, brows, mouth, wrinkles, beard.
+"""The painted features of a face: eyes, brows, nose, mouth, beard, glasses."""
 
-Painted flat, as if the skin were unrolled: s is the angle around the head
-(radians, 0 at the nose, positive at the image's right), y as on the head.
-"""
-
-import cv2
 import numpy as np
 
-SCALE = 64  # canvas pixels per unit
-HALF = 1.3  # |s| on the canvas stays below this
-SUBPIXEL = 4  # fractional bits of the polygon corners
+from data_preparation.drawing import wrinkles
+from data_preparation.drawing.canvas import (
+    Canvas,
+    curve,
+    darker,
+    ellipse,
+    mix,
+)
 
 INK = (38, 26, 24)
 MOUTH = (84, 22, 28)
 TOOTH = (244, 240, 230)
-
-
-class Canvas:
-    """Unrolled skin, uint8 RGB, painted on with soft-edged polygons."""
-
-    def __init__(self, skin):
-        shape = (int(2.3 * SCALE), int(2 * HALF * SCALE), 3)
-        self.pixels = np.full(shape, np.clip(skin, 0, 255), np.float32)
-
-    def shape(self, points, colour, alpha=1.0, soft=0.0, clip=None):
-        """Fill a polygon [N, 2] of (s, y); `soft` blurs its edge, in units.
-
-        `clip` is another polygon that the paint stays inside of.
-        """
-        corners = _pixels(points)
-        margin = 2 + 3 * soft * SCALE
-        low = np.floor(corners.min(0) - margin).astype(int).clip(0)
-        high = np.ceil(corners.max(0) + margin).astype(int)
-        patch = self.pixels[low[1] : high[1], low[0] : high[0]]
-        if not patch.size:
-            return
-        mask = _mask(corners - low, patch.shape[:2], soft * SCALE)
-        if clip is not None:
-            mask = mask * _mask(_pixels(clip) - low, patch.shape[:2])
-        patch += (np.float32(colour) - patch) * (mask * alpha)[..., None]
-
-    def ribbon(self, points, widths, colour, alpha=1.0, soft=0.0):
-        """Stroke a polyline [N, 2] with a width per point, in units."""
-        points = np.asarray(points, np.float64)
-        along = np.empty_like(points)
-        along[1:-1] = points[2:] - points[:-2]
-        along[0], along[-1] = points[1] - points[0], points[-1] - points[-2]
-        across = np.stack([-along[:, 1], along[:, 0]], 1)
-        across /= np.hypot(*across.T)[:, None] + 1e-9
-        across *= np.asarray(widths)[:, None] / 2
-        outline = np.concatenate([points + across, (points - across)[::-1]])
-        self.shape(outline, colour, alpha, soft)
-
-    def unrolled(self, s, y):
-        """Colours at a grid, s [C] and y [R, 1]: [R, C, 3] float32."""
-        column, row = np.broadcast_arrays(
-            (s[None, :] + HALF) * SCALE, (y + 1) * SCALE
-        )
-        return cv2.remap(
-            self.pixels,
-            column.astype(np.float32),
-            row.astype(np.float32),
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-
-
-def _pixels(points):
-    return (np.asarray(points) + np.array([HALF, 1])) * SCALE
-
-
-def _mask(corners, shape, sigma=0.0):
-    mask = np.zeros(shape, np.uint8)
-    fixed = np.round(corners * 2**SUBPIXEL).astype(np.int32)
-    cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, SUBPIXEL)
-    if sigma:
-        mask = cv2.GaussianBlur(mask, (0, 0), sigma)
-    return mask * np.float32(1 / 255)
-
-
-def curve(start, control, end, count=12):
-    """Quadratic Bezier curve, [count, 2]."""
-    t = np.linspace(0, 1, count)[:, None]
-    start, control, end = map(np.asarray, (start, control, end))
-    return start * (1 - t) ** 2 + 2 * control * t * (1 - t) + end * t * t
-
-
-def ellipse(centre, axes, count=24):
-    """Ellipse, [count, 2]."""
-    t = np.linspace(0, 2 * np.pi, count, endpoint=False)
-    return np.stack([np.cos(t), np.sin(t)], 1) * axes + centre
-
-
-def darker(colour, share):
-    """A colour with `share` of its light taken away, a little warmer."""
-    return np.asarray(colour) * (1 - share * np.array([0.8, 1.0, 1.05]))
-
-
-def mix(first, second, share):
-    """`share` of the second colour in the first."""
-    return np.asarray(first) * (1 - share) + np.asarray(second) * share
 
 
 def paint(face):
@@ -109,7 +23,7 @@ def paint(face):
     if face.beard > 0.02:
         _beard(canvas, face)
     _nose(canvas, face)
-    _wrinkles(canvas, face)
+    wrinkles.draw(canvas, face)
     for side in (-1, 1):
         _eye(canvas, face, side)
         _brow(canvas, face, side)
@@ -206,77 +120,6 @@ def _nose(canvas, face):
     canvas.ribbon(ridge, [0.03, 0.06], light, 0.2, 0.02)
     under = ellipse((0, y + 0.075), (width * 0.9, 0.03))
     canvas.shape(under, shadow, 0.45, 0.02)
-
-
-def _wrinkles(canvas, face):
-    """Lines of age and of expression."""
-    dark = darker(face.skin, 0.5)
-    age = face.wrinkles
-
-    def line(start, control, end, alpha, width=0.03):
-        alpha = float(np.clip(alpha, 0, 0.95))
-        if alpha > 0.04:
-            widths = width * np.array([0.3, *[1.0] * 10, 0.3])
-            points = curve(start, control, end)
-            canvas.ribbon(points, widths, dark, alpha, 0.006)
-
-    raised = max(face.brow_inner, face.brow_outer, 0)
-    for k in range(4):
-        y = face.brow_y - 0.13 - 0.085 * k - 0.05 * raised
-        arch = y - 0.03 + 0.05 * face.brow_inner * (face.brow_outer < 0.5)
-        alpha = 0.9 * age * (k < 1 + 3 * age)
-        alpha += (0.1 + 0.2 * age) * raised * (k < 2)
-        line((-0.4, y + 0.02), (0, arch), (0.4, y + 0.02), alpha)
-    for side in (-1, 1):
-        line(
-            (side * 0.05, face.brow_y - 0.1),
-            (side * 0.035, face.brow_y),
-            (side * 0.06, face.brow_y + 0.09),
-            0.85 * face.knit + 0.4 * age,
-            0.026,
-        )
-        fold = face.nose_y - 0.02
-        line(
-            (side * (face.nose_width + 0.03), fold),
-            (side * (0.36 + 0.06 * face.smile), fold + 0.06),
-            (side * 0.44, face.mouth_y + 0.03),
-            1.0 * age
-            + 0.5 * max(0, face.smile) * (0.4 + age)
-            + 0.6 * face.lip_raise
-            + 0.05,
-            0.032,
-        )
-        line(
-            (side * 0.34, face.mouth_y + 0.07),
-            (side * 0.34, face.mouth_y + 0.16),
-            (side * 0.31, face.mouth_y + 0.25),
-            1.0 * (age - 0.3),
-        )
-        outer = side * (face.eye_s + 0.19)
-        for k in range(3):
-            line(
-                (outer, face.eye_y + 0.03 * (k - 1)),
-                (outer + side * 0.06, face.eye_y + 0.05 * (k - 1)),
-                (outer + side * 0.13, face.eye_y + 0.1 * (k - 1)),
-                0.9 * age + 0.3 * face.cheek_raise * (0.3 + age) - 0.1,
-                0.022,
-            )
-        bag = face.eye_y + 0.11 * face.eye_size
-        for k in range(2):
-            line(
-                (side * (face.eye_s - 0.13), bag + 0.05 * k),
-                (side * face.eye_s, bag + 0.07 + 0.05 * k),
-                (side * (face.eye_s + 0.14), bag + 0.02 + 0.05 * k),
-                (1.0 if k == 0 else 0.8) * (age - 0.3 * k)
-                + 0.3 * face.cheek_raise
-                - 0.05,
-            )
-        hollow = [
-            (side * 0.48, face.nose_y + 0.05),
-            (side * 0.7, face.nose_y),
-            (side * 0.55, face.mouth_y + 0.1),
-        ]
-        canvas.shape(hollow, dark, 0.35 * face.hollow, 0.06)
 
 
 def _lids(face, side):

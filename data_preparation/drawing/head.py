@@ -3,8 +3,9 @@
 import cv2
 import numpy as np
 
-from data_preparation import drawn_paint
-from data_preparation.drawn_surface import (
+from data_preparation.drawing import features
+from data_preparation.drawing.canvas import mix
+from data_preparation.drawing.surfaces import (
     PIXELS,
     Surface,
     angles,
@@ -102,7 +103,7 @@ def _skin(face):
     front = np.clip(np.cos(theta), 0, 1)[None, :]
     z = z + _relief(face, theta[None, :], y) * front
     points = np.stack([x, np.broadcast_to(y, x.shape), z])
-    canvas = drawn_paint.paint(face)
+    canvas = features.paint(face)
     colour = canvas.unrolled(theta, y)
     _shave_and_shadow(face, theta, y, colour)
     return Surface(points, colour)
@@ -233,7 +234,7 @@ def _buns(face):
 def _ears(face):
     if face.hair_length > 0.3 and face.hair_out > 0.05 and not face.hair_tuck:
         return []
-    skin = np.float32(drawn_paint.mix(face.skin, (214, 74, 66), 0.12))
+    skin = np.float32(mix(face.skin, (214, 74, 66), 0.12))
     size = face.ear
     ears = []
     for side in (-1, 1):
