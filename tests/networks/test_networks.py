@@ -130,6 +130,23 @@ def test_dropout_acts_in_training_only(images):
     assert sum("dropout" in layer.name for layer in network.layers) == 2
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_training_moves_every_weight(images, precision):
+    network = networks.build(
+        "mini_xception", TASKS, cross_stitch=True, precision=precision
+    )
+    model = keras.Model(network.input, network.output["logits"])
+    model.compile("sgd", loss={"emotion": "mse", "pose": "mse"})
+    model.jit_compile = False
+    before = [array(weight) for weight in network.weights]
+    model.train_on_batch(
+        images, {task.name: np.eye(3, len(task)) for task in TASKS}
+    )
+    for old, weight in zip(before, network.weights, strict=True):
+        assert np.isfinite(array(weight)).all()
+        assert np.any(old != array(weight)), weight.path
+
+
 def test_freeze_spares_task_layers_and_heads():
     network = networks.build("mini_xception", TASKS, cross_stitch=True)
     everything = len(network.trainable_weights)
@@ -189,12 +206,13 @@ def test_onnx_gives_the_same_probabilities(tmp_path, small_vggface, model):
     cv2 = pytest.importorskip("cv2")
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("tf2onnx")
+    keras.utils.set_random_seed(0)
     network = networks.build(
         model, TASKS, is_dropout=True, cross_stitch=True, precision="bfloat16"
     )
     for task in TASKS:  # fresh VGG-16 logits are huge: keep softmax telling
         head = network.get_layer(f"head_{task.name}")
-        head.set_weights([0.01 * value for value in head.get_weights()])
+        head.set_weights([0.002 * value for value in head.get_weights()])
     inference = networks.probabilities(network)
     path = str(tmp_path / "x.onnx")
     image = keras.InputSpec(
@@ -229,3 +247,8 @@ def test_probabilities_are_softmax_of_logits(images):
         exponentials / exponentials.sum(1, keepdims=True),
         atol=1e-6,
     )
+
+
+def test_default_precision():
+    assert networks.default_precision("mini_xception") == "float32"
+    assert networks.default_precision("vggface") in ("float32", "bfloat16")

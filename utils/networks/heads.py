@@ -36,7 +36,7 @@ class CrossStitch(keras.layers.Layer):
             other = (1.0 - self.OWN) / (count - 1)
             identity = ops.eye(count, dtype=dtype)[..., None]
             mixture = other + (self.OWN - other) * identity
-            return ops.broadcast_to(mixture, shape)
+            return mixture * ops.ones(shape, dtype=dtype)
 
         self.mixture = self.add_weight(
             name="mixture",
