@@ -64,9 +64,9 @@ def default_precision(model):
     """What `--precision auto` means: "float32" or "bfloat16".
 
     Measured on two CPU cores: VGG-16 trains 1.8 times faster in bfloat16 with
-    AVX-512 BF16 (4.4 against 2.4 images/s), about 5 times with AMX;
-    mini_Xception, which is bound by memory and not by products, no faster.
-    Without such instructions and without a GPU bfloat16 only costs.
+    AVX-512 BF16 (4.4 against 2.4 images/s), 4 to 5 times with AMX;
+    mini_Xception, half of whose time is batch normalisation, no faster. A CPU
+    without such instructions could only emulate bfloat16.
     """
     gpu = any(Path("/dev").glob("nvidia[0-9]*"))
     if model == "vggface" and (gpu or _cpu_knows_bfloat16()):
