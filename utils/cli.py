@@ -39,7 +39,7 @@ __all__ = [
     "repair",
 ]
 
-LEARNING_RATES = {"mini_xception": 1e-3, "vggface": 1e-4}
+LEARNING_RATES = {"mini_xception": 3e-3, "vggface": 1e-4}
 LOSS_LETTERS = {"emotion": "E", "pose": "P", "gender": "G", "age": "A"}
 DRAWN = {
     "emotion": "synthetic_emotion",
@@ -100,7 +100,7 @@ def add_training_flags(parser):
     flag("epoch", Number(int, 1), 64, text)
     flag("batch_size", Number(int, 1), 32, "images per step")
     text = (
-        "step size of Adam at the start; by default 0.001 for mini_xception, "
+        "step size of Adam at the start; by default 0.003 for mini_xception, "
         "0.0001 for vggface"
     )
     flag("learning_rate", Number(float, 0, above=True), None, text)
