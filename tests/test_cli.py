@@ -182,7 +182,7 @@ def test_defaults_are_sa_mtl_with_hard_selection():
     assert (args.selection_threshold, args.density_t) == (0.8, 0.6)
     assert (args.cluster_k, args.distill_t) == (3, 2)
     assert args.model == "mini_xception"
-    assert args.learning_rate == 1e-3
+    assert args.learning_rate == 3e-3
     assert parse("--model=VGGFace").learning_rate == 1e-4
 
 
