@@ -119,6 +119,8 @@ def test_a_killed_run_resumes_to_the_same_weights(data_dir, tmp_path):
         np.testing.assert_array_equal(one, other)
     rounds = pd.read_csv(metrics)["round"].tolist()
     assert rounds == list(range(1, 7))
+    with pytest.raises(UserError, match="is finished"):
+        ALTERNATIVE_EP.main([f"--resume={killed}"])
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

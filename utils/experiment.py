@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 
 from utils import evaluation, images, networks, plots, runs, tables, training
+from utils.errors import UserError
 from utils.networks import weights
 
 
@@ -49,9 +50,15 @@ def open_run(args, script, wanted, method):
     """The run's folder: a new one with its args.json, or the resumed one.
 
     Raises:
-        UserError: the folder exists or cannot be written.
+        UserError: the folder exists, cannot be written, or holds a run that
+            is finished.
     """
     if args.resume:
+        if (args.resume / "result.json").exists():
+            raise UserError(
+                f"{args.resume} is finished: its result.json is there; start "
+                "a new run instead"
+            )
         return args.resume
     run = runs.create(
         args.runs,
@@ -123,8 +130,11 @@ def report(network, teacher, datasets, plan, rows, run):
             },
         ),
     }
-    runs.write_result(run, result)
     plots.curves(run / "curves.png", rows)
     runs.export(network, run, plan.tasks)
+    # The result is written last: a run that has one is finished, and needs
+    # the state for resuming no more (half a gigabyte with VGG-16).
+    runs.write_result(run, result)
+    (run / training.STATE).unlink()
     runs.print_results(result)
     print(run)

@@ -35,6 +35,7 @@ from utils.errors import UserError
 from utils.images import Part
 
 THAWED_RATE = 0.1  # learning rate after thawing, relative
+STATE = "state.npz"  # file of a run folder: what a resumed run needs
 STATISTICS_IMAGES = 2048  # images that batch statistics are estimated on
 STATISTICS_BATCH = 256
 
@@ -136,7 +137,7 @@ def fit(network, teacher, datasets, plan, loss_weights, args, run):
     Raises:
         UserError: the loss stops being finite.
     """
-    state_path = run / "state.npz"
+    state_path = run / STATE
     learner = None
     state = {"round": 0, "best": -1.0, "best_round": 0, "waited": 0}
     rows = []
@@ -274,18 +275,18 @@ def _compile(network, plan, loss_weights, args, thawed):
         rate = keras.optimizers.schedules.CosineDecay(rate, steps)
     learner = Learner(network, loss_weights)
     optimizer = keras.optimizers.Adam(rate)
-    on_cpu = not any(
-        kind in device.lower()
-        for device in keras.distribution.list_devices()
-        for kind in ("gpu", "cuda", "tpu")
-    )
-    # XLA makes TensorFlow's convolutions 5 times slower on CPUs.
-    slow_xla = keras.backend.backend() == "tensorflow" and on_cpu
     learner.compile(
-        optimizer=optimizer, jit_compile=False if slow_xla else "auto"
+        optimizer=optimizer, jit_compile=False if _is_xla_slow() else "auto"
     )
     optimizer.build(learner.trainable_variables)
     return learner
+
+
+def _is_xla_slow():
+    """XLA makes TensorFlow's convolutions 5 times slower on a CPU."""
+    return keras.backend.backend() == "tensorflow" and all(
+        device.startswith("cpu") for device in keras.distribution.list_devices()
+    )
 
 
 def _is_thawed(number, args):
