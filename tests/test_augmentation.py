@@ -21,6 +21,19 @@ def test_views_stay_within_their_ranges_and_fix_the_centre():
     assert scale.max() <= 1.1 + 1e-5
 
 
+def test_strength_scales_every_range():
+    weak, _ = augmentation.draw(np.random.default_rng(0), 50, 9, 9, 0.5)
+    strong, _ = augmentation.draw(np.random.default_rng(0), 50, 9, 9, 1.0)
+    np.testing.assert_allclose(
+        2 * (weak["light"] - [1, 0]), strong["light"] - [1, 0], atol=1e-5
+    )
+    angles = [
+        np.arctan2(views["transform"][:, 3], views["transform"][:, 4])
+        for views in (weak, strong)
+    ]
+    np.testing.assert_allclose(2 * angles[0], angles[1], atol=1e-6)
+
+
 def test_light_turns_about_mid_gray_and_stays_in_range():
     images = np.array([0.0, 100.0, 255.0], "float32").reshape(3, 1, 1, 1)
     keep = np.tile(np.array([[1, 0, 0, 0, 1, 0, 0, 0]], "float32"), (3, 1))

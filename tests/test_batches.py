@@ -39,8 +39,8 @@ def test_a_pass_sees_every_row_once_with_its_triples(tmp_path):
 
 
 def test_the_seed_repeats_a_pass(tmp_path):
-    _, first = _batches(tmp_path / "a", seed=[1, 2], augment=True)
-    _, again = _batches(tmp_path / "b", seed=[1, 2], augment=True)
+    _, first = _batches(tmp_path / "a", seed=[1, 2], strength=1.0)
+    _, again = _batches(tmp_path / "b", seed=[1, 2], strength=1.0)
     for index in range(len(first)):
         np.testing.assert_array_equal(
             first[index][0]["transform"], again[index][0]["transform"]
@@ -51,7 +51,7 @@ def test_the_seed_repeats_a_pass(tmp_path):
 
 
 def test_a_flip_swaps_left_and_right_poses_only(tmp_path):
-    part, batches = _batches(tmp_path, seed=0, augment=True)
+    part, batches = _batches(tmp_path, seed=0, strength=1.0)
     flips = 0
     for index in range(len(batches)):
         inputs, triples = batches[index]

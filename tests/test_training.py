@@ -13,7 +13,7 @@ from utils.errors import UserError
 ARGS = SimpleNamespace(
     batch_size=8,
     seed=0,
-    is_augmentation=False,
+    augmentation_strength=0.0,
     class_weights="none",
     votes=True,
     epoch=3,
@@ -163,7 +163,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(datasets, tmp_path, stop):
     options = {
         "is_freezing": True,
         "no_freezing_epoch": 1,
-        "is_augmentation": True,
+        "augmentation_strength": 1.0,
     }
     whole, rows = _fit(datasets, tmp_path / "whole", **options)
     run = tmp_path / "stopped"

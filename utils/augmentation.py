@@ -9,6 +9,7 @@ the labels.
 import numpy as np
 from keras import ops
 
+# Ranges at strength 1.
 SHIFT = 0.08  # of the image's side, both ways
 ROTATION = 10.0  # degrees, both ways
 ZOOM = 0.1  # relative, both ways
@@ -16,13 +17,14 @@ CONTRAST = 0.2  # relative, both ways
 BRIGHTNESS = 20.0  # gray levels of 255, both ways
 
 
-def draw(rng, count, height, width):
+def draw(rng, count, height, width, strength=1.0):
     """Draw one random view per image.
 
     Args:
         rng: numpy Generator.
         count: number of images, N.
         height, width: pixels.
+        strength: >= 0, scales every range; flips stay.
 
     Returns:
         (views, flipped): a dict of "transform", float32 [N, 8], maps from
@@ -30,10 +32,14 @@ def draw(rng, count, height, width):
         them, and "light", float32 [N, 2], contrast and brightness; and bool
         [N], true where left and right are swapped.
     """
+
+    def uniform(limit, *shape):
+        return strength * rng.uniform(-limit, limit, (count, *shape))
+
     flipped = rng.random(count) < 0.5
-    shift = rng.uniform(-SHIFT, SHIFT, (count, 2)) * [width, height]
-    angle = np.deg2rad(rng.uniform(-ROTATION, ROTATION, count))
-    scale = 1 + rng.uniform(-ZOOM, ZOOM, count)
+    shift = uniform(SHIFT, 2) * [width, height]
+    angle = np.deg2rad(uniform(ROTATION))
+    scale = 1 + uniform(ZOOM)
     mirror = np.where(flipped, -1.0, 1.0)
     cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
     linear = np.stack([mirror * cosine, -mirror * sine, sine, cosine], axis=1)
@@ -44,9 +50,8 @@ def draw(rng, count, height, width):
     transforms = np.zeros((count, 8), "float32")
     transforms[:, [0, 1, 3, 4]] = linear.reshape(count, 4)
     transforms[:, [2, 5]] = offset
-    contrast = 1 + rng.uniform(-CONTRAST, CONTRAST, count)
-    brightness = rng.uniform(-BRIGHTNESS, BRIGHTNESS, count)
-    light = np.stack([contrast, brightness], axis=1).astype("float32")
+    light = np.stack([1 + uniform(CONTRAST), uniform(BRIGHTNESS)], axis=1)
+    light = light.astype("float32")
     return {"transform": transforms, "light": light}, flipped
 
 

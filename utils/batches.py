@@ -21,10 +21,11 @@ class Batches(keras.utils.PyDataset):
         triples: {Task: Triples over the part's N rows}.
         batch_size: images per batch; the last may be smaller.
         seed: the order and the random views; the same seed repeats them.
-        augment: draw a random view of every image.
+        strength: of the random views, see
+            `augmentation.draw`; 0 shows the images as they are.
     """
 
-    def __init__(self, part, triples, batch_size, seed, augment=False):
+    def __init__(self, part, triples, batch_size, seed, strength=0.0):
         super().__init__(workers=1)
         rng = np.random.default_rng(seed)
         self.part = part
@@ -39,10 +40,10 @@ class Batches(keras.utils.PyDataset):
             }
             for task, values in triples.items()
         }
-        if augment:
+        if strength:
             height, width = part.images([0]).shape[1:3]
             self.views, flipped = augmentation.draw(
-                rng, len(part), height, width
+                rng, len(part), height, width, strength
             )
             for task in triples:
                 target = self.triples[task.name]["target"]

@@ -110,6 +110,11 @@ def add_training_flags(parser):
     flag("patience", Number(int, 0), 0, text)
     text = "random flips, shifts and the like; flips swap left and right poses"
     flag("is_augmentation", boolean, False, text)
+    text = (
+        "scales the random views of --is_augmentation; 2 suits a few "
+        "thousand images"
+    )
+    flag("augmentation_strength", Number(float, 0, above=True), 1.0, text)
     text = "freeze the trunk and train only the task layers and heads"
     flag("is_freezing", boolean, False, text)
     text = (
@@ -324,6 +329,8 @@ def _resumed(args, words):
 
 
 def _check_training(args):
+    if not args.is_augmentation:
+        args.augmentation_strength = 0.0
     if args.learning_rate is None:
         args.learning_rate = LEARNING_RATES[args.model]
     if args.no_freezing_epoch and not args.is_freezing:

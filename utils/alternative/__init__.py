@@ -69,7 +69,7 @@ class Rounds:
             filled,
             self.args.batch_size,
             seed=[self.args.seed, number],
-            augment=self.args.is_augmentation,
+            strength=self.args.augmentation_strength,
         )
         return Round(part.table.name, part, batches, audits, seconds)
 

@@ -30,6 +30,6 @@ class Rounds:
             labelled,
             self.args.batch_size,
             seed=[self.args.seed, number],
-            augment=self.args.is_augmentation,
+            strength=self.args.augmentation_strength,
         )
         return Round(self.part.table.name, self.part, batches)

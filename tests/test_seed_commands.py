@@ -1,0 +1,103 @@
+"""Published command lines, as they are pasted, on tiny datasets with VGG-16."""
+
+import json
+import shlex
+
+import pytest
+
+import ALTERNATIVE_EP
+import STL_general_train
+from tests import tiny
+from utils import runs
+from utils.errors import UserError
+
+COMMON = (
+    "--epoch=64 --model=vggFace  --batch_size=32 --is_augmentation=False "
+    "--is_dropout=False --is_bn=False --weights_decay=0 --is_freezing=False "
+    "--no_freezing_epoch=0"
+)
+ALTERNATING = (
+    "--dataset_emotion=expw --dataset_pose=aflw "
+    f"{COMMON} --P_loss_weights=1 --E_loss_weights=1 "
+)
+COMMANDS = {
+    "sa-mtl-hard": (
+        f"{ALTERNATING} --is_naive=False --is_distilled=False distill_t=2 "
+        "--is_pesudo=True --is_interpolation=False --interpolation_weights=0 "
+        "--selection_threshold=0.8 --is_pesudo_confidence=True "
+        "--is_pesudo_density=True --density_t=0.6 "
+        "--is_pesudo_distribution=True --cluster_k=3 "
+    ),
+    "dml-lwf": (
+        f"{ALTERNATING} --is_naive=False --is_distilled=True distill_t=1 "
+        "--is_pesudo=False--is_interpolation=False --interpolation_weights=0 "
+        "--selection_threshold=0 --is_pesudo_confidence=False "
+        "--is_pesudo_density=False --density_t=0 "
+        "--is_pesudo_distribution=False --cluster_k=0 "
+    ),
+    "distilled": (
+        f"{ALTERNATING} --is_naive=False --is_distilled=True distill_t=2 "
+        "--is_pesudo=False--is_interpolation=False --interpolation_weights=0 "
+        "--selection_threshold=0 --is_pesudo_confidence=False "
+        "--is_pesudo_density=False --density_t=0 "
+        "--is_pesudo_distribution=False --cluster_k=0"
+    ),
+    "sa-mtl-interpolation": (
+        f"{ALTERNATING} --is_naive=False --is_distilled=False distill_t=2 "
+        "--is_pesudo=True --is_interpolation=True --interpolation_weights=0 "
+        "--selection_threshold=0 --is_pesudo_confidence=True "
+        "--is_pesudo_density=True --density_t=0.6 "
+        "--is_pesudo_distribution=True --cluster_k=4"
+    ),
+}
+SINGLE_TASK = {
+    "emotion": f"--dataset=SFEW --model=vggFace {COMMON} --task_type=0",
+    "pose": f"--dataset=aflw --model=vggFace {COMMON} --task_type=10",
+}
+BRACES = "{other similar function, ALTERNATIVE_EA.py, ALTERNATIVE_EGA.py}"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with tiny datasets under data/."""
+    monkeypatch.chdir(tmp_path)
+    data = tmp_path / "data"
+    data.mkdir()
+    for seed, name in enumerate(("expw", "sfew", "ferplus")):
+        tiny.dataset(data, name, ["emotion"], counts=(8, 7, 7), seed=seed)
+    tiny.dataset(data, "aflw", ["pose"], counts=(6, 5, 5), seed=9)
+    return tmp_path
+
+
+def _result(folder, method):
+    (result,) = (folder / "runs").rglob("result.json")
+    assert f"-{method}-seed0" in result.parent.name
+    return json.loads(result.read_text())
+
+
+@pytest.mark.parametrize("method", COMMANDS)
+def test_alternating_command(folder, monkeypatch, method):
+    if method != "sa-mtl-hard":
+        # Exporting VGG-16 takes half a minute, and is the same every time.
+        monkeypatch.setattr(runs, "export", lambda *arguments: None)
+    words = shlex.split(f"{BRACES} {COMMANDS[method]} --epoch=1")
+    ALTERNATIVE_EP.main(words)
+    result = _result(folder, method)
+    assert set(result["tasks"]) == {"emotion", "pose"}
+    if method == "sa-mtl-hard":
+        assert list((folder / "runs").rglob("best.onnx"))
+
+
+@pytest.mark.parametrize("task", SINGLE_TASK)
+def test_single_task_command(folder, monkeypatch, task):
+    monkeypatch.setattr(runs, "export", lambda *arguments: None)
+    STL_general_train.main(shlex.split(f"{SINGLE_TASK[task]} --epoch=1"))
+    assert set(_result(folder, f"stl-{task}")["tasks"]) == {task}
+
+
+def test_a_placeholder_asks_for_a_choice():
+    words = shlex.split(
+        SINGLE_TASK["emotion"].replace("SFEW", "SFEW[expw,ferplus]")
+    )
+    with pytest.raises(UserError, match="choose one of sfew, expw, ferplus"):
+        STL_general_train.main(words)
