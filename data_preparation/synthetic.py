@@ -54,8 +54,12 @@ SHARES = {"train": 1.0, "validation": 0.2, "test": 0.3}
 IMAGES, SIZE, SEED = 2000, 72, 0
 # Faces of the sets that do not teach pose: mostly frontal, as photos are.
 POSE_SHARES = (0.03, 0.16, 0.62, 0.16, 0.03)
-# Pose is coarse: only poor photographs make it a task.
-ROUGHNESS = {"synthetic_pose": 2.2}
+# Pose is coarse: only poor photographs make it a task. The rest is subtle.
+ROUGHNESS = {
+    "synthetic_emotion": 0.8,
+    "synthetic_pose": 2.2,
+    "synthetic_gender_age": 0.7,
+}
 BATCH = 25
 
 
@@ -183,7 +187,7 @@ def draw_face(name, split, number, size, seed):
         years,
         generator,
     )
-    photo = traits.photograph(generator, ROUGHNESS.get(name, 1.0))
+    photo = traits.photograph(generator, ROUGHNESS[name])
     picture = portrait.draw(face, photo, size)
     return picture, labels | {
         "yaw": round(yaw, 2),

@@ -10,10 +10,11 @@ import numpy as np
 SCALE = 64  # canvas pixels per unit
 HALF = 1.3  # |s| on the canvas stays below this
 SUBPIXEL = 4  # fractional bits of the polygon corners
+ORIGIN = np.array([HALF, 1])
 
 
 class Canvas:
-    """Unrolled skin, uint8 RGB, painted on with soft-edged polygons."""
+    """Unrolled skin, float32 RGB, painted on with soft-edged polygons."""
 
     def __init__(self, skin):
         shape = (int(2.3 * SCALE), int(2 * HALF * SCALE), 3)
@@ -24,16 +25,21 @@ class Canvas:
 
         `clip` is another polygon that the paint stays inside of.
         """
-        corners = _pixels(points)
-        margin = 2 + 3 * soft * SCALE
-        low = np.floor(corners.min(0) - margin).astype(int).clip(0)
-        high = np.ceil(corners.max(0) + margin).astype(int)
-        patch = self.pixels[low[1] : high[1], low[0] : high[0]]
+        corners = _fixed(points)
+        margin = 2 + int(3 * soft * SCALE)
+        left, top, width, height = cv2.boundingRect(corners)
+        right = ((left + width) >> SUBPIXEL) + margin
+        bottom = ((top + height) >> SUBPIXEL) + margin
+        left = max(0, (left >> SUBPIXEL) - margin)
+        top = max(0, (top >> SUBPIXEL) - margin)
+        patch = self.pixels[top : max(bottom, 0), left : max(right, 0)]
         if not patch.size:
             return
-        mask = _mask(corners - low, patch.shape[:2], soft * SCALE)
+        size = patch.shape[:2]
+        origin = np.array([left << SUBPIXEL, top << SUBPIXEL], np.int32)
+        mask = _mask(corners - origin, size, soft * SCALE)
         if clip is not None:
-            mask = mask * _mask(_pixels(clip) - low, patch.shape[:2])
+            mask = mask * _mask(_fixed(clip) - origin, size)
         patch += (np.float32(colour) - patch) * (mask * alpha)[..., None]
 
     def ribbon(self, points, widths, colour, alpha=1.0, soft=0.0):
@@ -62,14 +68,15 @@ class Canvas:
         )
 
 
-def _pixels(points):
-    return (np.asarray(points) + np.array([HALF, 1])) * SCALE
+def _fixed(points):
+    """Canvas coordinates as fixed-point numbers, int32 [N, 2]."""
+    pixels = (np.asarray(points) + ORIGIN) * (SCALE << SUBPIXEL)
+    return pixels.astype(np.int32)
 
 
 def _mask(corners, shape, sigma=0.0):
     mask = np.zeros(shape, np.uint8)
-    fixed = np.round(corners * 2**SUBPIXEL).astype(np.int32)
-    cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, SUBPIXEL)
+    cv2.fillPoly(mask, [corners], 255, cv2.LINE_AA, SUBPIXEL)
     if sigma:
         mask = cv2.GaussianBlur(mask, (0, 0), sigma)
     return mask * np.float32(1 / 255)

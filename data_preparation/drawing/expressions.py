@@ -122,7 +122,7 @@ def sample(emotion, rng):
     """Muscle actions of one face with an emotion: traits of a Face."""
     faces = EXPRESSIONS[emotion]
     mean = faces[rng.integers(len(faces))]
-    strength = rng.uniform(0.7, 1.15)
+    strength = rng.uniform(0.75, 1.2)
     moods = {}
     for action in ACTIONS:
         value = REST.get(action, 0.0) + strength * mean.get(action, 0.0)

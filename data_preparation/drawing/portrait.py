@@ -162,6 +162,8 @@ def draw(face, photo, size):
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    grain = np.random.default_rng(photo.seed).normal(0, 1, picture.shape)
+    grain = np.random.default_rng(photo.seed).standard_normal(
+        picture.shape, np.float32
+    )
     picture = picture * photo.exposure + photo.noise * grain
     return np.clip(picture + 0.5, 0, 255).astype(np.uint8)

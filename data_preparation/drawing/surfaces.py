@@ -139,17 +139,19 @@ def _project(surface, turn, light):
     column = (points[0] * PIXELS + SIDE / 2).astype(np.int32)
     row = ((points[1] - TOP) * PIXELS).astype(np.int32)
     keep &= (column >= 0) & (column < SIDE) & (row >= 0) & (row < SIDE)
-    normal = normal[:, keep]
-    normal /= np.sqrt((normal * normal).sum(0)) + 1e-9
+    keep = np.flatnonzero(keep)
+    normal = normal.reshape(3, -1).take(keep, 1)
+    length = np.sqrt((normal * normal).sum(0)) + 1e-9
     # Wrapped diffuse light: no hard terminator, as on skin.
-    glow = light.direction @ normal * 0.5 + 0.5
+    glow = light.direction @ normal / length * 0.5 + 0.5
     shade = (1 - light.ambient) * 1.5 * glow * glow
     tint = np.float32([1 + 0.1 * light.warmth, 1, 1 - 0.12 * light.warmth])
     colour = surface.colour
     if colour.ndim == 3:
-        colour = colour[keep]
+        colour = colour.reshape(-1, 3).take(keep, 0)
     colour = colour * (light.ambient + shade[:, None] * tint)
-    return row[keep] * SIDE + column[keep], points[2][keep], colour
+    place = (row * SIDE + column).take(keep)
+    return place, points[2].take(keep), colour
 
 
 def _normals(points):

@@ -7,7 +7,7 @@ some sixty-year-olds dye it.
 
 import numpy as np
 
-from data_preparation.drawing import expressions
+from data_preparation.drawing import expressions, hair
 from data_preparation.drawing.canvas import darker, mix
 from data_preparation.drawing.portrait import Face, Photo
 from data_preparation.drawing.surfaces import Light
@@ -25,7 +25,9 @@ YEARS = (
     (48, 54),
     (62, 88),
 )
-FEMALE, MALE = 0, 1
+# Years, and how much of a child's or an old person's face goes with them.
+CHILDHOOD = (1.5, 5, 10.5, 17.5, 28), (1, 0.75, 0.48, 0.22, 0)
+AGEING = (21, 28, 40, 51, 64, 80), (0, 0.1, 0.4, 0.67, 0.95, 1.1)
 
 SKINS = (
     (246, 208, 184),
@@ -35,15 +37,6 @@ SKINS = (
     (176, 120, 86),
     (138, 90, 62),
     (104, 66, 46),
-)
-HAIR_COLOURS = (
-    (28, 22, 22),
-    (44, 30, 24),
-    (72, 46, 30),
-    (104, 68, 40),
-    (150, 106, 58),
-    (206, 168, 104),
-    (146, 66, 32),
 )
 IRISES = ((70, 44, 26), (92, 64, 36), (88, 116, 78), (84, 124, 160))
 
@@ -60,14 +53,15 @@ def sample(emotion, yaw, is_man, years, generator):
     """
     rng = generator
     # How much of a child's face is left; how manly the bones are.
-    childlike = 1.04 / (1 + (years / 8) ** 1.7) - 0.04
+    childlike = np.interp(years, *CHILDHOOD)
     childlike = float(np.clip(childlike + rng.normal(0, 0.03), 0, 1))
     manly = (0.5 if is_man else -0.5) * (1 - 0.4 * childlike)
     manly = float(manly + rng.normal(0, 0.14))
-    aged = float(np.clip((years - 21) / 45 + rng.normal(0, 0.045), 0, 1.1))
+    aged = np.interp(years, *AGEING)
+    aged = float(np.clip(aged + rng.normal(0, 0.03), 0, 1.1))
     traits = _proportions(childlike, manly, aged, rng)
     traits |= _skin(childlike, manly, aged, rng)
-    traits |= _hair(is_man, years, traits["skin"], rng)
+    traits |= hair.sample(is_man, years, traits["skin"], rng)
     traits |= _paint(is_man, years, manly, traits, rng)
     traits |= _worn(is_man, years, rng)
     traits |= expressions.sample(emotion, rng)
@@ -115,7 +109,7 @@ def photograph(generator, roughness=1.0):
         shift=tuple(rng.normal(0, 0.025 * rough, 2)),
         blur=float(rng.uniform(0, 0.7 * rough)),
         noise=float(rng.uniform(1, 7 * rough)),
-        exposure=float(np.exp(rng.normal(0, 0.14 * rough))),
+        exposure=float(np.exp(rng.normal(0, 0.14))),
         seed=int(rng.integers(2**32)),
     )
 
@@ -125,14 +119,14 @@ def _proportions(childlike, manly, aged, rng):
         return float(mean + rng.normal(0, deviation))
 
     child = childlike
-    eye_y = vary(0.02 + 0.24 * child, 0.02)
-    nose_y = vary(eye_y + 0.37 - 0.1 * child + 0.03 * aged, 0.02)
+    eye_y = vary(0.01 + 0.3 * child - 0.03 * aged, 0.012)
+    nose_y = vary(eye_y + 0.37 - 0.13 * child + 0.08 * aged, 0.012)
     return {
-        "width": vary(0.69 + 0.13 * child + 0.02 * manly, 0.018),
+        "width": vary(0.68 + 0.17 * child + 0.02 * manly, 0.014),
         "jaw": float(
             np.clip(vary(2.5 + 0.9 * manly + 0.3 * child, 0.2), 1.9, 4)
         ),
-        "chin_y": vary(0.99 - 0.05 * child + 0.04 * manly, 0.015),
+        "chin_y": vary(0.97 - 0.05 * child + 0.04 * manly + 0.07 * aged, 0.012),
         "chin_out": max(0.0, vary(0.8 + 0.5 * manly - 0.5 * child, 0.2)),
         "cheek": max(0.0, vary(0.01 + 0.08 * child, 0.012)),
         "hollow": float(np.clip(vary(0.8 * aged - 0.2, 0.2), 0, 1)),
@@ -140,13 +134,15 @@ def _proportions(childlike, manly, aged, rng):
         "brow_ridge": max(0.0, vary(0.025 + 0.035 * manly * (1 - child), 0.01)),
         "eye_y": eye_y,
         "eye_s": vary(0.44 + 0.03 * child, 0.012),
-        "eye_size": vary(1.4 + 0.34 * child - 0.14 * manly - 0.1 * aged, 0.06),
+        "eye_size": vary(
+            1.34 + 0.5 * child - 0.14 * manly - 0.28 * aged, 0.035
+        ),
         "brow_y": eye_y - vary(0.25 + 0.03 * child - 0.05 * manly, 0.015),
         "nose_y": nose_y,
-        "nose_out": vary(0.2 - 0.1 * child + 0.03 * manly, 0.02),
-        "nose_width": vary(0.105 + 0.012 * manly + 0.015 * aged, 0.01),
-        "mouth_y": vary(nose_y + 0.245 - 0.05 * child, 0.015),
-        "ear": vary(1.0 + 0.15 * aged, 0.06),
+        "nose_out": vary(0.2 - 0.12 * child + 0.03 * manly, 0.015),
+        "nose_width": vary(0.105 + 0.012 * manly + 0.03 * aged, 0.01),
+        "mouth_y": vary(nose_y + 0.245 - 0.06 * child, 0.012),
+        "ear": vary(1.0 + 0.3 * aged, 0.05),
         "neck": vary(0.37 - 0.06 * child + 0.05 * manly, 0.015),
         "shoulders": vary(1.05 - 0.3 * child + 0.2 * manly, 0.05),
     }
@@ -176,79 +172,18 @@ def _skin(childlike, manly, aged, rng):
     }
 
 
-def _hair(is_man, years, skin, rng):
-    if years < 3:
-        styles = {"fuzz": 0.6, "bald": 0.15, "short": 0.25}
-    elif is_man:
-        thin = float(np.clip((years - 25) / 120, 0, 0.3))
-        styles = {
-            "short": 0.68 - thin,
-            "buzz": 0.18,
-            "bald": thin,
-            "bob": 0.05,
-            "long": 0.05,
-        }
-    else:
-        girl = float(np.clip((16 - years) / 8, 0, 1))
-        old = float(np.clip((years - 40) / 40, 0, 1))
-        styles = {
-            "pigtails": 0.25 * girl,
-            "ponytail": 0.14,
-            "bun": 0.08 * (1 - girl) + 0.06 * old,
-            "long": 0.36 - 0.22 * old,
-            "bob": 0.24,
-            "short": 0.06 + 0.16 * old,
-        }
-    shares = np.array(list(styles.values()))
-    style = list(styles)[rng.choice(len(shares), p=shares / shares.sum())]
-    darkness = float(np.mean(skin)) < 150
-    kinds = len(HAIR_COLOURS) - (4 if darkness else 0)
-    colour = np.float32(HAIR_COLOURS[rng.integers(kinds)])
-    colour = mix(colour, (210, 180, 130), 0.35 if years < 3 else 0.0)
-    grey = float(np.clip((years - 38) / 24 + rng.normal(0, 0.12), 0, 1))
-    beard_colour = mix(colour, (196, 194, 192), grey)
-    if not is_man and rng.random() < 0.25:
-        grey *= 0.3  # dyed
-    colour = mix(colour, (196, 194, 192), grey)
-    curl = float(rng.random() < 0.25) * float(rng.uniform(0.4, 1))
-    noise = rng.normal(0.5, 0.17, (18, 46) if curl else (7, 90))
-    noise[:, -1] = noise[:, 0]
-    fringe = bool(style not in ("buzz", "bald", "fuzz")) and (
-        rng.random() < (0.2 if is_man else 0.35)
-    )
-    receding = (years - 25) / 45 + rng.normal(0, 0.3) if is_man else 0.0
-    lengths = {"bob": (0.75, 1.0), "long": (1.25, 1.6)}
-    length = float(rng.uniform(*lengths.get(style, (0.0, 0.0))))
-    bulk = {"buzz": 0.01, "fuzz": 0.01, "bob": 0.16, "long": 0.14}
-    tied = style in ("bun", "ponytail", "pigtails")
-    out = 0.05 if tied else bulk.get(style, rng.uniform(0.04, 0.13))
-    return {
-        "hair": style,
-        "hair_colour": colour.astype(np.float32),
-        "beard_colour": beard_colour,
-        "hairline": float(-0.6 + 0.2 * fringe + rng.normal(0, 0.03)),
-        "receding": 0.0 if fringe else float(np.clip(receding, 0, 1)),
-        "parting": 0.0 if rng.random() < 0.4 else float(rng.uniform(-1, 1)),
-        "fringe": fringe,
-        "hair_top": float(out + rng.uniform(0.0, 0.06) + 0.1 * curl),
-        "hair_out": float(out * (1 + 0.8 * curl)),
-        "hair_length": length,
-        "hair_tuck": float(rng.uniform(0, 1)) if style == "bob" else 0.0,
-        "curl": curl,
-        "noise": np.clip(noise, 0, 1).astype(np.float32),
-    }
-
-
 def _paint(is_man, years, manly, traits, rng):
     """Brows, lids, lips and beard."""
     skin = traits["skin"]
-    made_up = not is_man and years > 15 and rng.random() < 0.6
+    made_up = not is_man and rng.random() < np.interp(
+        years, (14, 17, 28, 60), (0, 0.3, 0.75, 0.5)
+    )
     red = (176, 40, 62) if made_up else (196, 84, 84)
     lips = np.clip(rng.normal(0.7 - 0.35 * manly, 0.12), 0.15, 1.1)
     lips *= 1 - 0.4 * traits["wrinkles"]
     beard, kind = 0.0, rng.random()
     if is_man and years > 15:
-        ripe = float(np.clip((years - 13) / 12, 0.2, 1))
+        ripe = float(np.clip((years - 16) / 10, 0.1, 1))
         if kind < 0.25 * ripe:
             beard = rng.uniform(0.45, 0.85)
         elif kind < 0.65:
@@ -282,7 +217,7 @@ def _worn(is_man, years, rng):
     elif is_man:
         base = base * rng.uniform(0.4, 0.9)
     collar = base * 0.8 if rng.random() < 0.6 else rng.uniform(180, 245, 3)
-    glasses = rng.random() < np.clip(0.03 + years / 200, 0, 0.35)
+    glasses = rng.random() < np.interp(years, (3, 30, 45), (0.02, 0.15, 0.4))
     earrings = band = None
     if not is_man and rng.random() < (0.3 if years > 12 else 0.1):
         earrings = ((222, 190, 90), (220, 222, 228))[rng.integers(2)]
