@@ -56,7 +56,7 @@ IMAGES, SIZE, SEED = 2000, 72, 0
 POSE_SHARES = (0.03, 0.16, 0.62, 0.16, 0.03)
 # Pose is coarse: only poor photographs make it a task. The rest is subtle.
 ROUGHNESS = {
-    "synthetic_emotion": 0.8,
+    "synthetic_emotion": 0.6,
     "synthetic_pose": 2.2,
     "synthetic_gender_age": 0.7,
 }

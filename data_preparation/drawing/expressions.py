@@ -122,14 +122,14 @@ def sample(emotion, rng):
     """Muscle actions of one face with an emotion: traits of a Face."""
     faces = EXPRESSIONS[emotion]
     mean = faces[rng.integers(len(faces))]
-    strength = rng.uniform(0.75, 1.2)
+    strength = rng.uniform(0.8, 1.2)
     moods = {}
     for action in ACTIONS:
         value = REST.get(action, 0.0) + strength * mean.get(action, 0.0)
         value += rng.normal(0, ACTIONS[action])
         moods[action] = float(np.clip(value, *LIMITS.get(action, (0, 1.2))))
     # Everybody squints, talks or frowns at times.
-    if rng.random() < 0.15:
+    if rng.random() < 0.1:
         moods["mouth_open"] = max(
             moods["mouth_open"], float(rng.uniform(0.05, 0.25))
         )

@@ -173,10 +173,10 @@ def _eye(canvas, face, side):
 def _brow(canvas, face, side):
     s, y = face.eye_s, face.brow_y
     knit = 0.055 * face.knit
-    lower = 0.1 * face.brow_lower
-    inner = y + 0.015 - 0.13 * face.brow_inner + lower * 1.3
+    lower = 0.12 * face.brow_lower
+    inner = y + 0.015 - 0.16 * face.brow_inner + lower * 1.3
     middle = y - 0.045 - 0.05 * (face.brow_inner + face.brow_outer) + lower
-    outer = y + 0.02 - 0.1 * face.brow_outer + 0.35 * lower
+    outer = y + 0.02 - 0.13 * face.brow_outer + 0.35 * lower
     inner += 0.02 * face.wobble * side
     line = curve(
         (side * (s - 0.17 - knit), inner),
@@ -190,10 +190,10 @@ def _brow(canvas, face, side):
 
 
 def _mouth(canvas, face):
-    half, y = 0.35 * face.mouth_width, face.mouth_y
-    corner = y - 0.14 * face.smile
-    gap = 0.34 * face.mouth_open
-    upper = y + 0.065 * face.smile - 0.02 * face.mouth_open
+    half, y = 0.38 * face.mouth_width, face.mouth_y
+    corner = y - 0.17 * face.smile
+    gap = 0.37 * face.mouth_open
+    upper = y + 0.075 * face.smile - 0.02 * face.mouth_open
     upper -= 0.05 * face.lip_raise
     lower = upper + gap
     skew = 0.03 * face.wobble
@@ -230,7 +230,7 @@ def _mouth(canvas, face):
             tongue = ellipse((0, lower), (half * 0.6, gap * 0.3))
             canvas.shape(tongue, (178, 74, 78), 0.9, 0.01, clip=hollow)
     canvas.ribbon(
-        top, 0.024 * np.maximum(full, 0.5), darker(face.lip_colour, 0.6), 0.9
+        top, 0.032 * np.maximum(full, 0.5), darker(face.lip_colour, 0.6), 0.9
     )
     for side, end in ((-1, left), (1, right)):
         dimple = [np.add(end, (0, -0.02)), np.add(end, (side * 0.02, 0.03))]

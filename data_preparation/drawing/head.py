@@ -83,7 +83,7 @@ def _relief(face, s, y):
         relief += 0.05 * face.jowl * jowl
     ridge = _bell(s, 0.5) * _bell(y - face.brow_y - 0.03, 0.09)
     relief += face.brow_ridge * ridge
-    opening = 0.34 * face.mouth_open
+    opening = 0.37 * face.mouth_open
     lips = _bell(s, 0.2) * (
         _bell(y - face.mouth_y + 0.03, 0.06)
         + _bell(y - face.mouth_y - opening - 0.06, 0.06)
@@ -121,7 +121,7 @@ def _shave_and_shadow(face, theta, y, colour):
         _band(face, theta, y, colour)
     else:
         scalp = np.clip((line - y) / 0.05, 0, 1)[..., None]
-        colour += (0.6 * np.float32(face.hair_colour) - colour) * scalp
+        colour += (0.8 * np.float32(face.hair_colour) - colour) * scalp
         colour *= 1 - 0.3 * np.exp(-(((y - line) / 0.1) ** 2))[..., None]
 
 
@@ -159,9 +159,10 @@ def _hairline(face, theta):
 
 
 def _hair(face):
-    theta = angles(face.yaw, 190)
+    theta = angles(face.yaw, 230)
     bottom = max(face.hair_length, face.nose_y + 0.3)
-    y = np.arange(-1 - face.hair_top, bottom, STEP, dtype=np.float32)[:, None]
+    top = -1 - face.hair_top
+    y = np.arange(top, bottom, 0.9 * STEP, dtype=np.float32)[:, None]
     # The skull's crown, lifted by hair_top, and its widest part, let down.
     level = np.where(
         y < -0.2,

@@ -14,6 +14,8 @@ import numpy as np
 from data_preparation.drawing import head
 from data_preparation.drawing.surfaces import PIXELS, SIDE, TOP, Light, render
 
+ADULT_MIDDLE = 0.3  # y between eyes and mouth
+
 
 @dataclass(frozen=True)
 class Face:
@@ -145,12 +147,16 @@ def draw(face, photo, size):
         background,
     )
     zoom = photo.scale * size / (2.62 * PIXELS)
+    # The features keep their place in the picture; a child's are low.
+    face_low = (face.eye_y + face.mouth_y) / 2 - ADULT_MIDDLE
     matrix = cv2.getRotationMatrix2D(
         (SIDE / 2, -TOP * PIXELS), -face.roll, zoom
     )
     matrix[:, 2] += (
         size * (0.5 + photo.shift[0]) - SIDE / 2,
-        size * (0.54 + photo.shift[1]) + TOP * PIXELS,
+        size * (0.54 + photo.shift[1])
+        - face_low * zoom * PIXELS
+        + TOP * PIXELS,
     )
     # Blur before sampling down stands for the sensor's area.
     sigma = np.hypot(0.42 / zoom, photo.blur * size / 64 / zoom)
