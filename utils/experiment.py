@@ -68,7 +68,8 @@ def open_run(args, script, wanted, method):
         args.seed,
         args.run_dir,
     )
-    runs.write_args(run, vars(args))
+    runs.write_args(run, {**vars(args), "method": method})
+    print(f"{method} on {' and '.join(wanted)}, run folder {run}")
     return run
 
 
