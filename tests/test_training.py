@@ -77,6 +77,16 @@ def test_a_batch_without_labels_costs_nothing():
     assert float(loss) == 0.0
 
 
+def test_a_pass_reports_mean_losses():
+    class Learner:
+        def train_on_batch(self, inputs, triples, return_dict):
+            return {"loss": inputs + triples, "pose_loss": triples}
+
+    batches = [(1.0, 2.0), (2.0, 4.0), (3.0, 0.0)]
+    losses = training.fit_pass(Learner(), batches, "a pass")
+    assert losses == pytest.approx({"loss": 4.0, "pose_loss": 2.0})
+
+
 def test_statistics_are_those_of_all_datasets_alike(tmp_path):
     first = tiny.dataset(tmp_path, "a", ["gender"], counts=(16, 4, 4))
     second = tiny.dataset(tmp_path, "b", ["pose"], counts=(32, 5, 5), seed=1)

@@ -11,6 +11,7 @@ and saves everything a resumed run needs. The optimizer, the learning-rate
 schedule, early stopping and the choice of the best network span all rounds.
 """
 
+import collections
 import json
 import sys
 import time
@@ -171,7 +172,7 @@ def fit(network, teacher, datasets, plan, loss_weights, args, run):
 
 
 def fit_pass(learner, batches, title):
-    """Train one pass over `batches`; returns the mean of every loss.
+    """Train one pass over `batches`; returns every loss's mean over batches.
 
     Args:
         learner: a compiled Learner.
@@ -190,11 +191,12 @@ def fit_pass(learner, batches, title):
         transient=True,
         disable=not sys.stdout.isatty(),
     )
-    learner.reset_metrics()
+    totals = collections.Counter()
     with progress:
         bar = progress.add_task("", total=len(batches), loss=float("nan"))
         for index, batch in enumerate(_prefetched(batches)):
             logs = learner.train_on_batch(*batch, return_dict=True)
+            totals.update(logs)
             loss = float(logs["loss"])
             progress.update(bar, advance=1, loss=loss)
             if not np.isfinite(loss):
@@ -204,7 +206,7 @@ def fit_pass(learner, batches, title):
                     "lower --learning_rate or look at the batch's files: "
                     f"{names}"
                 )
-    return {name: float(value) for name, value in logs.items()}
+    return {name: float(total) / len(batches) for name, total in totals.items()}
 
 
 def _prefetched(batches):
