@@ -195,6 +195,8 @@ def fit_pass(learner, batches, title):
     with progress:
         bar = progress.add_task("", total=len(batches), loss=float("nan"))
         for index, batch in enumerate(_prefetched(batches)):
+            # Torch's train_on_batch takes no NumPy arrays.
+            batch = keras.tree.map_structure(ops.convert_to_tensor, batch)
             logs = learner.train_on_batch(*batch, return_dict=True)
             totals.update(logs)
             loss = float(logs["loss"])
