@@ -9,4 +9,5 @@ features     eyes, nose, mouth and beard, painted on the unrolled skin
 wrinkles     lines of age and of expression, likewise
 canvas       soft-edged polygons for the two
 surfaces     turns, lights and rasters surfaces
+sheet        a picture of drawn faces, class by class
 """

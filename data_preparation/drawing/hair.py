@@ -89,10 +89,10 @@ def _colours(is_man, years, skin, rng):
     kinds = 3 if float(np.mean(skin)) < 150 else len(COLOURS)
     colour = np.float32(COLOURS[rng.integers(kinds)])
     colour = mix(colour, BABY, 0.35 if years < 3 else 0.0)
-    grey = np.interp(years, (34, 41, 51, 64), (0.0, 0.22, 0.6, 1.0))
-    grey = float(np.clip(grey + rng.normal(0, 0.1), 0, 1))
+    grey = np.interp(years, (34, 41, 51, 64), (0.0, 0.3, 0.7, 1.0))
+    grey = float(np.clip(grey + rng.normal(0, 0.08), 0, 1))
     grey = grey if years > 30 else 0.0
-    is_dyed = not is_man and rng.random() < 0.2
+    is_dyed = not is_man and rng.random() < 0.12
     worn = mix(colour, GREY, grey * (0.3 if is_dyed else 1.0))
     return {
         "hair_colour": worn.astype(np.float32),

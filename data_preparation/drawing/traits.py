@@ -26,8 +26,15 @@ YEARS = (
     (62, 88),
 )
 # Years, and how much of a child's or an old person's face goes with them.
-CHILDHOOD = (1.5, 5, 10.5, 17.5, 28), (1, 0.75, 0.48, 0.22, 0)
-AGEING = (21, 28, 40, 51, 64, 80), (0, 0.1, 0.4, 0.67, 0.95, 1.1)
+# Steep between the age groups, flat inside them.
+CHILDHOOD = (
+    (1, 3, 4, 7, 8, 14, 15, 21, 25),
+    (1, 0.96, 0.78, 0.7, 0.52, 0.44, 0.25, 0.17, 0),
+)
+AGEING = (
+    (21, 25, 33, 38, 44, 48, 54, 62, 88),
+    (0, 0.08, 0.14, 0.4, 0.46, 0.7, 0.76, 1.0, 1.15),
+)
 
 SKINS = (
     (246, 208, 184),
@@ -54,11 +61,11 @@ def sample(emotion, yaw, is_man, years, generator):
     rng = generator
     # How much of a child's face is left; how manly the bones are.
     childlike = np.interp(years, *CHILDHOOD)
-    childlike = float(np.clip(childlike + rng.normal(0, 0.03), 0, 1))
+    childlike = float(np.clip(childlike + rng.normal(0, 0.02), 0, 1))
     manly = (0.5 if is_man else -0.5) * (1 - 0.4 * childlike)
     manly = float(manly + rng.normal(0, 0.14))
     aged = np.interp(years, *AGEING)
-    aged = float(np.clip(aged + rng.normal(0, 0.03), 0, 1.1))
+    aged = float(np.clip(aged + rng.normal(0, 0.025), 0, 1.1))
     traits = _proportions(childlike, manly, aged, rng)
     traits |= _skin(childlike, manly, aged, rng)
     traits |= hair.sample(is_man, years, traits["skin"], rng)
@@ -122,7 +129,7 @@ def _proportions(childlike, manly, aged, rng):
     eye_y = vary(0.01 + 0.3 * child - 0.03 * aged, 0.012)
     nose_y = vary(eye_y + 0.37 - 0.13 * child + 0.08 * aged, 0.012)
     return {
-        "width": vary(0.68 + 0.17 * child + 0.02 * manly, 0.014),
+        "width": vary(0.68 + 0.2 * child + 0.02 * manly, 0.014),
         "jaw": float(
             np.clip(vary(2.5 + 0.9 * manly + 0.3 * child, 0.2), 1.9, 4)
         ),
@@ -135,7 +142,7 @@ def _proportions(childlike, manly, aged, rng):
         "eye_y": eye_y,
         "eye_s": vary(0.44 + 0.03 * child, 0.012),
         "eye_size": vary(
-            1.34 + 0.5 * child - 0.14 * manly - 0.28 * aged, 0.035
+            1.34 + 0.6 * child - 0.14 * manly - 0.28 * aged, 0.035
         ),
         "brow_y": eye_y - vary(0.25 + 0.03 * child - 0.05 * manly, 0.015),
         "nose_y": nose_y,
@@ -143,8 +150,8 @@ def _proportions(childlike, manly, aged, rng):
         "nose_width": vary(0.105 + 0.012 * manly + 0.03 * aged, 0.01),
         "mouth_y": vary(nose_y + 0.245 - 0.06 * child, 0.012),
         "ear": vary(1.0 + 0.3 * aged, 0.05),
-        "neck": vary(0.37 - 0.06 * child + 0.05 * manly, 0.015),
-        "shoulders": vary(1.05 - 0.3 * child + 0.2 * manly, 0.05),
+        "neck": vary(0.38 - 0.13 * child + 0.05 * manly, 0.015),
+        "shoulders": vary(1.05 - 0.45 * child + 0.2 * manly, 0.05),
     }
 
 
@@ -153,21 +160,24 @@ def _skin(childlike, manly, aged, rng):
     first = int(place)
     skin = mix(SKINS[first], SKINS[first + 1], place - first)
     skin = skin * (1 - 0.05 * aged) + rng.normal(0, 3, 3)
-    count = rng.poisson(0.3 + 6 * max(0, aged - 0.5))
-    spots = tuple(
-        (
-            float(rng.uniform(-0.9, 0.9)),
-            float(rng.uniform(-0.6, 0.8)),
-            float(rng.uniform(0.015, 0.04)),
-        )
-        for _ in range(count)
-    )
+    # Spots of age all over; freckles, smaller, around a child's nose.
+    spots = [
+        (rng.uniform(-0.9, 0.9), rng.uniform(-0.6, 0.8), 0.035)
+        for _ in range(rng.poisson(0.2 + 9 * max(0, aged - 0.6)))
+    ]
+    freckled = 11 * np.exp(-(((childlike - 0.48) / 0.1) ** 2))
+    spots += [
+        (rng.normal(0, 0.3), rng.normal(0.42, 0.08), 0.022)
+        for _ in range(rng.poisson(freckled))
+    ]
     return {
         "skin": skin,
-        "rosy": float(np.clip(rng.normal(0.2 + 0.35 * childlike, 0.08), 0, 1)),
-        "wrinkles": float(np.clip(aged + rng.normal(0, 0.04), 0, 1)),
+        "rosy": float(
+            np.clip(rng.normal(0.15 + 0.55 * childlike**1.5, 0.06), 0, 1)
+        ),
+        "wrinkles": float(np.clip(aged + rng.normal(0, 0.03), 0, 1)),
         "droop": float(np.clip(aged - 0.3 + rng.normal(0, 0.1), 0, 1)),
-        "spots": spots,
+        "spots": tuple(spots),
         "iris": IRISES[rng.integers(len(IRISES))],
     }
 

@@ -15,6 +15,11 @@ def draw(canvas, face):
         _hollow(canvas, face, side)
 
 
+def _since(age, start):
+    """Depth of a wrinkle that comes when a face has aged this far, 0..1."""
+    return float(np.clip((age - start) / 0.1, 0, 1)) * (0.65 + 0.35 * age)
+
+
 def _line(canvas, face, points, alpha, width):
     """One wrinkle: a curve through its control points, tapered."""
     alpha = float(np.clip(alpha, 0, 0.95))
@@ -27,13 +32,13 @@ def _line(canvas, face, points, alpha, width):
 def _forehead(canvas, face):
     age = face.wrinkles
     raised = max(face.brow_inner, face.brow_outer, 0)
-    for k in range(4):
+    for k in range(3):
         y = face.brow_y - 0.14 - 0.085 * k - 0.06 * raised
         arch = y - 0.03 + 0.05 * face.brow_inner * (face.brow_outer < 0.5)
-        alpha = 0.8 * age * (k < 1 + 3 * age)
+        alpha = 0.85 * _since(age, 0.55 + 0.12 * k)
         alpha += (0.1 + 0.2 * age) * raised * (k < 2)
         points = (-0.4, y + 0.02), (0, arch), (0.4, y + 0.02)
-        _line(canvas, face, points, alpha, 0.028)
+        _line(canvas, face, points, alpha, 0.034)
 
 
 def _frown(canvas, face, side):
@@ -42,7 +47,7 @@ def _frown(canvas, face, side):
         (side * 0.035, face.brow_y),
         (side * 0.06, face.brow_y + 0.09),
     )
-    alpha = 0.85 * face.knit + 0.4 * face.wrinkles
+    alpha = 0.85 * face.knit + 0.4 * _since(face.wrinkles, 0.55)
     _line(canvas, face, points, alpha, 0.026)
 
 
@@ -55,14 +60,15 @@ def _folds(canvas, face, side):
         (side * (0.36 + 0.06 * face.smile), top + 0.06),
         (side * 0.44, face.mouth_y + 0.03),
     )
-    alpha = 0.05 + age + 0.5 * smile * (0.4 + age) + 0.6 * face.lip_raise
+    alpha = 0.3 * _since(age, 0.03) + 0.6 * _since(age, 0.3)
+    alpha += 0.5 * smile * (0.4 + age) + 0.6 * face.lip_raise
     _line(canvas, face, points, alpha, 0.032)
     points = (
         (side * 0.36, face.mouth_y + 0.07),
         (side * 0.36, face.mouth_y + 0.16),
         (side * 0.32, face.mouth_y + 0.25),
     )
-    _line(canvas, face, points, age - 0.3, 0.03)
+    _line(canvas, face, points, _since(age, 0.85), 0.034)
 
 
 def _eye_corner(canvas, face, side):
@@ -75,7 +81,7 @@ def _eye_corner(canvas, face, side):
             (s + side * 0.06, y + 0.05 * k),
             (s + side * 0.13, y + 0.1 * k),
         )
-        alpha = 0.9 * age + 0.3 * squint * (0.3 + age) - 0.1
+        alpha = 0.8 * _since(age, 0.55) + 0.3 * squint * (0.3 + age) - 0.1
         _line(canvas, face, points, alpha, 0.022)
     for k in (0, 1):
         bag = y + 0.115 * face.eye_size + 0.05 * k
@@ -84,8 +90,8 @@ def _eye_corner(canvas, face, side):
             (side * face.eye_s, bag + 0.07),
             (side * (face.eye_s + 0.14), bag + 0.02),
         )
-        alpha = (1 - 0.2 * k) * (age - 0.3 * k) + 0.3 * squint - 0.05
-        _line(canvas, face, points, alpha, 0.028)
+        alpha = 0.85 * _since(age, 0.3 + 0.5 * k) + 0.25 * squint - 0.05
+        _line(canvas, face, points, alpha, 0.034)
 
 
 def _hollow(canvas, face, side):
