@@ -26,7 +26,7 @@ from rich.progress import track
 
 from data_preparation import common
 from data_preparation.drawing import portrait, traits
-from utils import flags, tables
+from utils import files, flags, tables
 from utils.errors import UserError
 from utils.tasks import AGE, EMOTION_7, GENDER, POSE, Task
 
@@ -122,7 +122,8 @@ def draw_set(name, data_dir, images=IMAGES, size=SIZE, seed=SEED, processes=-1):
         rows = _draw_all(name, folder, images, size, seed, processes)
     folder = Path(data_dir) / "db"
     rows["path"] = f"db/{name}/" + rows["path"]
-    rows[["path", *hidden]].to_csv(folder / f"{name}.truth.csv", index=False)
+    with files.write(folder / f"{name}.truth.csv") as temporary:
+        rows[["path", *hidden]].to_csv(temporary, index=False)
     tasks = [TASKS[task] for task in published]
     columns = ["path", "split", *published, *COLUMNS.get(name, [])]
     facts = {
