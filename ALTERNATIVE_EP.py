@@ -44,7 +44,7 @@ def main(argv=None):
     synthetic.ensure(wanted, args.data_dir)
     datasets, tasks = experiment.open_datasets(args, wanted)
     network = experiment.build_network(args, tasks)
-    teacher = pseudo.Teacher(network)
+    teacher = pseudo.Teacher(network, args.batch_size)
     method = cli.method(args)
     plan = alternative.Rounds(network, teacher, datasets, tasks, method, args)
     run = experiment.open_run(args, __file__, wanted, cli.method_name(args))

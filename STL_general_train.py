@@ -37,7 +37,7 @@ def main(argv=None):
     synthetic.ensure(wanted, args.data_dir)
     datasets, tasks = experiment.open_datasets(args, wanted)
     network = experiment.build_network(args, tasks)
-    teacher = pseudo.Teacher(network)
+    teacher = pseudo.Teacher(network, args.batch_size)
     plan = stl.Rounds(datasets, tasks, args)
     run = experiment.open_run(args, __file__, wanted, f"stl-{args.task_type}")
     rows = training.fit(

@@ -91,7 +91,7 @@ def pseudo_share(sizes, batch_size):
     learner.compile(optimizer="adam", jit_compile=False)
     plan = alternative.Rounds(
         network,
-        pseudo.Teacher(network),
+        pseudo.Teacher(network, batch_size),
         [{"train": part} for part in parts],
         [EMOTION, POSE],
         cli.method(args),

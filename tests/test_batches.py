@@ -12,8 +12,8 @@ def _batches(tmp_path, **options):
     triples = {
         task: Triples(
             target=part.table.targets(task.name),
-            weight=np.arange(16, dtype="float32"),
-            temperature=np.ones(16, "float32"),
+            weight=np.ones(16, "float32"),
+            temperature=np.arange(16, dtype="float32"),  # marks the row
         )
         for task in part.table.tasks.values()
     }
@@ -26,16 +26,27 @@ def test_a_pass_sees_every_row_once_with_its_triples(tmp_path):
     seen = []
     for index in range(len(batches)):
         inputs, triples = batches[index]
-        rows = triples["pose"]["weight"].astype(int)  # weight i marks row i
+        rows = triples["pose"]["temperature"].astype(int)
         np.testing.assert_array_equal(inputs["image"], part.images(rows))
         np.testing.assert_array_equal(
             triples["pose"]["target"].argmax(1),
             part.table.labels("pose")[rows],
         )
-        assert batches.paths(index) == list(part.table.rows["path"][rows])
-        seen += rows.tolist()
+        counted = rows[triples["pose"]["weight"] > 0]
+        assert batches.paths(index) == list(part.table.rows["path"][counted])
+        seen += counted.tolist()
     assert sorted(seen) == list(range(16))
     assert seen != sorted(seen)
+
+
+def test_the_last_batch_is_filled_up_with_images_that_cost_nothing(tmp_path):
+    _, batches = _batches(tmp_path, seed=0)
+    inputs, triples = batches[3]
+    assert len(inputs["image"]) == 5
+    assert triples["pose"]["weight"].tolist() == [1, 0, 0, 0, 0]
+    np.testing.assert_array_equal(
+        inputs["image"][1:], batches[0][0]["image"][:4]
+    )
 
 
 def test_the_seed_repeats_a_pass(tmp_path):
@@ -55,7 +66,7 @@ def test_a_flip_swaps_left_and_right_poses_only(tmp_path):
     flips = 0
     for index in range(len(batches)):
         inputs, triples = batches[index]
-        rows = triples["pose"]["weight"].astype(int)
+        rows = triples["pose"]["temperature"].astype(int)
         flipped = inputs["transform"][:, 0] < 0
         poses = part.table.labels("pose")[rows]
         np.testing.assert_array_equal(
@@ -66,5 +77,5 @@ def test_a_flip_swaps_left_and_right_poses_only(tmp_path):
             triples["emotion"]["target"].argmax(1),
             part.table.labels("emotion")[rows],
         )
-        flips += flipped.sum()
+        flips += flipped[triples["pose"]["weight"] > 0].sum()
     assert 0 < flips < 16

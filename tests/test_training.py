@@ -46,7 +46,7 @@ def _fit(datasets, run, **changes):
     keras.utils.set_random_seed(0)
     tasks = [tiny.TASKS["gender"]]
     network = networks.build("mini_xception", tasks)
-    teacher = pseudo.Teacher(network)
+    teacher = pseudo.Teacher(network, args.batch_size)
     plan = stl.Rounds(datasets, tasks, args)
     run.mkdir(exist_ok=True)
     rows = training.fit(

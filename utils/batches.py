@@ -10,6 +10,10 @@ from utils.tasks import mirrored
 class Batches(keras.utils.PyDataset):
     """One shuffled pass over a Part: (inputs, triples) per batch.
 
+    All batches have one size. The last is filled up with images of the pass
+    whose triples have weight 0: they cost nothing, and a step of another
+    shape would be compiled anew, to other last digits.
+
     A batch is a pair of
         {"image": uint8 [B, H, W, C]} and, when augmenting, the views
         "transform", float32 [B, 8], and "light", float32 [B, 2];
@@ -19,7 +23,7 @@ class Batches(keras.utils.PyDataset):
     Args:
         part: the images, N of them.
         triples: {Task: Triples over the part's N rows}.
-        batch_size: images per batch; the last may be smaller.
+        batch_size: images per batch.
         seed: the order and the random views; the same seed repeats them.
         strength: of the random views, see
             `augmentation.draw`; 0 shows the images as they are.
@@ -53,7 +57,9 @@ class Batches(keras.utils.PyDataset):
         return -(-len(self.order) // self.batch_size)
 
     def __getitem__(self, index):
-        rows = self._rows(index)
+        start = index * self.batch_size
+        places = np.arange(start, start + self.batch_size)
+        rows = places % len(self.order)
         inputs = {"image": self.part.images(self.order[rows])}
         for name, values in self.views.items():
             inputs[name] = values[rows]
@@ -61,13 +67,12 @@ class Batches(keras.utils.PyDataset):
             task: {name: values[rows] for name, values in triple.items()}
             for task, triple in self.triples.items()
         }
+        for triple in triples.values():
+            triple["weight"][places >= len(self.order)] = 0.0
         return inputs, triples
 
     def paths(self, index):
         """Files of a batch, for error messages."""
-        rows = self.order[self._rows(index)]
-        return [str(path) for path in self.part.table.rows["path"].iloc[rows]]
-
-    def _rows(self, index):
         start = index * self.batch_size
-        return slice(start, min(start + self.batch_size, len(self.order)))
+        rows = self.order[start : start + self.batch_size]
+        return [str(path) for path in self.part.table.rows["path"].iloc[rows]]

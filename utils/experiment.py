@@ -21,7 +21,8 @@ def open_datasets(args, wanted):
     """Read the datasets and open their pixels.
 
     Args:
-        args: the script's arguments (`utils.cli`).
+        args: the script's arguments (`utils.cli`). A `batch_size` larger than
+            the largest training set is lowered to it.
         wanted: {dataset name: names of the tasks it must be labelled for},
             in the order of the turns.
 
@@ -42,6 +43,8 @@ def open_datasets(args, wanted):
         images.split(table, shape, args.cache_gb, args.limit, args.seed)
         for table in read
     ]
+    largest = max(len(parts["train"]) for parts in datasets)
+    args.batch_size = min(args.batch_size, largest)
     tasks = {name: task for table in read for name, task in table.tasks.items()}
     return datasets, [tasks[name] for name in tables.ORDER if name in tasks]
 

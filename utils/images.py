@@ -96,7 +96,7 @@ class Part:
         """Images of the given rows, uint8 [B, H, W, C]."""
         return np.asarray(self.pixels[self.indices[rows]])
 
-    def batches(self, batch_size=256, rows=None):
+    def batches(self, batch_size, rows=None):
         """Yield the images of `rows` (default: all) in order, in batches."""
         rows = np.arange(len(self)) if rows is None else rows
         for start in range(0, len(rows), batch_size):

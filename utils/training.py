@@ -236,7 +236,8 @@ def evaluate(teacher, tasks, datasets, split):
     probabilities = {task.name: [] for task in tasks}
     for parts in datasets:
         part = parts[split]
-        logits = teacher.predict(part.batches())["logits"]
+        batches = part.batches(teacher.batch_size)
+        logits = teacher.predict(batches)["logits"]
         for task in tasks:
             if task.name in part.table.tasks:
                 labels[task.name].append(part.table.labels(task.name))

@@ -51,7 +51,8 @@ class Rounds:
             }
         elif missing:
             self.teacher.update(self.network)
-            pool = self.teacher.predict(part.batches())
+            batch_size = self.teacher.batch_size
+            pool = self.teacher.predict(part.batches(batch_size))
             references = self._references(missing, number)
             for task in missing:
                 filled[task], audit = pseudo.fill(
@@ -93,7 +94,8 @@ class Rounds:
             if not needed:
                 continue
             rows = rng.permutation(len(part))[:REFERENCE_IMAGES]
-            features = self.teacher.predict(part.batches(rows=rows))
+            batches = part.batches(self.teacher.batch_size, rows)
+            features = self.teacher.predict(batches)
             for task in needed:
                 labels = part.table.labels(task.name)[rows]
                 references[task][0].append(features["features"][task.name])

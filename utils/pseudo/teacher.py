@@ -10,15 +10,19 @@ class Teacher:
     `keras.Model(network.inputs, network.outputs)` would share the variables
     and move along with training. The copy's prediction is compiled once and
     serves all rounds, as `update` only overwrites the variables' values.
+
+    Args:
+        network: model from `networks.build`.
+        batch_size: images of every prediction.
     """
 
-    def __init__(self, network):
+    def __init__(self, network, batch_size):
         self._network = keras.models.clone_model(network)
         self._network.trainable = False
         # JAX is slow without XLA, TensorFlow on a CPU is slow with it, and
         # Torch runs eagerly.
         self._network.compile(jit_compile=keras.backend.backend() == "jax")
-        self._batch_size = 0
+        self.batch_size = batch_size
         self.update(network)
 
     def update(self, network):
@@ -30,8 +34,8 @@ class Teacher:
 
         Args:
             batches: iterable of [B, H, W, C] arrays of pixels in 0..255, at
-                least one. Those smaller than the largest seen so far are
-                padded to it, so that only a larger one is compiled anew.
+                least one, B at most `batch_size`. Smaller ones are padded:
+                another shape would be compiled anew, to other last digits.
 
         Returns:
             The network's outputs as float32 NumPy arrays over all N images:
@@ -43,8 +47,7 @@ class Teacher:
         )
 
     def _predict_batch(self, batch):
-        self._batch_size = max(self._batch_size, len(batch))
-        missing = self._batch_size - len(batch)
+        missing = self.batch_size - len(batch)
         padded = np.pad(batch, [(0, missing)] + [(0, 0)] * (batch.ndim - 1))
         outputs = self._network.predict_on_batch(padded)
         return keras.tree.map_structure(
