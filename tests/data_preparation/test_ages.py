@@ -1,6 +1,7 @@
 """Age groups, against the gaps between the names of Adience's groups."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -28,8 +29,7 @@ def test_the_years_in_a_groups_name_belong_to_it():
 
 def test_groups_meet_at_the_midpoints_of_the_gaps():
     groups = list(limits())
-    gaps = zip(groups[:-1], groups[1:], strict=True)
-    for index, ((_, last), (first, _)) in enumerate(gaps):
+    for index, ((_, last), (first, _)) in enumerate(pairwise(groups)):
         middle = (last + first) / 2
         assert ages.STARTS[index] == middle
         assert ages.group(np.nextafter(middle, 0)) == index
