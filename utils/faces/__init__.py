@@ -1,0 +1,1 @@
+"""Faces in photos and videos; imports neither Keras nor TensorFlow."""
