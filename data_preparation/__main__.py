@@ -8,12 +8,20 @@ import sys
 from rich.console import Console
 from rich.text import Text
 
-from data_preparation import ferplus, mtfl, synthetic
+from data_preparation import (
+    ferplus,
+    mtfl,
+    synthetic,
+)
 from utils import flags
 from utils.errors import UserError, run_script
 
 COMMAND = "python -m data_preparation"
-DATASETS = {"synthetic": synthetic, "ferplus": ferplus, "mtfl": mtfl}
+DATASETS = {
+    "synthetic": synthetic,
+    "ferplus": ferplus,
+    "mtfl": mtfl,
+}
 
 
 def main(argv=None):
@@ -32,17 +40,24 @@ def main(argv=None):
     parser = flags.parser(module.__doc__, None)
     parser.prog = f"{COMMAND} {name}"
     module.add_arguments(parser)
-    module.prepare(parser.parse_args(argv[1:]))
+    args = parser.parse_args(argv[1:])
+    if "source" in args and not args.source.is_dir():
+        raise UserError(
+            f"--source={args.source} is no folder; give the one that holds "
+            f"the files of {name}"
+        )
+    module.prepare(args)
 
 
 def list_datasets(console):
     """Print what each dataset is, where it comes from and its command."""
     for name, module in DATASETS.items():
+        dataset = module.DATASET
         command = f"{COMMAND} {name}"
-        if module.URL:
+        if dataset.url:
             command += " --source FOLDER"
-        console.print(Text(f"{name}: {module.TITLE}", style="bold"))
-        console.print(Text(f"  from {module.URL or 'here: nothing to get'}"))
+        console.print(Text(f"{name}: {dataset.title}", style="bold"))
+        console.print(Text(f"  from {dataset.url or 'here: nothing to get'}"))
         console.print(Text(f"  {command}\n"))
     console.print(Text(f"{COMMAND} NAME --help shows files and flags."))
 

@@ -15,29 +15,30 @@ A face is kept when more than half of its ten votes agree on one of the eight
 emotions. All votes for emotions stay as shares, to train on.
 """
 
-import csv
 import re
 
 import numpy as np
 import pandas as pd
 
-from data_preparation import common
+from data_preparation import common, raw
 from utils import tables
 from utils.errors import UserError
 from utils.tasks import EMOTION_8, Task
 
-NAME = "ferplus"
-TITLE = "8 emotions with vote shares, 35,887 gray faces of 48 x 48 pixels"
-URL = "https://github.com/microsoft/FERPlus (votes) and Kaggle (fer2013.csv)"
-CITATION = (
-    "Barsoum, Zhang, Canton Ferrer, Zhang: Training Deep Networks for Facial "
-    "Expression Recognition with Crowd-Sourced Label Distribution, ICMI 2016; "
-    "images: Goodfellow et al.: Challenges in Representation Learning, "
-    "ICONIP 2013"
-)
-TERMS = "votes: MIT licence; images: FER2013 challenge, for research"
-
 EMOTION = Task("emotion", EMOTION_8)
+DATASET = common.Dataset(
+    name="ferplus",
+    title="8 emotions with vote shares, 35,887 gray faces of 48 x 48 pixels",
+    url="https://github.com/microsoft/FERPlus (votes) and Kaggle (fer2013.csv)",
+    tasks=(EMOTION,),
+    citation=(
+        "Barsoum, Zhang, Canton Ferrer, Zhang: Training Deep Networks for "
+        "Facial Expression Recognition with Crowd-Sourced Label Distribution, "
+        "ICMI 2016; images: Goodfellow et al.: Challenges in Representation "
+        "Learning, ICONIP 2013"
+    ),
+    terms="votes: MIT licence; images: FER2013 challenge, for research",
+)
 SIDE = 48
 # Order of the published vote columns, in the words of utils.tasks.
 VOTED = (
@@ -76,6 +77,9 @@ JUDGED = (
     "unknown",
     "NF",
 )
+TABLES = ("fer2013.csv", "fer2013new.csv")
+FOLDER_LAYOUT = f"{', '.join(FOLDERS)} with label.csv"
+TABLE_LAYOUT = " with ".join(TABLES)
 MALFORMED = "malformed row"
 
 
@@ -85,26 +89,16 @@ def add_arguments(parser):
 
 
 def prepare(args):
-    """Write db/ferplus.csv, its JSON and its crops.
-
-    Raises:
-        UserError: the source is incomplete or the dataset exists already.
-    """
-    with common.staged(NAME, args) as folder:
-        faces, layout = read(args.source)
-        dropped = common.Dropped()
-        faces = dropped.keep(faces, faces["reason"])
-        votes = np.array(faces["votes"].tolist()).reshape(-1, len(VOTED))
-        faces[EMOTION.name], reasons, shares = judge(votes)
-        columns = tables.share_columns(EMOTION)
-        faces[columns] = shares
-        faces = dropped.keep(faces, reasons)
-        faces["digest"], reasons = common.cut(faces, folder, is_gray=True)
-        faces = dropped.keep(faces, reasons)
-        facts = {"source": layout, "citation": CITATION, "terms": TERMS}
-        common.publish(
-            NAME, faces, columns, [EMOTION], folder, args, dropped, facts
-        )
+    """Write db/ferplus.csv, its JSON and its crops."""
+    faces = read(args)
+    common.build(
+        DATASET,
+        faces,
+        args,
+        layout=find_layout(args.source),
+        columns=tables.share_columns(EMOTION),
+        is_gray=True,
+    )
 
 
 def judge(votes):
@@ -132,27 +126,43 @@ def judge(votes):
     return emotions.argmax(axis=1), reasons, shares
 
 
-def read(source):
+def read(args):
     """Read either layout.
 
     Returns:
-        faces: DataFrame with `source`, `box`, `crop`, `split`, `votes` (ten
-            int) and `reason` (not empty: the row cannot be used).
-        layout: a description of what was read.
+        DataFrame as described in `common`, with the shares of the votes.
 
     Raises:
         UserError: neither layout is complete, or the tables do not match.
     """
+    is_folders = find_layout(args.source) == FOLDER_LAYOUT
+    rows = (_read_folders if is_folders else _read_tables)(args.source)
+    columns = [*parse_row([]), "source", "split"]
+    faces = pd.DataFrame(rows, columns=columns)
+    votes = np.array(faces.pop("votes").tolist()).reshape(-1, len(VOTED))
+    faces[EMOTION.name], reasons, shares = judge(votes)
+    faces[tables.share_columns(EMOTION)] = shares
+    faces["reason"] = faces["reason"].where(faces["reason"] != "", reasons)
+    faces["crop"] = faces["split"] + "/" + faces["name"]
+    faces["group"] = faces["crop"]
+    return faces
+
+
+def find_layout(source):
+    """Which layout is complete, FOLDER_LAYOUT or TABLE_LAYOUT.
+
+    Raises:
+        UserError: neither is; says what is there.
+    """
     found = [name for name in FOLDERS if (source / name / "label.csv").exists()]
     if len(found) == len(FOLDERS):
-        return _read_folders(source), f"{', '.join(FOLDERS)} with label.csv"
-    pair = [source / "fer2013.csv", source / "fer2013new.csv"]
-    if all(path.exists() for path in pair):
-        return _read_tables(*pair), "fer2013.csv with fer2013new.csv"
-    here = found + [path.name for path in pair if path.exists()]
+        return FOLDER_LAYOUT
+    found += [name for name in TABLES if (source / name).exists()]
+    if found[-2:] == list(TABLES):
+        return TABLE_LAYOUT
     raise UserError(
         f"{source} needs label.csv in each of {', '.join(FOLDERS)}, or both "
-        f"fer2013.csv and fer2013new.csv (found: {', '.join(here) or 'none'}); "
+        f"{' and '.join(TABLES)} (found: {', '.join(found) or 'none'}); "
         "see --help"
     )
 
@@ -160,12 +170,11 @@ def read(source):
 def _read_folders(source):
     rows = []
     for name, split in FOLDERS.items():
-        for row in _csv_rows(source / name / "label.csv"):
+        for row in raw.csv_rows(source / name / "label.csv"):
             face = parse_row(row)
-            face["split"] = split
-            face["source"] = source / name / face["name"]
-            rows.append(face)
-    return _faces(rows)
+            path = source / name / face["name"]
+            rows.append({**face, "split": split, "source": path})
+    return rows
 
 
 def parse_row(row):
@@ -193,9 +202,10 @@ def parse_row(row):
     return {"name": name, "box": box, "votes": votes, "reason": ""}
 
 
-def _read_tables(pixels_path, votes_path):
-    pixels = _csv_table(pixels_path, ["pixels", "Usage"])
-    votes = _csv_table(votes_path, ["Usage", *JUDGED])
+def _read_tables(source):
+    pixels_path, votes_path = (source / name for name in TABLES)
+    pixels = raw.csv_table(pixels_path, ["pixels", "Usage"])
+    votes = raw.csv_table(votes_path, ["Usage", *JUDGED])
     if len(pixels) != len(votes):
         raise UserError(
             f"{pixels_path} has {len(pixels)} rows but {votes_path} has "
@@ -213,7 +223,7 @@ def _read_tables(pixels_path, votes_path):
             )
         face = parse_pair(image["pixels"], [judged[name] for name in JUDGED])
         rows.append({**face, "split": USAGES[usage]})
-    return _faces(rows)
+    return rows
 
 
 def parse_pair(pixels, judged):
@@ -251,15 +261,6 @@ def _pixels(text):
     return values.astype(np.uint8).reshape(SIDE, SIDE)
 
 
-def _faces(rows):
-    columns = ["source", "name", "box", "split", "votes", "reason"]
-    faces = pd.DataFrame(rows, columns=columns)
-    faces["crop"] = faces["split"] + "/" + faces["name"]
-    is_repeated = faces["crop"].duplicated() & (faces["reason"] == "")
-    faces.loc[is_repeated, "reason"] = "listed twice"
-    return faces
-
-
 def _counts(words):
     """Whole numbers of at least 0, or an empty list where one is not."""
     words = [word.strip() for word in words]
@@ -269,31 +270,3 @@ def _counts(words):
 
 def _is_file_name(name):
     return re.fullmatch(r"\w[\w.-]*\.png", name, re.ASCII) is not None
-
-
-def _csv_rows(path):
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"cannot read {path}: {error}; download it again"
-        ) from error
-
-
-def _csv_table(path, needed):
-    header, *rows = _csv_rows(path) or [[]]
-    header = [column.strip() for column in header]
-    missing = [column for column in needed if column not in header]
-    if missing:
-        raise UserError(
-            f"{path} has no column {', '.join(missing)} in its first line; "
-            "download it again"
-        )
-    for line, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise UserError(
-                f"{path}, row {line}: {len(row)} cells under {len(header)} "
-                "headings; download it again"
-            )
-    return [dict(zip(header, row, strict=True)) for row in rows]

@@ -23,117 +23,98 @@ import re
 import numpy as np
 import pandas as pd
 
-from data_preparation import common
-from utils import flags
-from utils.errors import UserError
+from data_preparation import common, crops, raw
 from utils.tasks import GENDER, POSE, Task
 
-NAME = "mtfl"
-TITLE = "5 head poses and gender, 12,995 faces in photos with landmarks"
-URL = "http://mmlab.ie.cuhk.edu.hk/projects/TCDCN.html (MTFL.zip)"
-CITATION = (
-    "Zhang, Luo, Loy, Tang: Facial Landmark Detection by Deep Multi-task "
-    "Learning, ECCV 2014"
+DATASET = common.Dataset(
+    name="mtfl",
+    title="5 head poses and gender, 12,995 faces in photos with landmarks",
+    url="http://mmlab.ie.cuhk.edu.hk/projects/TCDCN.html (MTFL.zip)",
+    tasks=(Task("pose", POSE), Task("gender", GENDER)),
+    citation=(
+        "Zhang, Luo, Loy, Tang: Facial Landmark Detection by Deep Multi-task "
+        "Learning, ECCV 2014"
+    ),
+    terms="for research; photos belong to their owners (LFW, AFLW, web)",
 )
-TERMS = "for research; photos belong to their owners (LFW, AFLW, web)"
-
-TASKS = (Task("pose", POSE), Task("gender", GENDER))
 LISTS = {"testing.txt": "test", "training.txt": "train"}
 # Position in the published code -> class name.
 GENDERS = {"1": "male", "2": "female"}
 POSES = dict(zip("12345", POSE, strict=True))
-FOLDS = 10
 MALFORMED = "malformed line"
 
 
 def add_arguments(parser):
-    """Declare the flags of this dataset."""
-    common.add_arguments(parser)
-    text = (
-        "space around the landmarks on each side, as a share of their larger "
-        "extent; 0.7 shows forehead and chin"
-    )
-    flags.add_flag(parser, "margin", flags.Number(float, 0, 2), 0.7, text)
-    text = "largest width and height of a crop, in pixels"
-    flags.add_flag(parser, "size", flags.Number(int, 16, 4096), 128, text)
-    text = "seed of the validation split"
-    seeds = flags.Number(int, 0, 2**32 - 1)
-    flags.add_flag(parser, "seed", seeds, 0, text)
+    """Declare the flags; a margin of 0.7 shows forehead and chin."""
+    common.add_arguments(parser, margin=0.7)
 
 
 def prepare(args):
     """Write db/mtfl.csv, its JSON and its crops.
 
-    Raises:
-        UserError: the source is incomplete or the dataset exists already.
+    Crops are padded, so that all are squares at the same scale.
     """
-    with common.staged(NAME, args) as folder:
-        faces = read(args.source)
-        dropped = common.Dropped()
-        faces = dropped.keep(faces, faces["reason"])
-        faces["box"] = [
-            common.square(points, args.margin) for points in faces["landmarks"]
-        ]
-        faces["digest"], reasons = common.cut(faces, folder, size=args.size)
-        faces = dropped.keep(faces, reasons)
-        set_validation_aside(faces, args.seed)
-        facts = {
-            "source": ", ".join(LISTS),
-            "margin": args.margin,
-            "size": args.size,
-            "split_seed": args.seed,
-            "citation": CITATION,
-            "terms": TERMS,
-        }
-        columns = ["subject"]
-        common.publish(
-            NAME, faces, columns, TASKS, folder, args, dropped, facts
-        )
+    common.build(
+        DATASET,
+        read(args),
+        args,
+        layout=", ".join(LISTS),
+        columns=["subject"],
+        is_padded=True,
+    )
 
 
-def read(source):
+def read(args):
     """Read both lists, the test list first.
 
     Returns:
-        DataFrame with `source`, `crop`, `split`, `landmarks` (float [5, 2]),
-        `pose`, `gender` (class indices), `subject` ("" where unknown), `group`
-        and `reason` (not empty: the line cannot be used).
+        DataFrame as described in `common`, with `subject` ("" where unknown).
 
     Raises:
         UserError: a list is missing or cannot be read.
     """
-    rows = []
-    for name, split in LISTS.items():
-        try:
-            text = (source / name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"cannot read {source / name}: {error}; --source must hold "
-                "the unpacked archive, see --help"
-            ) from error
-        for line in text.splitlines():
-            if line.strip():
-                rows.append({**parse_line(line), "split": split})
+    rows = [
+        {**parse_line(line), "split": split}
+        for name, split in LISTS.items()
+        for line in raw.lines(args.source / name)
+    ]
     faces = pd.DataFrame(rows, columns=[*parse_line(""), "split"])
-    faces["source"] = [source / name for name in faces["name"]]
+    faces["source"] = [args.source / name for name in faces["name"]]
     faces["crop"] = faces["name"].str.replace(r"\.\w+$", ".jpg", regex=True)
-    is_repeated = faces["crop"].duplicated() & (faces["reason"] == "")
-    faces.loc[is_repeated, "reason"] = "listed twice"
     return faces
+
+
+def square(points):
+    """The square around points.
+
+    Its side is the larger of the points' width and height, so that a face in
+    profile, whose landmarks lie close together in x, gets the crop that the
+    same face gets from the front.
+
+    Args:
+        points: float [P, 2], x and y in pixels.
+
+    Returns:
+        (left, top, right, bottom), float.
+    """
+    low, high = points.min(axis=0), points.max(axis=0)
+    half = (high - low).max() / 2
+    (x, y) = (low + high) / 2
+    return x - half, y - half, x + half, y + half
 
 
 def parse_line(line):
     """Read one line of training.txt or testing.txt.
 
     Returns:
-        dict: name (relative path with slashes), landmarks (float [5, 2], x
-        and y in pixels; the eyes, the nose, the corners of the mouth), pose
-        and gender (class indices), subject, group and reason ("", or
-        "malformed line" or "no extent of landmarks" with nothing else of use).
+        dict: name (relative path with slashes), box (the square around eyes,
+        nose and corners of the mouth), pose and gender (class indices),
+        subject, group and reason ("", or "malformed line" or "degenerate box"
+        with nothing else of use).
     """
     bad = {
         "name": "",
-        "landmarks": None,
+        "box": None,
         "pose": -1,
         "gender": -1,
         "subject": "",
@@ -158,11 +139,11 @@ def parse_line(line):
         return bad
     landmarks = numbers.reshape(2, 5).T
     if np.ptp(landmarks, axis=0).max() < 1:
-        return {**bad, "reason": "no extent of landmarks"}
+        return {**bad, "reason": crops.DEGENERATE}
     subject, group = whose(name)
     return {
         "name": name,
-        "landmarks": landmarks,
+        "box": square(landmarks),
         "pose": POSE.index(POSES[words[14]]),
         "gender": GENDER.index(GENDERS[words[11]]),
         "subject": subject,
@@ -187,17 +168,3 @@ def whose(name):
         return person[1], person[1]
     photo = re.fullmatch(r"(\d+)_\d+_\d+", stem)
     return "", f"{name.split('/')[0]}/{photo[1] if photo else stem}"
-
-
-def set_validation_aside(faces, seed):
-    """Change `split` of a tenth of the training faces to validation.
-
-    Raises:
-        UserError: there are too few training faces.
-    """
-    train = faces.index[faces["split"] == "train"]
-    part = faces.loc[train]
-    chosen = common.validation_rows(
-        part["pose"].to_numpy(), part["group"].to_numpy(), FOLDS, seed
-    )
-    faces.loc[train[chosen], "split"] = "validation"

@@ -30,9 +30,6 @@ from utils import files, flags, tables
 from utils.errors import UserError
 from utils.tasks import AGE, EMOTION_7, GENDER, POSE, Task
 
-TITLE = "emotion, pose, gender and age of drawn faces, embedded"
-URL = ""
-
 TASKS = {
     task.name: task
     for task in (
@@ -42,6 +39,14 @@ TASKS = {
         Task("age", AGE),
     )
 }
+DATASET = common.Dataset(
+    name="synthetic",
+    title="emotion, pose, gender and age of drawn faces, embedded",
+    url="",
+    tasks=tuple(TASKS.values()),
+    citation="",
+    terms="the licence of this repository",
+)
 SETS = {
     "synthetic_emotion": ("emotion",),
     "synthetic_pose": ("pose",),
@@ -132,10 +137,10 @@ def draw_set(name, data_dir, images=IMAGES, size=SIZE, seed=SEED, processes=-1):
         "size": size,
         "split_seed": seed,
         "dropped": {},
-        "terms": "the licence of this repository",
+        "terms": DATASET.terms,
     }
     tables.write(name, rows[columns], tasks, data_dir, facts)
-    common.summarise(name, rows, tasks, common.Dropped())
+    common.summarise(name, rows, tasks, {})
     path = folder / f"{name}.csv"
     Console().print(f"wrote {path}", highlight=False, soft_wrap=True)
 

@@ -1,0 +1,67 @@
+"""Reading the owners' label files; what is wrong with one is one line."""
+
+import csv
+
+from utils.errors import UserError
+
+
+def lines(path):
+    """The lines of a text file that are not blank.
+
+    Raises:
+        UserError: the file is missing or is no text.
+    """
+    return [line for line in _text(path).splitlines() if line.strip()]
+
+
+def csv_rows(path):
+    """The rows of a CSV file, a list of str each; empty lines are left out.
+
+    Raises:
+        UserError: the file is missing or is no CSV.
+    """
+    try:
+        rows = csv.reader(_text(path).splitlines(keepends=True))
+        return [row for row in rows if row]
+    except csv.Error as error:
+        raise UserError(
+            f"cannot read {path}: {error}; download it again"
+        ) from error
+
+
+def csv_table(path, needed):
+    """The rows of a CSV file under its headings, a list of dict.
+
+    Args:
+        path: of the file.
+        needed: headings that must be there.
+
+    Raises:
+        UserError: the file cannot be read, lacks a heading, or has a row with
+            more or fewer cells than headings.
+    """
+    header, *rows = csv_rows(path) or [[]]
+    header = [column.strip() for column in header]
+    missing = [column for column in needed if column not in header]
+    if missing:
+        raise UserError(
+            f"{path} has no column {', '.join(missing)} in its first line but "
+            f"{', '.join(header) or 'nothing'}; download it again"
+        )
+    for line, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise UserError(
+                f"{path}, row {line}: {len(row)} cells under {len(header)} "
+                "headings; download it again"
+            )
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def _text(path):
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"cannot read {path}: {error}; --source must hold the files as "
+            "published, see --help"
+        ) from error
