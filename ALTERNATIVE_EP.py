@@ -42,7 +42,7 @@ def main(argv=None):
 
     wanted = experiment.wanted_datasets(args, TASKS)
     synthetic.ensure(wanted, args.data_dir)
-    datasets, tasks = experiment.open_datasets(args, wanted)
+    datasets, tasks = experiment.open_datasets(args, wanted, TASKS)
     network = experiment.build_network(args, tasks)
     teacher = pseudo.Teacher(network, args.batch_size)
     method = cli.method(args)

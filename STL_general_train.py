@@ -33,9 +33,10 @@ def main(argv=None):
     from data_preparation import synthetic
     from utils import experiment, pseudo, stl, training
 
-    wanted = {args.dataset: [args.task_type]}
+    tasks = [args.task_type]
+    wanted = {args.dataset: tasks}
     synthetic.ensure(wanted, args.data_dir)
-    datasets, tasks = experiment.open_datasets(args, wanted)
+    datasets, tasks = experiment.open_datasets(args, wanted, tasks)
     network = experiment.build_network(args, tasks)
     teacher = pseudo.Teacher(network, args.batch_size)
     plan = stl.Rounds(datasets, tasks, args)

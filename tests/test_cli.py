@@ -114,8 +114,8 @@ def test_published_multitask_commands(key):
     args = parse(command)
     assert cli.method_name(args) == name
     assert args.model == "vggface"
-    assert args.dataset_emotion in ("expw", "sfew")
-    assert args.dataset_pose == "aflw"
+    assert args.dataset_emotion in (["expw"], ["sfew"])
+    assert args.dataset_pose == ["aflw"]
     assert args.epoch == 64
     assert cli.loss_weights(args, ("emotion", "pose")) == {
         "emotion": 1,
@@ -176,6 +176,21 @@ def test_single_task_default_dataset_follows_the_task(number, dataset):
     assert args.dataset == dataset
 
 
+def test_a_task_takes_several_datasets_and_some_of_their_labels():
+    args = parse(
+        "--dataset_emotion Expw Fer+ --dataset_pose MTFL --labels MTFL:pose,2"
+    )
+    assert args.dataset_emotion == ["expw", "ferplus"]
+    assert args.labels == ["mtfl:pose,gender"]
+
+
+def test_drawn_faces_are_for_those_who_name_no_dataset():
+    args = parse("")
+    assert args.dataset_emotion == ["synthetic_emotion"]
+    assert args.dataset_pose == ["synthetic_pose"]
+    assert parse("--dataset_emotion=expw").dataset_pose is None
+
+
 def test_defaults_are_sa_mtl_with_hard_selection():
     args = parse("")
     assert cli.method_name(args) == "sa-mtl-hard"
@@ -231,6 +246,8 @@ def test_method_names(command, name):
         ("--is_bn=maybe", "not True or False"),
         ("--model=resnet", "mini_xception"),
         ("--dataset_pose=../x", "not a dataset's name"),
+        ("--labels mtfl", "is not NAME:TASK"),
+        ("--labels mtfl:smile", "'smile' is none of 0 emotion"),
         ("--schedule=step", "cosine"),
         ("--epoch", "expected one argument"),
         ("--epochs=3", "did you mean --epoch?"),

@@ -12,7 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import ALTERNATIVE_EA
+import ALTERNATIVE_EGA
 import ALTERNATIVE_EP
+import ALTERNATIVE_EPGA
 import STL_general_train
 from tests import tiny
 from utils.errors import UserError, run_script
@@ -31,6 +34,7 @@ def data_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     tiny.dataset(folder, "ferplus", [tiny.FERPLUS_EMOTION], (40, 16, 16))
     tiny.dataset(folder, "mtfl", ["pose", "gender"], (30, 10, 10), seed=1)
+    tiny.dataset(folder, "utkface", ["gender", "age"], (24, 8, 8), seed=2)
     return folder
 
 
@@ -70,6 +74,56 @@ def test_every_alternating_method_leaves_a_whole_run(
         assert len(weights) == 30
         assert weights["weight"].between(0, 1).all()
         assert set(weights["task"]) == {"emotion"}
+
+
+@pytest.mark.parametrize(
+    ("script", "tasks"),
+    [
+        (ALTERNATIVE_EA, ["emotion", "age"]),
+        (ALTERNATIVE_EGA, ["emotion", "gender", "age"]),
+    ],
+)
+def test_emotion_with_what_utkface_is_labelled_for(
+    data_dir, tmp_path, script, tasks
+):
+    run = tmp_path / "run"
+    script.main(
+        [
+            "--dataset_emotion=ferplus",
+            "--dataset_age=utkface",
+            f"--data_dir={data_dir}",
+            f"--run_dir={run}",
+            "--epoch=2",
+        ]
+    )
+    result = json.loads((run / "result.json").read_text())
+    assert list(result["tasks"]) == tasks
+
+
+def test_four_tasks_with_withheld_labels_to_audit_with(data_dir, tmp_path):
+    run = tmp_path / "run"
+    ALTERNATIVE_EPGA.main(
+        [
+            "--dataset_emotion=ferplus",
+            "--dataset_pose=mtfl",
+            "--dataset_gender=utkface",
+            "--labels",
+            "mtfl:pose",
+            f"--data_dir={data_dir}",
+            f"--run_dir={run}",
+            "--epoch=3",
+        ]
+    )
+    result = json.loads((run / "result.json").read_text())
+    assert list(result["tasks"]) == ["emotion", "pose", "gender", "age"]
+    assert result["tasks"]["gender"]["test"]["count"] == 8  # UTKFace's alone
+    metrics = pd.read_csv(run / "metrics.csv").set_index("dataset")
+    assert metrics.index.tolist() == ["ferplus", "mtfl", "utkface"]
+    weights = pd.read_csv(run / "weights_round2.csv")
+    gender = weights[weights["task"] == "gender"]
+    is_right = gender["pseudo_label"] == gender["truth"]
+    accuracy = metrics.loc["mtfl", "pseudo_gender_accuracy"]
+    assert accuracy == pytest.approx(is_right.mean())
 
 
 def test_single_task_learning(data_dir, tmp_path):

@@ -105,7 +105,18 @@ def parser(description, epilog):
     )
 
 
-def add_flag(group, name, kind, default, text):
+def labels(text):
+    """Labels that count, as in mtfl:pose or utkface:gender,age."""
+    name, colon, names = text.partition(":")
+    tasks = [task(part) for part in names.split(",")] if names else []
+    if not (colon and tasks):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NAME:TASK or NAME:TASK,TASK, as in mtfl:pose"
+        )
+    return f"{dataset(name)}:{','.join(tasks)}"
+
+
+def add_flag(group, name, kind, default, text, many=False):
     """Declare --name. A boolean flag without a value means True.
 
     Args:
@@ -114,6 +125,7 @@ def add_flag(group, name, kind, default, text):
         default: its value when not given; None leaves it open, and then
             `text` says what happens.
         text: the help, with the unit; range and default are added.
+        many: takes one value or several; the value is a list.
     """
     options = {"type": kind, "metavar": "NAME"}
     if kind is boolean:
@@ -124,6 +136,8 @@ def add_flag(group, name, kind, default, text):
         options["metavar"] = "N" if kind.kind is int else "X"
     elif kind is Path:
         options["metavar"] = "PATH"
+    if many:
+        options["nargs"] = "+"
     details = [str(kind)] if isinstance(kind, Number) else []
     if default is not None:
         details.append(f"default: {default}")

@@ -75,12 +75,15 @@ class Table:
     def truth(self, task):
         """Hidden class indices of a task, int64 [N], -1 where unknown.
 
-        None where the dataset hides no labels of the task. For audits only:
-        nothing that trains may read them.
+        Those of a task that the dataset is labelled for but that was not
+        asked for, else those of `<name>.truth.csv`; None where there are
+        neither. For audits only: nothing that trains may read them.
 
         Raises:
             UserError: the file of hidden labels cannot be read.
         """
+        if task in self.rows and task not in self.tasks:
+            return self.rows[task].to_numpy(np.int64)
         path = _csv_path(self.name, self.data_dir).with_suffix(".truth.csv")
         if not path.exists():
             return None
@@ -119,8 +122,7 @@ def read(name, data_dir="data", tasks=()):
     """
     data_dir = Path(data_dir).absolute()
     path = _csv_path(name, data_dir)
-    _require_prepared(name, data_dir)
-    known = _read_tasks(name, path.with_suffix(".json"))
+    known = labelled_tasks(name, data_dir)
     missing = [task for task in tasks if task not in known]
     if missing:
         raise UserError(
@@ -139,6 +141,16 @@ def read(name, data_dir="data", tasks=()):
     table = Table(name, data_dir, rows, needed)
     _require_training_classes(path, table)
     return table
+
+
+def labelled_tasks(name, data_dir):
+    """The tasks that a prepared dataset is labelled for: {name: Task}.
+
+    Raises:
+        UserError: the dataset is not prepared or its JSON cannot be read.
+    """
+    _require_prepared(name, data_dir)
+    return _read_tasks(name, _csv_path(name, data_dir).with_suffix(".json"))
 
 
 def write(name, rows, tasks, data_dir, facts):

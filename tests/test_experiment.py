@@ -1,0 +1,111 @@
+"""Which labels of which dataset count, and what is refused."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from tests import tiny
+from utils import experiment
+from utils.errors import UserError
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    tiny.dataset(tmp_path, "expw", ["emotion"])
+    tiny.dataset(tmp_path, "ferplus", [tiny.FERPLUS_EMOTION])
+    tiny.dataset(tmp_path, "fer2013", ["emotion"], counts=(20, 8, 8), seed=1)
+    tiny.dataset(tmp_path, "mtfl", ["pose", "gender"], seed=2)
+    return tmp_path
+
+
+def _open(data_dir, tasks, labels=None, **datasets):
+    args = SimpleNamespace(
+        data_dir=data_dir,
+        labels=labels,
+        model="mini_xception",
+        cache_gb=1.0,
+        limit=0,
+        seed=0,
+        batch_size=32,
+        **{f"dataset_{task}": datasets.get(task) for task in tasks},
+    )
+    wanted = experiment.wanted_datasets(args, tasks)
+    parts, tasks = experiment.open_datasets(args, wanted, tasks)
+    counted = {
+        part["train"].table.name: list(part["train"].table.tasks)
+        for part in parts
+    }
+    return counted, [task.name for task in tasks], parts, args
+
+
+def test_a_dataset_uses_all_its_labels_of_the_tasks(data_dir):
+    counted, tasks, *_ = _open(
+        data_dir,
+        ["emotion", "pose", "gender"],
+        emotion=["expw"],
+        pose=["mtfl"],
+    )
+    assert counted == {"expw": ["emotion"], "mtfl": ["pose", "gender"]}
+    assert tasks == ["emotion", "pose", "gender"]
+
+
+def test_labels_of_other_tasks_do_not_count(data_dir):
+    counted, *_ = _open(
+        data_dir, ["emotion", "pose"], emotion=["expw"], pose=["mtfl"]
+    )
+    assert counted["mtfl"] == ["pose"]
+
+
+def test_labels_are_withheld_and_known_to_the_audit(data_dir):
+    tiny.dataset(data_dir, "people", ["gender"])
+    counted, _, parts, _ = _open(
+        data_dir,
+        ["pose", "gender"],
+        labels=["mtfl:pose"],
+        pose=["mtfl"],
+        gender=["people"],
+    )
+    assert counted == {"mtfl": ["pose"], "people": ["gender"]}
+    table = parts[0]["train"].table
+    assert table.truth("gender").tolist() == [i % 2 for i in range(16)]
+    assert table.truth("pose") is None
+    assert table.truth("age") is None
+
+
+def test_several_datasets_take_turns_at_one_task(data_dir):
+    counted, *_, args = _open(
+        data_dir,
+        ["emotion", "pose"],
+        emotion=["fer2013", "expw"],
+        pose=["mtfl"],
+    )
+    assert list(counted) == ["fer2013", "expw", "mtfl"]
+    assert args.batch_size == 20  # no training set has more
+
+
+@pytest.mark.parametrize(
+    ("datasets", "labels", "message"),
+    [
+        (
+            {"emotion": ["expw", "ferplus"], "pose": ["mtfl"]},
+            None,
+            "emotion has 7 classes in expw .* but 8 in ferplus .*contempt",
+        ),
+        ({"emotion": ["mtfl"]}, None, "mtfl has no labels for emotion"),
+        ({"emotion": ["expw"]}, None, "no labels of pose in expw"),
+        ({"emotion": ["sfew"]}, None, "sfew is not prepared"),
+        (
+            {"emotion": ["expw"], "pose": ["mtfl"]},
+            ["utkface:age"],
+            "not trained on; these are: expw, mtfl",
+        ),
+        (
+            {"emotion": ["expw"], "pose": ["mtfl"]},
+            ["mtfl:gender"],
+            "--labels leaves out pose of mtfl",
+        ),
+    ],
+)
+def test_mistakes_are_said(data_dir, datasets, labels, message):
+    with pytest.raises(UserError, match=message):
+        _open(data_dir, ["emotion", "pose"], labels, **datasets)
