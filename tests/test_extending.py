@@ -1,0 +1,88 @@
+"""The steps of docs/extending.md, carried out on a copy of the code."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+GUIDE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+MARGIN = """
+import numpy as np
+from utils import cli, pseudo
+import ALTERNATIVE_EP
+default = cli.parse(ALTERNATIVE_EP.parser(), [])
+assert cli.method_name(default) == "sa-mtl-hard"
+assert not cli.method(default).margin
+args = cli.parse(ALTERNATIVE_EP.parser(), ["--is_pseudo_margin=True"])
+assert cli.method_name(args) == "hard-margin"
+logits = np.log([[0.7, 0.2, 0.1], [0.4, 0.35, 0.25]]).astype("float32")
+_, audit = pseudo.fill(cli.method(args), logits, None, None, None)
+np.testing.assert_allclose(audit["margin"], [0.5, 0.05], atol=1e-6)
+np.testing.assert_allclose(audit["weight"], [1, 0.1], atol=1e-6)
+"""
+
+
+@pytest.fixture(scope="module")
+def code(tmp_path_factory):
+    """A copy of the code with every step of the guide done."""
+    copy = tmp_path_factory.mktemp("code")
+    for name in ("utils", "data_preparation", "ALTERNATIVE_EP.py"):
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(
+            source, copy / name
+        )
+    files = re.findall(r"\*\*1\. Write `([^`]+)`", GUIDE)
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE, flags=re.DOTALL)
+    for name, block in zip(files, blocks, strict=True):
+        (copy / name).write_text(block, encoding="utf-8")
+    for change in re.findall(r"```diff\n(.*?)```", GUIDE, flags=re.DOTALL):
+        _apply(change, copy)
+    return copy
+
+
+def _apply(change, folder):
+    """Carry out a diff block: a file name and hunks without line numbers."""
+    title, *hunks = change.split("@@\n")
+    path = folder / title.removeprefix("--- ").strip()
+    text = path.read_text(encoding="utf-8")
+    for hunk in hunks:
+        lines = hunk.splitlines(keepends=True)
+        old = "".join(line[1:] for line in lines if line[0] != "+")
+        new = "".join(line[1:] for line in lines if line[0] != "-")
+        assert text.count(old) == 1, f"{path.name}: {old}"
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+
+
+def _run(code, *words):
+    done = subprocess.run(
+        [sys.executable, *words], cwd=code, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_dataset_is_prepared(code, tmp_path):
+    rng = np.random.default_rng(0)
+    for person in range(20):
+        for number, code_ in enumerate(("AN", "DI", "FE", "HA", "SA", "SU")):
+            name = f"K{chr(65 + person)}.{code_}1.{number}.tiff"
+            pixels = rng.integers(0, 256, (16, 16), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name)
+    (tmp_path / "KA.XX1.9.tiff").write_bytes(b"")
+    words = ["-m", "data_preparation", "jaffe", "--source"]
+    data = tmp_path / "data"
+    out = _run(code, *words, tmp_path, "--data_dir", data)
+    assert "malformed name" in out
+    rows = (data / "db" / "jaffe.csv").read_text().splitlines()
+    assert len(rows) == 1 + 20 * 6
+
+
+def test_the_weight_is_multiplied(code):
+    _run(code, "-c", MARGIN)
