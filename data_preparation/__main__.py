@@ -9,8 +9,11 @@ from rich.console import Console
 from rich.text import Text
 
 from data_preparation import (
+    expw,
+    fer2013,
     ferplus,
     mtfl,
+    sfew,
     synthetic,
 )
 from utils import flags
@@ -19,7 +22,10 @@ from utils.errors import UserError, run_script
 COMMAND = "python -m data_preparation"
 DATASETS = {
     "synthetic": synthetic,
+    "fer2013": fer2013,
     "ferplus": ferplus,
+    "expw": expw,
+    "sfew": sfew,
     "mtfl": mtfl,
 }
 

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from data_preparation import common, raw
+from data_preparation.fer2013 import SIDE, USAGES, parse_pixels
 from utils import tables
 from utils.errors import UserError
 from utils.tasks import EMOTION_8, Task
@@ -39,7 +40,6 @@ DATASET = common.Dataset(
     ),
     terms="votes: MIT licence; images: FER2013 challenge, for research",
 )
-SIDE = 48
 # Order of the published vote columns, in the words of utils.tasks.
 VOTED = (
     "neutral",
@@ -57,11 +57,6 @@ FOLDERS = {
     "FER2013Train": "train",
     "FER2013Valid": "validation",
     "FER2013Test": "test",
-}
-USAGES = {
-    "Training": "train",
-    "PublicTest": "validation",
-    "PrivateTest": "test",
 }
 # Headings of fer2013new.csv, in the order of VOTED.
 JUDGED = (
@@ -244,21 +239,10 @@ def parse_pair(pixels, judged):
         return {**face, "reason": MALFORMED}
     if not name:
         return {**face, "votes": votes, "reason": "not a face"}
-    image = _pixels(pixels)
+    image = parse_pixels(pixels)
     if image is None or not _is_file_name(name):
         return {**face, "reason": MALFORMED}
     return {**face, "source": image, "name": name, "votes": votes, "reason": ""}
-
-
-def _pixels(text):
-    """uint8 [48, 48] from its numbers, or None where they are no image."""
-    # Checked and read as a whole: number by number takes a minute for the set.
-    if not re.fullmatch(r"[\d\s]+", text, re.ASCII):
-        return None
-    values = np.fromstring(text, np.int64, sep=" ")
-    if len(values) != SIDE * SIDE or values.max() > 255:
-        return None
-    return values.astype(np.uint8).reshape(SIDE, SIDE)
 
 
 def _counts(words):

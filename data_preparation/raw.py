@@ -57,6 +57,13 @@ def csv_table(path, needed):
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
+def found(folder, most=6):
+    """What is in a folder, in words for the end of a message."""
+    names = sorted(path.name for path in folder.iterdir())
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "nothing") + more
+
+
 def _text(path):
     try:
         return path.read_bytes().decode("utf-8-sig")
