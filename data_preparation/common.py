@@ -7,7 +7,8 @@ face, and hands it to `build`. Its columns:
     name     the row's name in messages and in <name>.dropped.csv
     crop     file to write, relative to the dataset's folder
     box      (left, top, right, bottom) in pixels, right and bottom exclusive,
-             before the margin; None: the whole image
+             before the margin; None: the whole image; a float: the middle of
+             the image, that share of its width and height
     split    "train", "validation" or "test"; "" where the owners give none
     group    rows with the same value must stay in one split
     <task>   class index, one column a task; anything where there is a reason
@@ -16,7 +17,6 @@ face, and hands it to `build`. Its columns:
 and whatever other columns the table shall have.
 """
 
-import contextlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,19 +26,16 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from data_preparation import crops, splits
-from utils import flags, tables
+from data_preparation import crops, duplicates, splits, staging
+from utils import files, flags, tables
 from utils.errors import UserError
+from utils.faces import detect
 from utils.tasks import Task
 
-# Of exact duplicates, the copy in the first of these splits stays.
-PRIORITY = ("test", "validation", "train")
 DUPLICATE = "duplicate in another split"
 REPEATED = "listed twice"
 # Dropped before it had a split.
 UNSPLIT = "no split"
-# Flags that do not change what is written.
-INERT = ("source", "data_dir", "overwrite", "jobs")
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ def add_arguments(parser, margin=None):
     text = "processes to crop with; 0 is one a core"
     flags.add_flag(parser, "jobs", flags.Number(int, 0, 1024), 0, text)
     if margin is None:
-        parser.set_defaults(margin=0.0, size=None, seed=0)
+        parser.set_defaults(margin=0.0, size=None, detector=False, seed=0)
         return
     text = (
         "space around the box on each side, as a share of the box's longer side"
@@ -92,6 +89,12 @@ def add_arguments(parser, margin=None):
     flags.add_flag(parser, "margin", flags.Number(float, 0, 2), margin, text)
     text = "largest width and height of a crop, in pixels"
     flags.add_flag(parser, "size", flags.Number(int, 16, 4096), 128, text)
+    text = (
+        "crop the face that the detector finds, at the box if the set has "
+        "one, instead of the set's own box or image"
+    )
+    flags.add_flag(parser, "detector", flags.boolean, False, text)
+    detect.add_flag(parser)
     text = "seed of the splits that are drawn"
     seeds = flags.Number(int, 0, 2**32 - 1)
     flags.add_flag(parser, "seed", seeds, 0, text)
@@ -101,6 +104,9 @@ def build(
     dataset, faces, args, layout, columns=(), is_gray=False, is_padded=False
 ):
     """Write the crops, `db/<name>.csv` and its JSON, and print a summary.
+
+    Goes on where a run that was killed stopped, and does nothing if the set
+    is up to date.
 
     Args:
         dataset: Dataset.
@@ -114,70 +120,69 @@ def build(
             without, it is clipped to the photo.
 
     Raises:
-        UserError: --source is no folder, a split has no usable face, the
-            dataset is prepared already and --overwrite is not given, or a
-            file cannot be written.
+        UserError: a split has no usable face, the dataset is prepared from
+            other files or flags and --overwrite is not given, or a file
+            cannot be written.
     """
-    with _staged(dataset.name, args) as folder:
-        dropped = Dropped()
-        faces = dropped.keep(faces, faces["reason"])
-        is_repeated = faces["crop"].duplicated()
-        faces = dropped.keep(faces, np.where(is_repeated, REPEATED, ""))
-        faces["digest"], reasons = crops.cut(
-            faces, folder, args.margin, args.size, is_gray, is_padded
-        )
-        faces = dropped.keep(faces, reasons)
-        faces["split"] = splits.fill(
-            faces["split"],
-            faces[dataset.tasks[0].name],
-            faces["group"],
-            args.seed,
-        )
-        is_copy = straddling(faces["digest"], faces["split"])
-        for unused in faces["crop"][is_copy]:
-            (folder / unused).unlink()
-        faces = dropped.keep(faces, np.where(is_copy, DUPLICATE, ""))
-        _publish(dataset, faces, columns, folder, args, dropped, layout)
+    detector = detect.open(args.detector_model) if args.detector else None
+    origin = staging.origin(faces, args, detector and detector.name)
+    if staging.is_up_to_date(dataset.name, args, origin):
+        _say(f"{dataset.name} is up to date in {args.data_dir}")
+        return
+    recipe = crops.Recipe(args.margin, args.size, is_gray, is_padded, detector)
+    dropped = Dropped()
+    faces = dropped.keep(faces, faces["reason"])
+    is_repeated = faces["crop"].duplicated()
+    faces = dropped.keep(faces, np.where(is_repeated, REPEATED, ""))
+    work = staging.Staging(dataset.name, args, origin)
+    faces = dropped.keep(*_cut(faces, work, recipe, args.jobs))
+    labels = faces[dataset.tasks[0].name]
+    faces["split"] = splits.fill(
+        faces["split"], labels, faces["group"], args.seed
+    )
+    is_copy = duplicates.straddling(faces["digest"], faces["split"])
+    for unused in faces["crop"][is_copy]:
+        (work.crops / unused).unlink()
+    faces = dropped.keep(faces, np.where(is_copy, DUPLICATE, ""))
+    _require_splits(faces, dropped, dataset.name, args.source)
+    faces["path"] = f"db/{dataset.name}/" + faces["crop"]
+    facts = {
+        "source": layout,
+        "split_seed": args.seed,
+        "citation": dataset.citation,
+        "terms": dataset.terms,
+        "dropped": dropped.by_split(),
+        "near_duplicates": duplicates.report(faces),
+        "origin": origin,
+    }
+    _publish(dataset, faces, columns, work.crops, args.data_dir, dropped, facts)
+    work.remove()
 
 
-@contextlib.contextmanager
-def _staged(name, args):
-    """Yield a new folder for crops, gone at the end unless it was moved.
-
-    Raises:
-        UserError: --source is no folder, the dataset is prepared already and
-            --overwrite is not given, or --data_dir cannot be written.
-    """
-    if name in tables.prepared(args.data_dir) and not args.overwrite:
-        raise UserError(
-            f"{name} is already prepared in {args.data_dir}; give --overwrite "
-            "to replace it"
-        )
-    folder = args.data_dir / "db" / f".{name}.partial"
-    # A killed run leaves its folder behind.
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {folder}: {error.strerror}; choose another "
-            "--data_dir"
-        ) from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def _cut(faces, work, recipe, jobs):
+    """Crop what is not done yet; returns the faces and their reasons."""
+    left = faces[~faces["crop"].isin(work.done.keys())]
+    if 0 < len(left) < len(faces):
+        _say(f"{len(faces) - len(left):,} faces are done, going on")
+    for done in crops.cut(left, work.crops, recipe, jobs):
+        work.note(done)
+    made = [work.done[name] for name in faces["crop"]]
+    faces = faces.assign(
+        digest=[crop.digest for crop in made],
+        hash=np.array([crop.hash for crop in made], dtype=np.uint64),
+    )
+    return faces, [crop.reason for crop in made]
 
 
-def straddling(digests, splits):
-    """Which rows repeat an image of a split with higher priority, bool [N].
-
-    Args:
-        digests, splits: str [N] each.
-    """
-    rank = pd.Series(splits).map(PRIORITY.index)
-    first = rank.groupby(pd.Series(digests)).transform("min")
-    return (rank > first).to_numpy()
+def _require_splits(faces, dropped, name, source):
+    for split in tables.SPLITS:
+        if not (faces["split"] == split).any():
+            lost = dropped.by_split()[split]
+            why = ", ".join(f"{lost[reason]} {reason}" for reason in lost)
+            raise UserError(
+                f"no usable face of {name} for {split} in {source} "
+                f"(dropped: {why or 'none'}); is it complete?"
+            )
 
 
 class Dropped:
@@ -208,41 +213,13 @@ class Dropped:
         return result
 
 
-def _publish(dataset, faces, columns, folder, args, dropped, layout):
-    """Move the crops into place, write the table and print the summary."""
+def _publish(dataset, faces, columns, folder, data_dir, dropped, facts):
+    """Put crops and table in place of the old ones; print the summary."""
     name = dataset.name
-    lost = dropped.by_split()
-    for split in tables.SPLITS:
-        if not (faces["split"] == split).any():
-            why = ", ".join(f"{lost[split][r]} {r}" for r in lost[split])
-            raise UserError(
-                f"no usable face of {name} for {split} in {args.source} "
-                f"(dropped: {why or 'none'}); is it complete?"
-            )
-    faces = faces.assign(path=f"db/{name}/" + faces["crop"])
-    _replace(name, folder, args.data_dir)
-    names = [task.name for task in dataset.tasks]
-    facts = {
-        "source": layout,
-        "flags": {k: v for k, v in vars(args).items() if k not in INERT},
-        "split_seed": args.seed,
-        "citation": dataset.citation,
-        "terms": dataset.terms,
-        "dropped": lost,
-    }
-    rows = faces[["path", "split", *names, *columns]]
-    tables.write(name, rows, dataset.tasks, args.data_dir, facts)
-    summarise(name, faces, dataset.tasks, lost)
-    path = args.data_dir / "db" / f"{name}.csv"
-    Console().print(f"wrote {path}", highlight=False, soft_wrap=True)
-
-
-def _replace(name, folder, data_dir):
-    """Put the new crops in place of the old ones."""
     final = data_dir / "db" / name
     try:
         # The old table goes first: it must never stand over other crops.
-        for suffix in (".json", ".csv", ".truth.csv"):
+        for suffix in (".json", ".csv", ".truth.csv", ".dropped.csv"):
             final.with_suffix(suffix).unlink(missing_ok=True)
         if final.exists():
             shutil.rmtree(final)
@@ -251,6 +228,24 @@ def _replace(name, folder, data_dir):
         raise UserError(
             f"cannot replace {final}: {error.strerror}; remove it by hand"
         ) from error
+    with files.write(final.with_suffix(".dropped.csv")) as temporary:
+        dropped.rows.to_csv(temporary, index=False, lineterminator="\n")
+    names = [task.name for task in dataset.tasks]
+    rows = faces[["path", "split", *names, *columns]]
+    tables.write(name, rows, dataset.tasks, data_dir, facts)
+    summarise(name, faces, dataset.tasks, facts["dropped"])
+    near = facts["near_duplicates"]
+    _say(
+        f"near-duplicates: {near['within_splits']:,} pairs within a split, "
+        f"{near['across_splits']:,} across splits"
+    )
+    for pair in near["examples"]:
+        _say(f"  {pair[0]} ~ {pair[1]}")
+    _say(f"wrote {final.with_suffix('.csv')}")
+
+
+def _say(text):
+    Console().print(text, highlight=False, soft_wrap=True)
 
 
 def summarise(name, faces, tasks, dropped):

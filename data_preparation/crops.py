@@ -1,14 +1,20 @@
 """From a photo and a box to the file of a crop."""
 
 import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from joblib import Parallel, delayed
 from PIL import Image
-from rich.progress import track
+from rich.console import Console
+from rich.progress import Progress
 
+from data_preparation.duplicates import perceptual_hash
 from utils.errors import UserError
 
 JPEG_QUALITY = 95
@@ -16,6 +22,45 @@ JPEG_QUALITY = 95
 LARGEST_BOX = 8
 DEGENERATE = "degenerate box"
 OUTSIDE = "box outside the photo"
+# Faces that a process gets at a time, and as many times that one process does.
+BATCH, FEW = 32, 8
+
+
+class Crop(NamedTuple):
+    """What became of a face: the crop's file, or the reason for none.
+
+    Attributes:
+        digest: hash of the crop's pixels.
+        hash: see `duplicates.perceptual_hash`.
+        size: of the file, bytes.
+        reason: "" where there is a crop.
+    """
+
+    digest: str
+    hash: int
+    size: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How crops are cut.
+
+    Attributes:
+        margin: around the box, see `grow`.
+        size: crops with a longer side are reduced to so many pixels.
+        is_gray: one channel instead of three.
+        is_padded: see `crop`.
+        detector: finds the box, see `utils.faces.detect`. Of several faces,
+            the one that shares most with the owners' box is taken, the best
+            one where they give none.
+    """
+
+    margin: float = 0.0
+    size: int | None = None
+    is_gray: bool = False
+    is_padded: bool = False
+    detector: Callable | None = None
 
 
 def grow(box, margin):
@@ -36,6 +81,21 @@ def grow(box, margin):
     left = round((left + right - width) / 2)
     top = round((top + bottom - height) / 2)
     return left, top, left + width, top + height
+
+
+def middle(image, share):
+    """The box around an image's middle.
+
+    Args:
+        image: uint8 [H, W] or [H, W, C].
+        share: of the image's width and height, 0..1.
+
+    Returns:
+        (left, top, right, bottom) in pixels, float.
+    """
+    height, width = image.shape[:2]
+    x, y = width * (1 - share) / 2, height * (1 - share) / 2
+    return x, y, width - x, height - y
 
 
 def crop(image, box, is_padded=False):
@@ -66,59 +126,117 @@ def crop(image, box, is_padded=False):
     )
 
 
-def cut(faces, folder, margin=0.0, size=None, is_gray=False, is_padded=False):
-    """Write the crop of every face, on all cores.
+def cut(faces, folder, recipe, jobs=0):
+    """Write the crop of every face, on all cores, with a progress bar.
 
     Args:
         faces: DataFrame with the columns `source`, an image file or uint8
             pixels [H, W]; `box`, see `grow`, or None for the whole image; and
             `crop`, the file to write, relative to `folder`.
-        margin: around the box, see `grow`.
-        size: crops with a longer side are reduced to this many pixels.
-        is_gray: one channel instead of three.
-        is_padded: see `crop`.
+        folder: for the crops.
+        recipe: Recipe.
+        jobs: processes or threads; 0 is one a core.
 
-    Returns:
-        (digests, reasons), each a list of N str: a hash of the crop's pixels,
-        and why there is no crop; one of the two is empty.
+    Yields:
+        dicts {crop: Crop} that together hold every face.
     """
-    options = margin, size, is_gray, is_padded
-    results = Parallel(n_jobs=-1, prefer="threads", return_as="generator")(
-        delayed(_cut)(face.source, face.box, folder / face.crop, *options)
-        for face in faces.itertuples()
+    rows = list(zip(faces["source"], faces["box"], faces["crop"], strict=True))
+    batches = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
+    # Python's own share of a small crop keeps threads waiting for each other,
+    # so processes, unless there is too little to do to start them. Detection
+    # does run beside itself, in threads, which share the one detector.
+    parallel = Parallel(
+        n_jobs=(jobs or -1) if len(batches) > FEW else 1,
+        prefer="threads" if recipe.detector else "processes",
+        return_as="generator",
     )
-    title = f"cropping {len(faces)} faces"
-    results = list(track(results, title, total=len(faces)))
-    return [digest for digest, _ in results], [why for _, why in results]
-
-
-def _cut(source, box, target, margin, size, is_gray, is_padded):
-    image = source
-    if isinstance(source, Path):
-        if not source.is_file():
-            return "", "image missing"
-        image = _decode(source, "L" if is_gray else "RGB")
-        if image is None:
-            return "", "image unreadable"
-    if box is not None:
-        reason = _flaw(box, image)
-        if reason:
-            return "", reason
-        image = crop(image, grow(box, margin), is_padded)
-    longest = max(image.shape[:2])
-    if size is not None and longest > size:
-        scale = size / longest
-        image = cv2.resize(
-            image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
+    results = parallel(
+        delayed(_cut_some)(batch, folder, recipe, os.getpid())
+        for batch in batches
+    )
+    with Progress(console=Console()) as progress:
+        task = progress.add_task(
+            f"cropping {len(rows):,} faces", total=len(rows)
         )
-    _save(target, image)
+        for done in results:
+            yield done
+            progress.advance(task, len(done))
+
+
+def _cut_some(batch, folder, recipe, master):
+    # One core a process; OpenCV would start threads on top.
+    cv2.setNumThreads(1)
+    done = {}
+    for source, box, name in batch:
+        if master not in (os.getpid(), os.getppid()):
+            # The run was killed; a new one may be writing the same files.
+            os._exit(1)
+        done[name] = _cut_one(source, box, folder / name, recipe)
+    return done
+
+
+def _cut_one(source, box, target, recipe):
+    try:
+        image = _open(source, recipe)
+        box = _chosen(image, box, recipe.detector)
+    except _UnusableError as error:
+        return Crop("", 0, 0, str(error))
+    if box is not None:
+        image = crop(image, grow(box, recipe.margin), recipe.is_padded)
+    longest = max(image.shape[:2])
+    if recipe.size is not None and longest > recipe.size:
+        height, width = image.shape[:2]
+        scale = recipe.size / longest
+        size = [max(1, round(scale * side)) for side in (width, height)]
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     digest = hashlib.sha256(str(image.shape).encode())
     digest.update(np.ascontiguousarray(image))
-    return digest.hexdigest(), ""
+    hashed = perceptual_hash(image)
+    return Crop(digest.hexdigest(), hashed, _save(target, image), "")
 
 
-def _flaw(box, image):
-    """Why a box cannot be cut: it is empty or its middle is off the image.
+class _UnusableError(Exception):
+    """Why a face has no crop."""
+
+
+def _open(source, recipe):
+    if not isinstance(source, Path):
+        return source
+    if not source.is_file():
+        raise _UnusableError("image missing")
+    image = _decode(source, "L" if recipe.is_gray else "RGB")
+    if image is None:
+        raise _UnusableError("image unreadable")
+    return image
+
+
+def _chosen(image, box, detector):
+    """The owners' box or, with a detector, that of the face it belongs to."""
+    if box is not None:
+        _check(box, image)
+    if detector is None:
+        return box
+    boxes = [face.box for face in detector(image)]
+    if box is not None:
+        boxes = sorted(boxes, key=lambda found: -overlap(found, box))
+        boxes = [found for found in boxes if overlap(found, box) > 0]
+    if not boxes:
+        raise _UnusableError("no face found")
+    _check(boxes[0], image)
+    return boxes[0]
+
+
+def overlap(one, other):
+    """Area that two boxes share over the area they cover together, 0..1."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    shared = max(0, width) * max(0, height)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return shared / (sum(areas) - shared)
+
+
+def _check(box, image):
+    """Refuse a box that is empty or whose middle is off the image.
 
     A box many times as large as the image is a mistake too, and padding to it
     would fill the memory.
@@ -126,14 +244,15 @@ def _flaw(box, image):
     left, top, right, bottom = box
     height, width = image.shape[:2]
     if not (right - left >= 1 and bottom - top >= 1):
-        return DEGENERATE
+        raise _UnusableError(DEGENERATE)
     is_on = (
         right - left <= LARGEST_BOX * width
         and bottom - top <= LARGEST_BOX * height
         and 0 <= left + right < 2 * width
         and 0 <= top + bottom < 2 * height
     )
-    return "" if is_on else OUTSIDE
+    if not is_on:
+        raise _UnusableError(OUTSIDE)
 
 
 def _decode(path, mode):
@@ -145,17 +264,27 @@ def _decode(path, mode):
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert(mode))
-    except (OSError, ValueError, SyntaxError, EOFError):
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        Image.DecompressionBombError,
+    ):
         return None
 
 
 def _save(target, image):
-    # The staging folder as a whole appears or not, so that no single file
-    # needs to be written atomically.
+    """Write an image whole or not at all; returns its bytes."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    # The same name in every run, so that what a killed one left is replaced.
+    temporary = target.with_name(f".{target.name}")
     try:
-        Image.fromarray(image).save(target, quality=JPEG_QUALITY)
+        Image.fromarray(image).save(temporary, quality=JPEG_QUALITY)
+        size = temporary.stat().st_size
+        temporary.replace(target)
     except OSError as error:
         raise UserError(
             f"cannot write {target}: {error.strerror}; free some disk space"
         ) from error
+    return size
