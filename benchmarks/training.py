@@ -105,7 +105,7 @@ def pseudo_share(sizes, batch_size):
         seconds = time.perf_counter() - start
         total, spent = total + seconds, spent + current.pseudo_seconds
         print(
-            f"round over {len(current.part)} images: {seconds:.1f} s, "
+            f"round over {current.batches.count} images: {seconds:.1f} s, "
             f"{current.pseudo_seconds:.1f} s of it pseudo labels "
             f"({current.pseudo_seconds / seconds:.0%})"
         )

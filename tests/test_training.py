@@ -179,8 +179,8 @@ def test_a_stopped_run_goes_on_to_the_same_weights(datasets, tmp_path, stop):
     run = tmp_path / "stopped"
     save = training._save_state
 
-    def save_and_stop(path, network, learner, state, rows):
-        save(path, network, learner, state, rows)
+    def save_and_stop(path, learner, state, rows):
+        save(path, learner, state, rows)
         if state["round"] == stop:
             raise KeyboardInterrupt
 

@@ -27,14 +27,17 @@ class Batches(keras.utils.PyDataset):
         seed: the order and the random views; the same seed repeats them.
         strength: of the random views, see
             `augmentation.draw`; 0 shows the images as they are.
+        order: int, the rows of the pass (default: all, shuffled).
     """
 
-    def __init__(self, part, triples, batch_size, seed, strength=0.0):
+    def __init__(
+        self, part, triples, batch_size, seed, strength=0.0, order=None
+    ):
         super().__init__(workers=1)
         rng = np.random.default_rng(seed)
         self.part = part
         self.batch_size = batch_size
-        self.order = rng.permutation(len(part))
+        self.order = rng.permutation(len(part)) if order is None else order
         self.views = {}
         self.triples = {
             task.name: {
@@ -47,19 +50,24 @@ class Batches(keras.utils.PyDataset):
         if strength:
             height, width = part.images([0]).shape[1:3]
             self.views, flipped = augmentation.draw(
-                rng, len(part), height, width, strength
+                rng, self.count, height, width, strength
             )
             for task in triples:
                 target = self.triples[task.name]["target"]
                 target[flipped] = target[flipped][:, mirrored(task.classes)]
 
+    @property
+    def count(self):
+        """Images of the pass."""
+        return len(self.order)
+
     def __len__(self):
-        return -(-len(self.order) // self.batch_size)
+        return -(-self.count // self.batch_size)
 
     def __getitem__(self, index):
         start = index * self.batch_size
         places = np.arange(start, start + self.batch_size)
-        rows = places % len(self.order)
+        rows = places % self.count
         inputs = {"image": self.part.images(self.order[rows])}
         for name, values in self.views.items():
             inputs[name] = values[rows]
@@ -68,7 +76,7 @@ class Batches(keras.utils.PyDataset):
             for task, triple in self.triples.items()
         }
         for triple in triples.values():
-            triple["weight"][places >= len(self.order)] = 0.0
+            triple["weight"][places >= self.count] = 0.0
         return inputs, triples
 
     def paths(self, index):

@@ -9,6 +9,7 @@ import functools
 import sys
 from pathlib import Path
 
+from utils import joint
 from utils.errors import UserError
 from utils.flags import (
     MODELS,
@@ -16,16 +17,20 @@ from utils.flags import (
     add_flag,
     boolean,
     dataset,
+    labels,
     model,
     parser,
     task,
     task_list,
 )
+from utils.joint import SA_MTL, WEIGHTS, add_joint_flags, add_manifold_flags
 from utils.legacy import repair
 
 __all__ = [
     "add_dataset_flags",
     "add_flag",
+    "add_joint_flags",
+    "add_manifold_flags",
     "add_method_flags",
     "add_run_flags",
     "add_task_flags",
@@ -47,17 +52,27 @@ DRAWN = {
     "gender": "synthetic_gender_age",
     "age": "synthetic_gender_age",
 }
-WEIGHTS = ("confidence", "density", "distribution")
 CHANGEABLE_ON_RESUME = ("data_dir", "cache_gb")
 
 
 def add_dataset_flags(parser, tasks):
-    """One labelled dataset and one loss weight per task, and their mixing."""
-    group = parser.add_argument_group("tasks and their datasets")
+    """Labelled datasets and a loss weight per task, and the tasks' mixing."""
+    group = parser.add_argument_group(
+        "tasks and their datasets",
+        "Names in any case: ferplus or Fer+ ... Several datasets of one task\n"
+        "must have the same classes. A task that none is given for is learned\n"
+        "from the other tasks' datasets that are labelled for it too. Without\n"
+        "any dataset: drawn faces.",
+    )
     flag = functools.partial(add_flag, group)
     for name in tasks:
-        text = f"dataset labelled for {name}, in any case: ferplus or Fer+ ..."
-        flag(f"dataset_{name}", dataset, DRAWN[name], text)
+        text = f"datasets labelled for {name}"
+        flag(f"dataset_{name}", dataset, None, text, many=True)
+    text = (
+        "labels that count, of datasets that carry more: mtfl:pose leaves "
+        "MTFL's gender out and audits pseudo labels with it (default: all)"
+    )
+    flag("labels", labels, None, text, many=True)
     for name in tasks:
         text = f"weight of the {name} loss"
         flag(f"{LOSS_LETTERS[name]}_loss_weights", Number(float, 0), 1.0, text)
@@ -158,10 +173,12 @@ def add_method_flags(parser):
     text = "quantile of the weights above which pseudo labels are selected"
     flag("selection_threshold", Number(float, 0, 1), 0.8, text)
     for name in WEIGHTS:
-        text = (
-            f"weigh pseudo labels by {name} (default: True with pseudo labels "
-            "unless another weight is chosen)"
-        )
+        text = f"weigh pseudo labels by {name}"
+        if name in SA_MTL:
+            text += (
+                " (default: True with pseudo labels unless another weight is "
+                "chosen)"
+            )
         flag(f"is_pseudo_{name}", boolean, None, text)
     text = "quantile of the distances that bounds a neighbourhood"
     flag("density_t", Number(float, 0, 1), 0.6, text)
@@ -222,11 +239,11 @@ def parse(parser, argv=None):
         raise UserError(_unknown(unknown[0], flags))
     if getattr(args, "resume", None):
         return _resumed(args, words)
-    if "task_type" in args and args.dataset is None:
-        args.dataset = DRAWN[args.task_type]
+    _choose_datasets(args)
     if "learning_rate" in args:
         _check_training(args)
     if "is_pseudo" in args:
+        joint.choose(args)
         _choose_method(args)
         _check_method(args)
     return args
@@ -242,14 +259,12 @@ def method(args):
         distill_t=args.distill_t,
         selection_threshold=args.selection_threshold,
         interpolation_weights=args.interpolation_weights,
-        confidence=args.is_pseudo_confidence,
-        density=args.is_pseudo_density,
         density_t=args.density_t,
-        distribution=args.is_pseudo_distribution,
         cluster_k=args.cluster_k,
         distribution_metric=args.distribution_metric,
         gamma=args.gamma,
         gmm_scope=args.gmm_scope,
+        **{name: getattr(args, f"is_pseudo_{name}") for name in WEIGHTS},
     )
 
 
@@ -258,8 +273,12 @@ def method_name(args):
 
     naive, dml-lwf (distilled, T = 1), distilled, sa-mtl-hard and
     sa-mtl-interpolation (all weights), hard-density (some weights), pseudo
-    (none), interpolation-constant.
+    (none), interpolation-constant; joint training has more, see
+    `joint.method_name`.
     """
+    name = joint.method_name(args)
+    if name:
+        return name
     kind = _kind(args)
     if kind == "naive":
         return "naive"
@@ -270,7 +289,7 @@ def method_name(args):
     chosen = [name for name in WEIGHTS if getattr(args, f"is_pseudo_{name}")]
     if not chosen:
         return "pseudo"
-    if len(chosen) == len(WEIGHTS):
+    if chosen == list(SA_MTL):
         return f"sa-mtl-{kind}"
     return "-".join([kind, *chosen])
 
@@ -328,6 +347,17 @@ def _resumed(args, words):
     return args
 
 
+def _choose_datasets(args):
+    """Without any dataset, take the drawn ones."""
+    if "task_type" in args:
+        args.dataset = args.dataset or DRAWN[args.task_type]
+        return
+    tasks = [name for name in DRAWN if f"dataset_{name}" in args]
+    if not any(getattr(args, f"dataset_{name}") for name in tasks):
+        for name in tasks:
+            setattr(args, f"dataset_{name}", [DRAWN[name]])
+
+
 def _check_training(args):
     if not args.is_augmentation:
         args.augmentation_strength = 0.0
@@ -356,13 +386,16 @@ def _choose_method(args):
     args.is_naive = bool(args.is_naive)
     args.is_distilled = bool(args.is_distilled)
     weights = [f"is_pseudo_{name}" for name in WEIGHTS]
+    defaults = [f"is_pseudo_{name}" for name in SA_MTL]
     # A weight that is asked for stands alone; one that is refused leaves the
     # others, so that --is_pseudo_density=False is an ablation.
-    alone = args.is_pseudo and not (args.is_naive or args.is_distilled)
+    alone = args.is_pseudo and not (
+        args.is_naive or args.is_distilled or getattr(args, "is_MRF", False)
+    )
     others = alone and not any(getattr(args, name) for name in weights)
     for name in weights:
         if getattr(args, name) is None:
-            setattr(args, name, others)
+            setattr(args, name, others and name in defaults)
 
 
 def _check_method(args):
@@ -377,10 +410,10 @@ def _check_method(args):
     if len(chosen) != 1 or extras:
         given = " with ".join(f"--{name}" for name in chosen + extras)
         raise UserError(
-            f"{given or 'nothing chosen'} is no method; choose --is_naive, "
-            "--is_distilled, or --is_pseudo with any of --is_interpolation, "
-            f"{', '.join(f'--{name}' for name in weights)}"
+            f"{given or 'nothing chosen'} is no method; choose "
+            f"{joint.choices(args)}"
         )
+    joint.check(args)
     if args.interpolation_weights and not args.is_interpolation:
         raise UserError(
             f"--interpolation_weights={args.interpolation_weights} needs "

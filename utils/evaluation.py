@@ -72,8 +72,9 @@ def forgetting(rows, tasks_of_dataset):
     """Accuracy after a task's own rounds and after the other datasets'.
 
     Args:
-        rows: metrics rows in the order of their rounds, each with `dataset`
-            and `validation_<task>_accuracy` (0..1).
+        rows: metrics rows in the order of their rounds, each with `dataset`,
+            one or several joined by +, and `validation_<task>_accuracy`
+            (0..1).
         tasks_of_dataset: dataset name -> the tasks that it is labelled for.
 
     Returns:
@@ -87,7 +88,8 @@ def forgetting(rows, tasks_of_dataset):
         own, others, drops = [], [], []
         for row in rows:
             accuracy = row[f"validation_{task}_accuracy"]
-            if task in tasks_of_dataset[row["dataset"]]:
+            names = row["dataset"].split("+")
+            if any(task in tasks_of_dataset[name] for name in names):
                 own.append(accuracy)
                 continue
             others.append(accuracy)

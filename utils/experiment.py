@@ -13,31 +13,38 @@ def wanted_datasets(args, tasks):
     """{dataset name: the tasks it is given for}, in the order of `tasks`."""
     wanted = {}
     for task in tasks:
-        wanted.setdefault(getattr(args, f"dataset_{task}"), []).append(task)
+        for name in getattr(args, f"dataset_{task}") or ():
+            wanted.setdefault(name, []).append(task)
     return wanted
 
 
-def open_datasets(args, wanted):
+def open_datasets(args, wanted, tasks):
     """Read the datasets and open their pixels.
+
+    A dataset's labels count for every one of the tasks, not only for those
+    it is given for, unless --labels says otherwise.
 
     Args:
         args: the script's arguments (`utils.cli`). A `batch_size` larger than
             the largest training set is lowered to it.
-        wanted: {dataset name: names of the tasks it must be labelled for},
-            in the order of the turns.
+        wanted: {dataset name: names of the tasks it is given for}, in the
+            order of the turns.
+        tasks: names of the experiment's tasks.
 
     Returns:
         (datasets, tasks): a list of {"train", "validation", "test"} Parts,
-        and the list of Task of all of them.
+        and the list of Task.
 
     Raises:
-        UserError: a dataset is missing or its files are bad.
+        UserError: a dataset is missing or its files are bad, a task has no
+            dataset, or the datasets of a task disagree on its classes.
     """
     keras.utils.set_random_seed(args.seed)
     read = [
-        tables.read(name, args.data_dir, tasks)
-        for name, tasks in wanted.items()
+        tables.read(name, args.data_dir, counting)
+        for name, counting in _counting(args, wanted, tasks).items()
     ]
+    found = _agreed(read)
     shape = networks.IMAGE_SHAPES[args.model]
     datasets = [
         images.split(table, shape, args.cache_gb, args.limit, args.seed)
@@ -45,8 +52,60 @@ def open_datasets(args, wanted):
     ]
     largest = max(len(parts["train"]) for parts in datasets)
     args.batch_size = min(args.batch_size, largest)
-    tasks = {name: task for table in read for name, task in table.tasks.items()}
-    return datasets, [tasks[name] for name in tables.ORDER if name in tasks]
+    return datasets, [found[name] for name in tables.ORDER if name in found]
+
+
+def _counting(args, wanted, tasks):
+    """{dataset name: names of the tasks whose labels count}."""
+    chosen = {}
+    for words in getattr(args, "labels", None) or ():
+        name, _, names = words.partition(":")
+        chosen[name] = names.split(",")
+        if name not in wanted:
+            raise UserError(
+                f"--labels={words} names a dataset that is not trained on; "
+                f"these are: {', '.join(wanted)}"
+            )
+    counting = {}
+    for name, given in wanted.items():
+        carried = tables.labelled_tasks(name, args.data_dir)
+        counted = chosen.get(name, {*carried, *given})
+        counting[name] = [task for task in tasks if task in counted]
+        left_out = [task for task in given if task not in counted]
+        if left_out:
+            raise UserError(
+                f"--labels leaves out {left_out[0]} of {name}, which "
+                f"--dataset_{left_out[0]} asks for; take one of the two back"
+            )
+        if not counting[name]:
+            raise UserError(
+                f"the labels of {name} that count ({', '.join(chosen[name])}) "
+                f"are of none of {', '.join(tasks)}; change --labels"
+            )
+    for task in tasks:
+        if not any(task in counted for counted in counting.values()):
+            raise UserError(
+                f"no labels of {task} in {' and '.join(wanted)}; give a "
+                f"dataset that has them with --dataset_{task}"
+            )
+    return counting
+
+
+def _agreed(read):
+    """{name: Task} of all tables, which must agree on the classes."""
+    first = {}
+    for table in read:
+        for name, task in table.tasks.items():
+            other = first.setdefault(name, table)
+            if task != other.tasks[name]:
+                raise UserError(
+                    f"{name} has {len(other.tasks[name])} classes in "
+                    f"{other.name} ({', '.join(other.tasks[name].classes)}) "
+                    f"but {len(task)} in {table.name} "
+                    f"({', '.join(task.classes)}); train on datasets whose "
+                    "classes agree"
+                )
+    return {name: table.tasks[name] for name, table in first.items()}
 
 
 def open_run(args, script, wanted, method):
@@ -76,7 +135,7 @@ def open_run(args, script, wanted, method):
     return run
 
 
-def build_network(args, tasks):
+def build_network(args, tasks, label_embeddings=False):
     """The network that the flags describe, trained weights loaded."""
     precision = args.precision
     if precision == "auto":
@@ -88,6 +147,7 @@ def build_network(args, tasks):
         is_bn=args.is_bn,
         weights_decay=args.weights_decay,
         cross_stitch=getattr(args, "cross_stitch", False),
+        label_embeddings=label_embeddings,
         precision=precision,
     )
     print(weights.pretrained(network, args.model, args.weights))

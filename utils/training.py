@@ -12,11 +12,14 @@ schedule, early stopping and the choice of the best network span all rounds.
 """
 
 import collections
+import functools
 import json
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -34,7 +37,6 @@ from utils import augmentation, evaluation, files, networks, runs
 from utils.audit import write_audit
 from utils.batches import Batches
 from utils.errors import UserError
-from utils.images import Part
 
 THAWED_RATE = 0.1  # learning rate after thawing, relative
 STATE = "state.npz"  # file of a run folder: what a resumed run needs
@@ -48,17 +50,28 @@ class Round:
 
     Attributes:
         name: the dataset or datasets of the round.
-        part: the images that pseudo labels were made for.
         batches: one pass.
-        audits: {Task: audit of `pseudo.fill`} for tasks with pseudo labels.
+        audits: list of (Task, Part, audit of `pseudo.fill`), one for each
+            dataset and task with pseudo labels.
         pseudo_seconds: time spent on filling in triples.
     """
 
     name: str
-    part: Part
     batches: Batches
-    audits: dict = field(default_factory=dict)
+    audits: list = field(default_factory=list)
     pseudo_seconds: float = 0.0
+
+
+class Term(NamedTuple):
+    """A further term of the loss, weight * value(outputs, triples).
+
+    weight: >= 0; with 0 the value is only reported.
+    value: function of the network's outputs and of the batch's triples (see
+        `batches.Batches`) to a scalar tensor.
+    """
+
+    weight: float
+    value: Callable
 
 
 def triple_loss(target, weight, temperature, logits):
@@ -91,15 +104,19 @@ class Learner(keras.Model):
     Args:
         network: model from `networks.build`.
         loss_weights: {task name: lambda_t >= 0}.
+        terms: {name: Term}, further terms of the loss.
+        companion: model that the terms read and that is trained along.
     """
 
-    def __init__(self, network, loss_weights):
+    def __init__(self, network, loss_weights, terms=None, companion=None):
         super().__init__()
         self.network = network
+        self.companion = companion
         self.loss_weights = loss_weights
-        self.task_losses = {
-            task: keras.metrics.Mean(name=f"{task}_loss")
-            for task in loss_weights
+        self.terms = terms or {}
+        self.reported = {
+            name: keras.metrics.Mean(name=name)
+            for name in (*map("{}_loss".format, loss_weights), *self.terms)
         }
 
     def call(self, inputs, training=False):
@@ -116,12 +133,27 @@ class Learner(keras.Model):
         total = sum(self.losses)
         for task, loss_weight in self.loss_weights.items():
             loss = triple_loss(**y[task], logits=y_pred["logits"][task])
-            self.task_losses[task].update_state(loss)
+            self.reported[f"{task}_loss"].update_state(loss)
             total = total + loss_weight * loss
+        for name, term in self.terms.items():
+            value = term.value(y_pred, y)
+            self.reported[name].update_state(value)
+            if term.weight:
+                total = total + term.weight * value
         return total
 
 
-def fit(network, teacher, datasets, plan, loss_weights, args, run):
+def fit(
+    network,
+    teacher,
+    datasets,
+    plan,
+    loss_weights,
+    args,
+    run,
+    terms=None,
+    companion=None,
+):
     """Train, and leave the best network in `network` and in the run folder.
 
     Args:
@@ -132,6 +164,8 @@ def fit(network, teacher, datasets, plan, loss_weights, args, run):
         loss_weights: {task name: lambda_t >= 0}.
         args: the script's arguments (`utils.cli`).
         run: run folder; a state found there is continued.
+        terms, companion: see `Learner`; the companion only helps to train,
+            it is no part of the best network.
 
     Returns:
         list of metrics rows, one per round.
@@ -141,19 +175,22 @@ def fit(network, teacher, datasets, plan, loss_weights, args, run):
     """
     state_path = run / STATE
     learner = None
+    make_learner = functools.partial(
+        Learner, network, loss_weights, terms, companion
+    )
     state = {"round": 0, "best": -1.0, "best_round": 0, "waited": 0}
     rows = []
     if state_path.exists():
         state, rows, arrays = _read_state(state_path)
         thawed = _is_thawed(state["round"] - 1, args)
-        learner = _compile(network, plan, loss_weights, args, thawed)
-        for name, variable in _variables(network, learner).items():
+        learner = _compile(make_learner, plan, args, thawed)
+        for name, variable in _variables(learner).items():
             variable.assign(arrays[name])
     while state["round"] < args.epoch and not _stopped(state, args):
         number = state["round"]
         if learner is None or thawed is not _is_thawed(number, args):
             thawed = _is_thawed(number, args)
-            learner = _compile(network, plan, loss_weights, args, thawed)
+            learner = _compile(make_learner, plan, args, thawed)
         row = _train_round(learner, plan, number, args, run)
         _evaluate_round(network, teacher, datasets, plan, args, row)
         state["round"] = number + 1
@@ -165,7 +202,7 @@ def fit(network, teacher, datasets, plan, loss_weights, args, run):
                 network.save(path)
         rows.append(row)
         runs.write_metrics(run, rows)
-        _save_state(state_path, network, learner, state, rows)
+        _save_state(state_path, learner, state, rows)
         _print_round(row, plan.tasks, args, state)
     network.load_weights(run / "best.keras")
     return rows
@@ -300,9 +337,10 @@ def refresh_statistics(network, parts, seed):
         layer.moving_variance.assign(within.mean(axis=0) + mean.var(axis=0))
 
 
-def _compile(network, plan, loss_weights, args, thawed):
+def _compile(make_learner, plan, args, thawed):
     """A Learner for the frozen or for the thawed stage."""
-    networks.freeze(network, frozen=not thawed)
+    learner = make_learner()
+    networks.freeze(learner.network, frozen=not thawed)
     rounds = [r for r in range(args.epoch) if _is_thawed(r, args) is thawed]
     steps = sum(plan.steps(number) for number in rounds)
     rate = args.learning_rate
@@ -310,7 +348,6 @@ def _compile(network, plan, loss_weights, args, thawed):
         rate *= THAWED_RATE
     if args.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, steps)
-    learner = Learner(network, loss_weights)
     optimizer = keras.optimizers.Adam(rate)
     learner.compile(
         optimizer=optimizer, jit_compile=False if _is_xla_slow() else "auto"
@@ -342,9 +379,7 @@ def _train_round(learner, plan, number, args, run):
     start = time.perf_counter()
     current = plan(number)
     row = {"round": number + 1, "dataset": current.name}
-    audited = {}
-    for task, audit in current.audits.items():
-        audited |= write_audit(run, number + 1, task, current.part, audit)
+    audited = _write_audits(run, number + 1, current.audits)
     trained = time.perf_counter()
     title = f"round {number + 1}/{args.epoch} {current.name}"
     row |= fit_pass(learner, current.batches, title)
@@ -353,8 +388,25 @@ def _train_round(learner, plan, number, args, run):
     row["seconds"] = now - start
     row["train_seconds"] = now - trained
     row["pseudo_seconds"] = current.pseudo_seconds
-    row["images_per_second"] = len(current.batches.order) / (now - trained)
+    row["images_per_second"] = current.batches.count / (now - trained)
     return row | audited
+
+
+def _write_audits(run, round_number, audits):
+    """Write a round's audits; returns their metrics.
+
+    A task that several datasets lack has one value, their images' mean.
+    """
+    found, counts = collections.defaultdict(list), collections.defaultdict(list)
+    for task, part, audit in audits:
+        metrics = write_audit(run, round_number, task, part, audit)
+        for name, value in metrics.items():
+            found[name].append(value)
+            counts[name].append(len(part))
+    return {
+        name: float(np.average(values, weights=counts[name]))
+        for name, values in found.items()
+    }
 
 
 def _evaluate_round(network, teacher, datasets, plan, args, row):
@@ -396,12 +448,14 @@ def _array(variable):
     return ops.convert_to_numpy(variable)
 
 
-def _variables(network, learner):
+def _variables(learner):
     """Every variable that training changes, by a name that is stable."""
     owners = {
-        "network": network.variables,
+        "network": learner.network.variables,
         "optimizer": learner.optimizer.variables,
     }
+    if learner.companion:
+        owners["companion"] = learner.companion.variables
     return {
         f"{owner}/{index:04d}": variable
         for owner, variables in owners.items()
@@ -409,11 +463,10 @@ def _variables(network, learner):
     }
 
 
-def _save_state(path, network, learner, state, rows):
+def _save_state(path, learner, state, rows):
     """Everything that the next round depends on, in one atomic file."""
     arrays = {
-        name: _array(variable)
-        for name, variable in _variables(network, learner).items()
+        name: _array(variable) for name, variable in _variables(learner).items()
     }
     text = json.dumps({"state": state, "rows": rows})
     with files.write(path) as temporary:

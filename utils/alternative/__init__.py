@@ -1,14 +1,12 @@
 """Alternating training: every round is one pass over one dataset, in turn."""
 
+import functools
 import time
 
-import numpy as np
-
-from utils import pseudo, triples
+from utils import triples
 from utils.batches import Batches
+from utils.filling import fill_missing, predict
 from utils.training import Round
-
-REFERENCE_IMAGES = 5000  # most reference images per task and round
 
 
 class Rounds:
@@ -39,68 +37,27 @@ class Rounds:
         return -(-len(self._active(number)) // self.args.batch_size)
 
     def __call__(self, number):
-        part = self._active(number)
-        filled = triples.labelled(part.table, self.tasks, self.args)
         start = time.perf_counter()
-        audits = {}
-        missing = [task for task in self.tasks if task not in filled]
-        if missing and self.method.kind == "naive":
-            filled |= {
-                task: pseudo.naive_triples(np.zeros((len(part), len(task))))
-                for task in missing
-            }
-        elif missing:
-            self.teacher.update(self.network)
-            batch_size = self.teacher.batch_size
-            pool = self.teacher.predict(part.batches(batch_size))
-            references = self._references(missing, number)
-            for task in missing:
-                filled[task], audit = pseudo.fill(
-                    self.method,
-                    pool["logits"][task.name],
-                    pool["features"][task.name],
-                    *references[task],
-                    seed=self.args.seed,
-                )
-                if self.method.kind != "distilled":
-                    audits[task] = audit
+        part = self._active(number)
+        self.teacher.update(self.network)
+        filled, audits = fill_missing(
+            part,
+            self.parts,
+            self.tasks,
+            self.method,
+            functools.partial(predict, self.teacher),
+            self.args,
+            number,
+        )
         seconds = time.perf_counter() - start
         batches = Batches(
             part,
-            filled,
+            triples.labelled(part.table, self.tasks, self.args) | filled,
             self.args.batch_size,
             seed=[self.args.seed, number],
             strength=self.args.augmentation_strength,
         )
-        return Round(part.table.name, part, batches, audits, seconds)
+        return Round(part.table.name, batches, audits, seconds)
 
     def _active(self, number):
         return self.parts[number % len(self.parts)]
-
-    def _references(self, missing, number):
-        """{task: (features [M, d], labels [M])} of images labelled for it.
-
-        Only the distribution weight reads them. More than REFERENCE_IMAGES
-        are sampled afresh each round: the weight needs class means and
-        spreads, and a forward pass over a large set would cost more than
-        training on a small one.
-        """
-        if not self.method.distribution:
-            return {task: (None, None) for task in missing}
-        rng = np.random.default_rng([self.args.seed, number])
-        references = {task: ([], []) for task in missing}
-        for part in self.parts:
-            needed = [t for t in missing if t.name in part.table.tasks]
-            if not needed:
-                continue
-            rows = rng.permutation(len(part))[:REFERENCE_IMAGES]
-            batches = part.batches(self.teacher.batch_size, rows)
-            features = self.teacher.predict(batches)
-            for task in needed:
-                labels = part.table.labels(task.name)[rows]
-                references[task][0].append(features["features"][task.name])
-                references[task][1].append(labels)
-        return {
-            task: tuple(np.concatenate(values) for values in pair)
-            for task, pair in references.items()
-        }

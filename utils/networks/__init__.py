@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from utils.networks import heads, mini_xception, vggface
-from utils.networks.heads import freeze, probabilities
+from utils.networks.heads import LABEL_DIMENSIONS, freeze, probabilities
 from utils.networks.weights import load_weights, pretrained
 
 MODULES = {"mini_xception": mini_xception, "vggface": vggface}
@@ -11,6 +11,7 @@ IMAGE_SHAPES = {name: module.IMAGE_SHAPE for name, module in MODULES.items()}
 
 __all__ = [
     "IMAGE_SHAPES",
+    "LABEL_DIMENSIONS",
     "build",
     "default_precision",
     "freeze",
@@ -28,6 +29,7 @@ def build(
     is_bn=False,
     weights_decay=0.0,
     cross_stitch=False,
+    label_embeddings=False,
     precision="float32",
 ):
     """A network for `tasks`, with fresh weights.
@@ -45,6 +47,8 @@ def build(
             mini_xception always has it.
         weights_decay: L2 penalty on kernels, >= 0; it is in network.losses.
         cross_stitch: mix the task layers' outputs (Misra et al. 2016).
+        label_embeddings: logits are dot products with label embeddings, see
+            `heads.label_embedding_head`.
         precision: "float32" or "bfloat16" (weights stay float32).
 
     Raises:
@@ -57,6 +61,7 @@ def build(
             is_bn=is_bn,
             weights_decay=weights_decay,
             cross_stitch=cross_stitch,
+            label_embeddings=label_embeddings,
         )
 
 

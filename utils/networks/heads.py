@@ -13,6 +13,7 @@ from keras import ops
 
 from utils.errors import UserError
 
+LABEL_DIMENSIONS = 64  # of the space of label embeddings
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -84,6 +85,34 @@ def cross_stitch(activations):
     name = "_".join(("cross_stitch", *activations))
     mixed = CrossStitch(name=name)(list(activations.values()))
     return dict(zip(activations, mixed, strict=True))
+
+
+def label_embedding_head(features, task, is_dropout, decay):
+    """Features [B, 128] -> logits [B, C_t], always float32.
+
+    Features are projected into the space that all tasks' label embeddings
+    share, and z_j is their dot product with the embedding l_j, column j of
+    the last kernel [LABEL_DIMENSIONS, C_t] (Augenstein et al. 2018, 1802.09913,
+    section 3.2).
+    """
+    x = features
+    if is_dropout:
+        x = keras.layers.Dropout(
+            0.5, dtype="float32", name=f"head_{task.name}_dropout"
+        )(x)
+    x = keras.layers.Dense(
+        LABEL_DIMENSIONS,
+        kernel_regularizer=decay,
+        dtype="float32",
+        name=f"head_{task.name}_projection",
+    )(x)
+    return keras.layers.Dense(
+        len(task),
+        use_bias=False,
+        kernel_regularizer=decay,
+        dtype="float32",
+        name=f"head_{task.name}",
+    )(x)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,9 @@ from utils.networks import heads
 IMAGE_SHAPE = (64, 64, 1)
 
 
-def build(tasks, *, is_dropout, is_bn, weights_decay, cross_stitch):
+def build(
+    tasks, *, is_dropout, is_bn, weights_decay, cross_stitch, label_embeddings
+):
     """Image [B, 64, 64, 1] in 0..255 -> logits and features of every task.
 
     `is_bn` changes nothing: this network always has batch normalisation.
@@ -49,8 +51,12 @@ def build(tasks, *, is_dropout, is_bn, weights_decay, cross_stitch):
         )(activation)
         for name, activation in activations.items()
     }
+    if label_embeddings:
+        make_head, read = heads.label_embedding_head, features
+    else:
+        make_head, read = _head, activations
     logits = {
-        task.name: _head(activations[task.name], task, is_dropout, decay)
+        task.name: make_head(read[task.name], task, is_dropout, decay)
         for task in tasks
     }
     return keras.Model(

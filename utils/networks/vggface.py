@@ -27,7 +27,9 @@ class VGGFaceNormalisation(layers.Layer):
         return shape
 
 
-def build(tasks, *, is_dropout, is_bn, weights_decay, cross_stitch):
+def build(
+    tasks, *, is_dropout, is_bn, weights_decay, cross_stitch, label_embeddings
+):
     """Image [B, 224, 224, 3] RGB in 0..255 -> logits and features.
 
     `is_bn` puts batch normalisation after the dense layers, before their
@@ -64,8 +66,9 @@ def build(tasks, *, is_dropout, is_bn, weights_decay, cross_stitch):
         )(activation)
         for name, activation in activations.items()
     }
+    make_head = heads.label_embedding_head if label_embeddings else _head
     logits = {
-        task.name: _head(features[task.name], task, is_dropout, decay)
+        task.name: make_head(features[task.name], task, is_dropout, decay)
         for task in tasks
     }
     return keras.Model(

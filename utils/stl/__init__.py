@@ -32,4 +32,4 @@ class Rounds:
             seed=[self.args.seed, number],
             strength=self.args.augmentation_strength,
         )
-        return Round(self.part.table.name, self.part, batches)
+        return Round(self.part.table.name, batches)

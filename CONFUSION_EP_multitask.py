@@ -1,0 +1,95 @@
+"""Emotion and head pose from two disjoint datasets, trained jointly.
+
+Every batch mixes the datasets in proportion to their sizes; an epoch is one
+pass over the largest, and the missing labels are filled in anew at its start.
+
+Methods:
+  All-in-one  left out (Ranjan et al. 2016, arXiv 1611.00851)
+  LEL-LTN     what a network makes of the other task's predicted label
+              (Augenstein, Ruder, Soegaard 2018, arXiv 1802.09913)
+  DCN-AP      predictions refined on a graph of alike faces
+              (Zhang, Luo, Loy, Tang 2016, arXiv 1609.06426)
+  and those of ALTERNATIVE_EP.py: distilled, SA-MTL with hard selection and
+  with interpolation (arXiv 2003.06746).
+"""
+
+import functools
+
+from utils import cli
+from utils.errors import run_script
+
+TASKS = ("emotion", "pose")
+NO_WEIGHTS = (
+    "--is_pseudo_confidence=False --is_pseudo_density=False \\\n"
+    "      --is_pseudo_distribution=False"
+)
+EXAMPLES = f"""examples:
+  python CONFUSION_EP_multitask.py --is_naive=True
+      All-in-one on drawn faces
+  python CONFUSION_EP_multitask.py --is_MRF=True \\
+      --dataset_emotion=ferplus --dataset_pose=mtfl
+      DCN-AP on real faces
+  python CONFUSION_EP_multitask.py {NO_WEIGHTS}
+      LEL-LTN
+  python CONFUSION_EP_multitask.py
+      SA-MTL with hard selection
+"""
+
+
+def parser():
+    parser = cli.parser(__doc__, EXAMPLES)
+    cli.add_dataset_flags(parser, TASKS)
+    cli.add_method_flags(parser)
+    cli.add_joint_flags(parser)
+    cli.add_training_flags(parser)
+    cli.add_run_flags(parser)
+    return parser
+
+
+def main(argv=None):
+    args = cli.parse(parser(), argv)
+    method = cli.method_name(args)
+    print(f"method: {method}")
+    # Keras takes seconds to load; --help and a wrong flag should not.
+    from data_preparation import synthetic
+    from utils import confusion, experiment, pseudo, training
+    from utils.confusion import label_transfer, mrf
+
+    wanted = experiment.wanted_datasets(args, TASKS)
+    synthetic.ensure(wanted, args.data_dir)
+    datasets, tasks = experiment.open_datasets(args, wanted, TASKS)
+    is_transfer = method == "lel-ltn"
+    network = experiment.build_network(args, tasks, is_transfer)
+    teacher = pseudo.Teacher(network, args.batch_size)
+    loss_weights = cli.loss_weights(args, TASKS)
+    transfer = None
+    if is_transfer:
+        transfer = label_transfer.build(tasks)
+        fill = functools.partial(
+            label_transfer.fill, transfer, network, args.ltn_warmup, tasks
+        )
+    elif method == "dcn-ap":
+        fill = functools.partial(mrf.fill, tasks, args)
+    else:
+        fill = functools.partial(confusion.fill, tasks, cli.method(args), args)
+    plan = confusion.Rounds(network, teacher, datasets, tasks, fill, args)
+    terms = plan.split_losses()
+    if is_transfer:
+        terms |= label_transfer.terms(transfer, network, plan, loss_weights)
+    run = experiment.open_run(args, __file__, wanted, method)
+    rows = training.fit(
+        network,
+        teacher,
+        datasets,
+        plan,
+        loss_weights,
+        args,
+        run,
+        terms,
+        transfer,
+    )
+    experiment.report(network, teacher, datasets, plan, rows, run)
+
+
+if __name__ == "__main__":
+    run_script(main)
