@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 from joblib import Parallel, delayed
 from PIL import Image
-from rich.console import Console
-from rich.progress import Progress
+from rich.progress import track
 
 from data_preparation.duplicates import perceptual_hash
 from utils.errors import UserError
@@ -138,7 +137,7 @@ def cut(faces, folder, recipe, jobs=0):
         jobs: processes or threads; 0 is one a core.
 
     Yields:
-        dicts {crop: Crop} that together hold every face.
+        dicts {crop: Crop}, which together hold every face.
     """
     rows = list(zip(faces["source"], faces["box"], faces["crop"], strict=True))
     batches = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
@@ -154,13 +153,8 @@ def cut(faces, folder, recipe, jobs=0):
         delayed(_cut_some)(batch, folder, recipe, os.getpid())
         for batch in batches
     )
-    with Progress(console=Console()) as progress:
-        task = progress.add_task(
-            f"cropping {len(rows):,} faces", total=len(rows)
-        )
-        for done in results:
-            yield done
-            progress.advance(task, len(done))
+    title = f"cropping {len(rows):,} faces"
+    yield from track(results, title, total=len(batches))
 
 
 def _cut_some(batch, folder, recipe, master):

@@ -1,0 +1,110 @@
+"""Images that are the same, or nearly."""
+
+import itertools
+
+import cv2
+import numpy as np
+import pandas as pd
+
+# Of exact duplicates, the copy in the first of these splits stays.
+PRIORITY = ("test", "validation", "train")
+# Hashes of near-duplicates differ in at most so many of their 64 bits. With 4,
+# pairs in FER+, MTFL and UTKFace are copies but for a few; with 6, many of
+# UTKFace's are two people.
+DISTANCE = 4
+EXAMPLES = 5
+
+
+def straddling(digests, splits):
+    """Which rows repeat an image of a split with higher priority, bool [N].
+
+    Args:
+        digests, splits: str [N] each.
+    """
+    rank = pd.Series(splits).map(PRIORITY.index)
+    first = rank.groupby(pd.Series(digests)).transform("min")
+    return (rank > first).to_numpy()
+
+
+def perceptual_hash(image):
+    """The signs of an image's slow waves, without its brightness.
+
+    Bit k says whether the k-th of the 8 x 8 lowest cosine coefficients of a
+    32 x 32 copy, those constant in a direction left out, is above their
+    median. Source: Zauner, "Implementation and Benchmarking of Perceptual
+    Image Hash Functions", 2010, section 3.2.1.
+
+    Args:
+        image: uint8 [H, W] or [H, W, 3] RGB.
+
+    Returns:
+        int of 64 bits; few of them differ between copies that were scaled,
+        compressed, brightened or signed.
+    """
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA)
+    waves = cv2.dct(small.astype(np.float32))[1:9, 1:9]
+    bits = waves > np.median(waves)
+    return int.from_bytes(np.packbits(bits).tobytes())
+
+
+def near_pairs(hashes, distance=DISTANCE):
+    """All pairs of hashes that differ in at most `distance` bits.
+
+    The bits are cut into distance + 2 blocks. Hashes that differ in no more
+    than `distance` bits agree in two blocks at least, so only those that
+    share two blocks are compared (Manku, Jain, Das Sarma, "Detecting
+    Near-Duplicates for Web Crawling", WWW 2007).
+
+    Args:
+        hashes: int of 64 bits [N].
+        distance: 0..62, bits.
+
+    Returns:
+        int64 [P, 2], positions, the lower first, in ascending order.
+    """
+    hashes = np.asarray(hashes, dtype=np.uint64)
+    found = [np.empty((0, 2), dtype=np.int64)]
+    blocks = np.array_split(np.arange(64, dtype=np.uint64), distance + 2)
+    masks = [np.bitwise_or.reduce(np.uint64(1) << bits) for bits in blocks]
+    for one, other in itertools.combinations(masks, 2):
+        keys = hashes & (one | other)
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        starts = np.arange(len(keys))
+        for shift in range(1, len(keys)):
+            starts = starts[starts + shift < len(keys)]
+            # What is equal over this shift was equal over the one before.
+            starts = starts[keys[starts] == keys[starts + shift]]
+            if not len(starts):
+                break
+            pairs = np.stack([order[starts], order[starts + shift]], axis=1)
+            bits = np.bitwise_count(hashes[pairs[:, 0]] ^ hashes[pairs[:, 1]])
+            found.append(np.sort(pairs[bits <= distance], axis=1))
+    return np.unique(np.concatenate(found), axis=0)
+
+
+def report(faces):
+    """Pairs of near-duplicates that are no exact copies.
+
+    Args:
+        faces: DataFrame with `path`, `split`, `digest` and `hash`.
+
+    Returns:
+        dict: distance (bits), within_splits and across_splits (numbers of
+        pairs) and examples (pairs of paths, those across splits first). Of
+        exact copies in a split, one counts.
+    """
+    faces = faces.drop_duplicates(["digest", "split"])
+    pairs = near_pairs(faces["hash"])
+    one, other = faces.iloc[pairs[:, 0]], faces.iloc[pairs[:, 1]]
+    is_across = one["split"].to_numpy() != other["split"].to_numpy()
+    order = np.argsort(~is_across, kind="stable")[:EXAMPLES]
+    paths = faces["path"].to_numpy()
+    return {
+        "distance": DISTANCE,
+        "within_splits": int((~is_across).sum()),
+        "across_splits": int(is_across.sum()),
+        "examples": paths[pairs[order]].tolist(),
+    }
