@@ -9,12 +9,17 @@ from rich.console import Console
 from rich.text import Text
 
 from data_preparation import (
+    adience,
+    aflw,
     expw,
     fer2013,
     ferplus,
+    imdb,
     mtfl,
     sfew,
     synthetic,
+    utkface,
+    wiki,
 )
 from utils import flags
 from utils.errors import UserError, run_script
@@ -27,6 +32,11 @@ DATASETS = {
     "expw": expw,
     "sfew": sfew,
     "mtfl": mtfl,
+    "aflw": aflw,
+    "adience": adience,
+    "utkface": utkface,
+    "imdb": imdb,
+    "wiki": wiki,
 }
 
 

@@ -1,0 +1,353 @@
+"""AFLW: about 24,400 faces in photos, with head pose and sex.
+
+Source folder, the published database beside its unpacked photos:
+
+    aflw.sqlite      tables Faces, FacePose, FaceRect; if there: FaceImages,
+                     FaceMetaData (sex), FeatureCoords (21 landmarks)
+    flickr/0/  flickr/2/  flickr/3/    image00002.jpg ...
+
+or an export of these tables, each with its column names in the first line:
+
+    faceid.csv       face_id,file_id            (or faces.csv)
+    facepose.csv     face_id,roll,pitch,yaw     radians
+    facerect.csv     face_id,x,y,w,h            pixels
+    facemetadata.csv  featurecoords.csv  faceimages.csv    if you have them
+    images/          image00002.jpg ...
+
+Angles become degrees and yaw changes its sign, so that here, as in every
+dataset, positive yaw turns the nose towards the right edge of the image. With
+landmarks at hand the sign is checked on the data, and a file that contradicts
+it is refused. Pose is yaw in five classes, with edges at 15 and 45 degrees.
+There is no official split; one is drawn, the faces of a photo together.
+"""
+
+import math
+import re
+import sqlite3
+from contextlib import closing
+
+import pandas as pd
+
+from data_preparation import common, crops, raw
+from data_preparation.synthetic import pose_of
+from utils.errors import UserError
+from utils.tasks import POSE, Task
+
+DATASET = common.Dataset(
+    name="aflw",
+    title="5 head poses from yaw angles, about 24,400 faces in photos",
+    url=(
+        "https://www.tugraz.at/institute/icg/research/team-bischof/"
+        "learning-recognition-surveillance/downloads/aflw"
+    ),
+    tasks=(Task("pose", POSE),),
+    citation=(
+        "Koestinger, Wohlhart, Roth, Bischof: Annotated Facial Landmarks in "
+        "the Wild, ICCV Workshops 2011"
+    ),
+    terms="for non-commercial research, on request from TU Graz",
+)
+DATABASE = "aflw.sqlite"
+# Columns that are read. The first three tables are needed.
+COLUMNS = {
+    "faces": ("face_id", "file_id"),
+    "facepose": ("face_id", "yaw", "pitch", "roll"),
+    "facerect": ("face_id", "x", "y", "w", "h"),
+    "faceimages": ("file_id", "filepath"),
+    "facemetadata": ("face_id", "sex"),
+    "featurecoords": ("face_id", "feature_id", "x", "y"),
+}
+NEEDED = tuple(COLUMNS)[:3]
+SEXES = {"f": "female", "m": "male"}
+# In radians; a single precision pi is a little more than pi.
+LARGEST_ANGLE = 3.1416
+# In degrees. Beyond it no face can be seen: the fit of the angles failed.
+LARGEST_YAW = 135
+# feature_id of both eyes and the nose.
+EYES, NOSE = (8, 11), 15
+# The sign of yaw is checked on at least so many turned faces; so large a
+# share of them must agree. In MTFL's photos of AFLW it is 99.6 %.
+FEWEST, AGREEMENT = 20, 0.9
+
+
+def add_arguments(parser):
+    """Declare the flags of this dataset."""
+    common.add_arguments(parser, margin=0.1)
+
+
+def prepare(args):
+    """Write db/aflw.csv, its JSON and its crops.
+
+    Crops are padded, so that all are squares.
+    """
+    faces = read(args)
+    common.build(
+        DATASET,
+        faces,
+        args,
+        layout=f"{layout_of(args.source)}; {check(faces)}",
+        columns=["yaw", "pitch", "roll", "sex"],
+        is_padded=True,
+    )
+
+
+def read(args):
+    """Read the tables of either layout and join them.
+
+    Returns:
+        DataFrame as described in `common`, with yaw, pitch and roll (degrees),
+        sex ("female", "male" or ""), and nose (see `nose_offset`; NaN where
+        landmarks are missing).
+
+    Raises:
+        UserError: the tables or the photos are missing or cannot be read.
+    """
+    source = args.source
+    labels = load(source)
+    photos = _photos(source)
+    paths = {row["file_id"]: row["filepath"] for row in labels["faceimages"]}
+    details = [
+        _by_face(labels[table])
+        for table in ("facepose", "facerect", "facemetadata")
+    ]
+    rows = []
+    for face in labels["faces"]:
+        row = dict(face)
+        row["filepath"] = paths.get(face["file_id"])
+        for detail in details:
+            row |= detail.get(str(face["face_id"]), {})
+        rows.append(parse_face(row))
+    faces = pd.DataFrame(rows, columns=list(parse_face({})))
+    faces["source"] = [
+        photos.get(photo, source / photo) for photo in faces["group"]
+    ]
+    faces["split"] = ""
+    offsets = nose_offsets(labels["featurecoords"])
+    faces["nose"] = [
+        offsets.get(face_id, math.nan) for face_id in faces["face_id"]
+    ]
+    return faces
+
+
+def layout_of(source):
+    """Which files are read, in words."""
+    if (source / DATABASE).is_file():
+        return DATABASE
+    return ", ".join(path.name for path in _tables(source).values())
+
+
+def load(source):
+    """Read the tables that are there.
+
+    Returns:
+        {table: list of rows}, each a dict of the table's COLUMNS and perhaps
+        more; values are numbers, str or None. Missing tables are empty.
+
+    Raises:
+        UserError: a needed table is missing or one cannot be read.
+    """
+    if (source / DATABASE).is_file():
+        found = _load_database(source / DATABASE)
+    else:
+        found = {
+            table: raw.csv_table(path, COLUMNS[table])
+            for table, path in _tables(source).items()
+        }
+    missing = [table for table in NEEDED if table not in found]
+    if missing:
+        names = ", ".join(sorted(path.name for path in source.iterdir())[:9])
+        raise UserError(
+            f"{source} must hold {DATABASE} with the tables Faces, FacePose "
+            "and FaceRect, or faceid.csv, facepose.csv and facerect.csv, but "
+            f"lacks {', '.join(missing)}; found {names or 'nothing'}"
+        )
+    return {table: found.get(table, []) for table in COLUMNS}
+
+
+def _tables(source):
+    """{table: path} of the exported tables, whatever their case."""
+    paths = {
+        path.name.lower().removesuffix(".csv"): path
+        for path in sorted(source.iterdir())
+        if path.name.lower().endswith(".csv")
+    }
+    if "faceid" in paths:
+        paths["faces"] = paths["faceid"]
+    return {table: paths[table] for table in COLUMNS if table in paths}
+
+
+def _load_database(path):
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as database:
+            database.row_factory = sqlite3.Row
+            database.text_factory = lambda text: text.decode(errors="replace")
+            names = database.execute("SELECT name FROM sqlite_master")
+            present = {str(row["name"]).lower() for row in names}
+            return {
+                table: [
+                    dict(zip(columns, row, strict=True))
+                    for row in database.execute(
+                        f"SELECT {', '.join(columns)} FROM {table}"
+                    )
+                ]
+                for table, columns in COLUMNS.items()
+                if table in present
+            }
+    except sqlite3.Error as error:
+        raise UserError(
+            f"cannot read {path}: {error}; unpack it again from aflw-db.tar.gz"
+        ) from error
+
+
+def _photos(source):
+    """{file name: path} of all photos; AFLW's names are unique."""
+    folders = [source / name for name in ("flickr", "images")]
+    for folder in folders:
+        if folder.is_dir():
+            return {path.name: path for path in folder.rglob("*.*")}
+    raise UserError(
+        f"no photos: neither {' nor '.join(map(str, folders))} is a folder; "
+        "unpack aflw-images-0, -2 and -3 there"
+    )
+
+
+def _by_face(rows):
+    """{face_id: its first row}."""
+    return {str(row["face_id"]): row for row in reversed(rows)}
+
+
+def parse_face(row):
+    """Check and convert what the tables say about one face.
+
+    Args:
+        row: dict with the columns of `COLUMNS`, or fewer; any values.
+
+    Returns:
+        dict: face_id, name, crop, group (name of the photo), box, pose (class
+        index), yaw, pitch, roll (degrees), sex and reason ("", or why the
+        face cannot be used, with pose -1).
+    """
+    face_id = str(row.get("face_id")).strip()
+    path = row.get("filepath") or row.get("file_id") or ""
+    photo = re.split(r"[/\\]", str(path).strip())[-1]
+    sex = str(row.get("sex")).strip().lower()
+    face = {
+        "face_id": face_id,
+        "name": f"{photo}, face {face_id}",
+        "crop": f"{face_id}.jpg",
+        "group": photo,
+        "box": None,
+        "pose": -1,
+        "yaw": math.nan,
+        "pitch": math.nan,
+        "roll": math.nan,
+        "sex": SEXES.get(sex, ""),
+        "reason": "",
+    }
+    if not (re.fullmatch("[0-9]{1,12}", face_id) and photo):
+        return {**face, "reason": "malformed row"}
+    angles = _numbers(row, COLUMNS["facepose"][1:])
+    if angles is None:
+        return {**face, "reason": "missing angle"}
+    # Here positive yaw turns to the image's right, in AFLW to its left. The
+    # sum turns -0 into 0.
+    yaw, pitch, roll = (round(math.degrees(angle), 3) for angle in angles)
+    yaw = 0 - yaw
+    if max(map(abs, angles)) > LARGEST_ANGLE or abs(yaw) > LARGEST_YAW:
+        return {**face, "reason": "impossible angle"}
+    box = _numbers(row, COLUMNS["facerect"][1:])
+    if box is None:
+        return {**face, "reason": "missing box"}
+    left, top, width, height = box
+    if width < 1 or height < 1:
+        return {**face, "reason": crops.DEGENERATE}
+    return {
+        **face,
+        "box": (left, top, left + width, top + height),
+        "pose": pose_of(yaw),
+        "yaw": yaw,
+        "pitch": pitch,
+        "roll": roll,
+    }
+
+
+def _numbers(row, columns):
+    """Values of columns as float, or None unless all are finite numbers."""
+    try:
+        values = [float(row[column]) for column in columns]
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    return values if all(map(math.isfinite, values)) else None
+
+
+def nose_offsets(rows):
+    """`nose_offset` of the faces that have both eyes and the nose.
+
+    Args:
+        rows: of FeatureCoords, see `COLUMNS`.
+
+    Returns:
+        {face_id: offset}.
+    """
+    points = {}
+    for row in rows:
+        values = _numbers(row, COLUMNS["featurecoords"][1:])
+        if values and max(map(abs, values)) < 1e6:
+            feature, x, y = values
+            points.setdefault(str(row["face_id"]), {})[feature] = complex(x, y)
+    return {
+        face_id: nose_offset(*(features[eye] for eye in EYES), features[NOSE])
+        for face_id, features in points.items()
+        if features.keys() >= {*EYES, NOSE}
+    }
+
+
+def nose_offset(eye, other, nose):
+    """How far the nose lies from the middle of the eyes, along their line.
+
+    Args:
+        eye, other, nose: complex, x + yi in pixels; the eyes in any order.
+
+    Returns:
+        float, in distances between the eyes, positive towards the image's
+        right; NaN where the eyes coincide.
+    """
+    left, right = sorted([eye, other], key=lambda point: point.real)
+    line = right - left
+    if not line:
+        return math.nan
+    return ((nose - (left + right) / 2) / line).real
+
+
+def check(faces):
+    """Compare the sign of yaw with the side that the nose is on.
+
+    Args:
+        faces: of `read`.
+
+    Returns:
+        What was found, in words.
+
+    Raises:
+        UserError: the signs contradict each other.
+    """
+    is_turned = ~faces["pose"].isin([-1, POSE.index("frontal")])
+    turned = faces[is_turned & faces["nose"].notna()]
+    if len(turned) < FEWEST:
+        return (
+            f"sign of yaw not checked, {len(turned)} turned faces with "
+            "landmarks are too few"
+        )
+    share = ((turned["nose"] > 0) == (turned["yaw"] > 0)).mean()
+    if share < AGREEMENT:
+        raise UserError(
+            f"yaw agrees with the side of the nose in only {share:.0%} of "
+            f"{len(turned)} turned faces, so it is not as AFLW publishes it "
+            "(radians, positive to the image's left); take the tables from "
+            "aflw-db.tar.gz"
+        )
+    return (
+        f"sign of yaw agrees with the nose in {share:.1%} of {len(turned)} "
+        "turned faces"
+    )
