@@ -24,7 +24,7 @@ from pathlib import PurePosixPath
 import numpy as np
 import pandas as pd
 
-from data_preparation import ages, common, raw
+from data_preparation import ages, common, duplicates, raw
 from utils import flags
 from utils.errors import UserError
 from utils.tasks import AGE, GENDER, Task
@@ -96,7 +96,7 @@ def read(args):
     ]
     is_good = faces["reason"] == ""
     good = faces[is_good]
-    is_astray = common.straddling(good["group"], good["split"])
+    is_astray = duplicates.straddling(good["group"], good["split"])
     faces.loc[is_good, "reason"] = np.where(is_astray, ASTRAY, "")
     return faces
 

@@ -129,9 +129,8 @@ def cut(faces, folder, recipe, jobs=0):
     """Write the crop of every face, on all cores, with a progress bar.
 
     Args:
-        faces: DataFrame with the columns `source`, an image file or uint8
-            pixels [H, W]; `box`, see `grow`, or None for the whole image; and
-            `crop`, the file to write, relative to `folder`.
+        faces: DataFrame with the columns `source`, `box` and `crop` of
+            `common`.
         folder: for the crops.
         recipe: Recipe.
         jobs: processes or threads; 0 is one a core.
@@ -206,6 +205,8 @@ def _open(source, recipe):
 
 def _chosen(image, box, detector):
     """The owners' box or, with a detector, that of the face it belongs to."""
+    if isinstance(box, float):
+        box = middle(image, box)
     if box is not None:
         _check(box, image)
     if detector is None:
