@@ -205,7 +205,8 @@ def _photos(source):
     folders = [source / name for name in ("flickr", "images")]
     for folder in folders:
         if folder.is_dir():
-            return {path.name: path for path in folder.rglob("*.*")}
+            paths = [*folder.glob("*.*"), *folder.glob("*/*.*")]
+            return {path.name: path for path in paths}
     raise UserError(
         f"no photos: neither {' nor '.join(map(str, folders))} is a folder; "
         "unpack aflw-images-0, -2 and -3 there"
