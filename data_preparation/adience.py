@@ -147,7 +147,7 @@ def parse_line(line, header):
         header: list of str, their names.
 
     Returns:
-        dict: name (face id and file name), crop, box, age and gender (class
+        dict: name (face id and file name, or the malformed line), crop, box, age and gender (class
         indices), subject, group (the photographer) and reason ("", or why the
         face cannot be used, with labels -1).
     """
@@ -172,7 +172,7 @@ def parse_line(line, header):
         and re.fullmatch(r"[0-9]+", face_id)
     )
     if not is_named:
-        return {**face, "reason": MALFORMED}
+        return {**face, "name": line.strip()[:80], "reason": MALFORMED}
     age, reason = parse_age(row["age"])
     if not reason and row["gender"] not in GENDERS:
         is_blank = row["gender"] in ("", "u")
