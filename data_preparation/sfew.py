@@ -19,7 +19,6 @@ import re
 import pandas as pd
 
 from data_preparation import common, raw
-from utils import flags
 from utils.errors import UserError
 from utils.tasks import EMOTION_7, Task
 
@@ -45,11 +44,8 @@ MALFORMED = "malformed name"
 
 
 def add_arguments(parser):
-    """Declare the flags of this dataset."""
-    common.add_arguments(parser)
-    text = "seed of the validation split"
-    seeds = flags.Number(int, 0, 2**32 - 1)
-    flags.add_flag(parser, "seed", seeds, 0, text)
+    """Declare the flags; the margin is that of a box that is detected."""
+    common.add_arguments(parser, margin=0.0)
 
 
 def prepare(args):
@@ -108,7 +104,7 @@ def parse_path(path):
     split = parts[-1] if parts else ""
     return {
         "name": path.as_posix(),
-        "crop": f"{split}/{label}/{path.stem}.png",
+        "crop": f"{split}/{label}/{path.stem}.jpg",
         "emotion": EMOTION_7.index(label) if label in EMOTION_7 else -1,
         "split": split,
         "group": film[1] if film else "",
