@@ -135,9 +135,10 @@ def read(args):
     columns = [*parse_row([]), "source", "split"]
     faces = pd.DataFrame(rows, columns=columns)
     votes = np.array(faces.pop("votes").tolist()).reshape(-1, len(VOTED))
-    faces[EMOTION.name], reasons, shares = judge(votes)
+    labels, reasons, shares = judge(votes)
     faces[tables.share_columns(EMOTION)] = shares
     faces["reason"] = faces["reason"].where(faces["reason"] != "", reasons)
+    faces[EMOTION.name] = np.where(faces["reason"] == "", labels, -1)
     faces["crop"] = faces["split"] + "/" + faces["name"]
     faces["group"] = faces["crop"]
     return faces
@@ -181,9 +182,14 @@ def parse_row(row):
 
     Returns:
         dict: name, box (four int), votes (ten int) and reason (empty, or
-        "malformed row" with nothing else of use).
+        "malformed row" with the row as name and nothing else of use).
     """
-    bad = {"name": "", "box": None, "votes": [0] * 10, "reason": MALFORMED}
+    bad = {
+        "name": ",".join(row)[:80],
+        "box": None,
+        "votes": [0] * 10,
+        "reason": MALFORMED,
+    }
     if len(row) != 2 + len(VOTED):
         return bad
     name = row[0].strip()
@@ -217,6 +223,7 @@ def _read_tables(source):
                 f"one of {', '.join(USAGES)}"
             )
         face = parse_pair(image["pixels"], [judged[name] for name in JUDGED])
+        face["name"] = face["name"] or f"{votes_path.name}, row {line}"
         rows.append({**face, "split": USAGES[usage]})
     return rows
 

@@ -99,7 +99,7 @@ def square(points):
     """
     low, high = points.min(axis=0), points.max(axis=0)
     half = (high - low).max() / 2
-    (x, y) = (low + high) / 2
+    x, y = (low + high) / 2
     return x - half, y - half, x + half, y + half
 
 
@@ -110,10 +110,10 @@ def parse_line(line):
         dict: name (relative path with slashes), box (the square around eyes,
         nose and corners of the mouth), pose and gender (class indices),
         subject, group and reason ("", or "malformed line" or "degenerate box"
-        with nothing else of use).
+        with the line as name and nothing else of use).
     """
     bad = {
-        "name": "",
+        "name": line.strip()[:80],
         "box": None,
         "pose": -1,
         "gender": -1,

@@ -65,10 +65,14 @@ def found(folder, most=6):
 
 
 def _text(path):
+    if path.parent.is_dir() and not path.exists():
+        raise UserError(
+            f"{path.parent} has no {path.name} (found: {found(path.parent)}); "
+            "--source must hold the files as published, see --help"
+        )
     try:
         return path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
-            f"cannot read {path}: {error}; --source must hold the files as "
-            "published, see --help"
+            f"cannot read {path}: {error}; download it again"
         ) from error

@@ -39,7 +39,7 @@ def origin(faces, args, detector):
         labels.update(text.encode(errors="surrogateescape"))
     root = str(args.source)
     stamps = {}
-    for source in faces["source"]:
+    for source in faces["source"][faces["reason"] == ""]:
         if not isinstance(source, Path):
             images.update(source)
             continue
@@ -58,7 +58,7 @@ def origin(faces, args, detector):
 def _stamp(path):
     try:
         status = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # a name with a null character
         return "missing"
     return f"{status.st_size} {status.st_mtime_ns}"
 

@@ -88,7 +88,7 @@ db/ferplus/test/fer9.png,test,3,\
 """
 DROPPED = {
     common.DUPLICATE: 1,
-    "face outside the image": 1,
+    "box outside the photo": 1,
     "image missing": 1,
     "image unreadable": 1,
     "listed twice": 1,

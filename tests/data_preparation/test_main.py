@@ -16,7 +16,7 @@ def test_without_a_name_the_datasets_are_listed(capsys):
     command.main([])
     shown = capsys.readouterr().out
     for name, module in command.DATASETS.items():
-        assert f"{name}: {module.TITLE}" in " ".join(shown.split())
+        assert f"{name}: {module.DATASET.title}" in " ".join(shown.split())
     assert "python -m data_preparation ferplus --source FOLDER" in shown
     assert "python -m data_preparation synthetic\n" in shown
 
@@ -43,7 +43,7 @@ def test_help_of_photo_datasets_shows_the_files(capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["faces"], "'faces' is no dataset; give one of synthetic, ferplus"),
+        (["faces"], "'faces' is no dataset; give one of synthetic, "),
         (["--source=x", "mtfl"], "give one of"),
         (["mtfl"], "--source"),
         (["mtfl", "--source=x", "--margin=-1"], "--margin"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
 from PIL import Image
 
 from data_preparation import common, mtfl
@@ -109,12 +110,12 @@ def test_lists_become_the_expected_table(source, tmp_path, capsys):
     lost = facts["dropped"]["train"] | facts["dropped"]["validation"]
     assert lost == {
         common.DUPLICATE: 1,
-        "face outside the image": 1,
+        "box outside the photo": 1,
         "image missing": 1,
         "image unreadable": 1,
         "listed twice": 1,
         "malformed line": 6,
-        "no extent of landmarks": 1,
+        "degenerate box": 1,
     }
     assert "dropped: image missing" in capsys.readouterr().out
 
@@ -154,14 +155,14 @@ def test_large_crops_are_reduced(source, tmp_path):
 
 def test_missing_list_is_refused(source, tmp_path):
     (source / "testing.txt").unlink()
-    with pytest.raises(UserError, match=r"testing\.txt.*unpacked archive"):
+    with pytest.raises(UserError, match=r"no testing\.txt \(found: AFLW, lf"):
         prepare(source, tmp_path / "data")
 
 
 def test_all_images_missing_is_an_error(source, tmp_path):
     for path in source.glob("*/*.jpg"):
         path.unlink()
-    with pytest.raises(UserError, match="0 usable training rows"):
+    with pytest.raises(UserError, match="no usable face of mtfl for train"):
         prepare(source, tmp_path / "data")
 
 
@@ -179,13 +180,30 @@ def test_file_names_tell_who_stays_together(name, expected):
     assert mtfl.whose(name) == expected
 
 
+def test_square_of_a_profile_is_as_high_as_that_of_a_frontal_face():
+    frontal = np.array([[10.0, 20], [50, 20], [30, 40], [15, 60], [45, 60]])
+    assert mtfl.square(frontal) == (10, 20, 50, 60)
+    profile = frontal * [0.25, 1] + [22.5, 0]
+    assert mtfl.square(profile) == (10, 20, 50, 60)
+
+
+@given(npst.arrays(float, (5, 2), elements=st.floats(-1e3, 1e3)))
+def test_square_is_the_least_around_the_points(points):
+    left, top, right, bottom = mtfl.square(points)
+    low, high = points.min(axis=0), points.max(axis=0)
+    assert (low >= np.array([left, top]) - 1e-9).all()
+    assert (high <= np.array([right, bottom]) + 1e-9).all()
+    extent = (high - low).max()
+    np.testing.assert_allclose([right - left, bottom - top], extent, atol=1e-9)
+
+
 word = st.text(st.characters(codec="utf-8"), max_size=8)
 
 
 @given(st.lists(st.one_of(word, st.integers(-1, 6).map(str)), max_size=17))
 def test_parsed_lines_are_sound_or_malformed(words):
     face = mtfl.parse_line(" ".join(words))
-    assert face["reason"] in ("", "malformed line", "no extent of landmarks")
+    assert face["reason"] in ("", "malformed line", "degenerate box")
     assert face.keys() == mtfl.parse_line("").keys()
 
 
@@ -203,7 +221,7 @@ def test_well_formed_lines_are_read_back(numbers, gender, pose, slash):
     face = mtfl.parse_line(line)
     assert face["reason"] == ""
     assert face["name"] == "lfw_5590/Ann_0001.jpg"
-    assert face["landmarks"][:, 0].tolist() == numbers[:5]
-    assert face["landmarks"][:, 1].tolist() == numbers[5:]
+    points = np.array(numbers, float).reshape(2, 5).T
+    assert face["box"] == mtfl.square(points)
     assert face["pose"] == int(pose) - 1
     assert GENDER[face["gender"]] == {"1": "male", "2": "female"}[gender]
