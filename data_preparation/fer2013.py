@@ -65,7 +65,6 @@ LABELS = {
     **{name: index for index, name in enumerate(EMOTION_7)},
     **{str(index): index for index in range(len(EMOTION_7))},
 }
-SUFFIXES = (".png", ".jpg", ".jpeg")
 UNKNOWN_LABEL = "unknown label"
 UNKNOWN_USAGE = "unknown usage"
 MALFORMED = "malformed pixels"
@@ -158,10 +157,9 @@ def parse_pixels(text):
 
 def _read_folders(source):
     rows = []
-    for path in sorted(source.rglob("*")):
-        if path.suffix.lower() in SUFFIXES:
-            face = parse_path(path.relative_to(source))
-            rows.append({**face, "source": path})
+    for path in raw.images(source):
+        face = parse_path(path.relative_to(source))
+        rows.append({**face, "source": path})
     if all(row["reason"] for row in rows):
         raise UserError(
             f"{source} needs {' or '.join(TABLES)}, or images in class folders "

@@ -1,6 +1,8 @@
 """Reading the owners' label files; what is wrong with one is one line."""
 
 import csv
+import os
+from pathlib import Path
 
 from utils.errors import UserError
 
@@ -55,6 +57,20 @@ def csv_table(path, needed):
                 "headings; download it again"
             )
     return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def images(folder):
+    """PNG and JPEG files in a folder and its subfolders, also linked ones.
+
+    Returns:
+        sorted list of Path.
+    """
+    return sorted(
+        Path(parent, name)
+        for parent, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if name.lower().endswith((".png", ".jpg", ".jpeg"))
+    )
 
 
 def found(folder, most=6):

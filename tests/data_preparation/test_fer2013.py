@@ -135,8 +135,10 @@ def test_class_folders_become_the_expected_table(tmp_path):
         ]
     ):
         save(source / place, seed)
-    (source / "Training" / "Angry" / "text.jpg").write_text("no image")
+    (source / "Training" / "Angry" / "text.JPG").write_text("no image")
     (source / "Training" / "Angry" / "notes.txt").write_text("no image")
+    (source / "PublicTest").rename(tmp_path / "elsewhere")
+    (source / "PublicTest").symlink_to(tmp_path / "elsewhere")
     prepare(source, tmp_path / "data")
     header, *rows = written(tmp_path / "data")
     assert [header, *sorted(rows)] == [
@@ -151,7 +153,7 @@ def test_class_folders_become_the_expected_table(tmp_path):
     header, *dropped = written(tmp_path / "data", ".dropped.csv")
     assert sorted(dropped) == [
         ["Training/5.png", "train", "unknown label"],
-        ["Training/Angry/text.jpg", "train", "image unreadable"],
+        ["Training/Angry/text.JPG", "train", "image unreadable"],
         ["Training/contempt/4.png", "train", "unknown label"],
         ["extra/happy/6.png", "", "unknown usage"],
     ]
