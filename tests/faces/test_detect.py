@@ -1,0 +1,262 @@
+"""The detector's geometry with a stand-in for the network, and its sources."""
+
+import argparse
+import hashlib
+import io
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib import cbook
+from PIL import Image
+
+from utils.errors import UserError
+from utils.faces import detect
+
+PORTRAIT_EYES = [(227, 193), (308, 195)]  # by hand
+
+
+def find_red(image):
+    """Stands in for YuNet: a red square with a green top, of 10 to 330 px."""
+    red, green = image[..., 0] > 128, image[..., 1] > 128
+    rows, columns = np.nonzero(red | green)
+    if not rows.size or not 10 <= np.ptp(rows) <= 330:
+        return []
+    box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    forehead = green[rows.min() + np.ptp(rows) // 8, box[0] : box[2]]
+    if forehead.mean() < 0.5:
+        return []
+    points = np.full((5, 2), (box[0], box[1]), np.float32)
+    return [detect.Face(tuple(map(float, box)), 0.9, points)]
+
+
+def red_face(height, width, left, top, side):
+    image = np.zeros((height, width, 3), np.uint8)
+    image[top : top + side, left : left + side, 0] = 255
+    image[top : top + side // 4, left : left + side, 1] = 255
+    image[top : top + side // 4, left : left + side, 0] = 0
+    return image
+
+
+def detector(find=find_red, largest=1280):
+    return detect.Detector("stand-in", lambda: find, largest)
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize(
+    ("shape", "place"),
+    [
+        ((120, 90), (20, 30, 40)),  # scaled up
+        ((48, 48), (0, 0, 48)),  # nothing but the face
+        ((1500, 900), (100, 300, 400)),  # scaled down
+    ],
+)
+def test_faces_are_found_at_any_scale_and_turn(shape, place, turns):
+    left, top, side = place
+    image = np.rot90(red_face(*shape, *place), turns)
+    # Where the four corners of the face go, by turning their pixels.
+    marks = np.zeros(shape, bool)
+    marks[top : top + side, left : left + side] = True
+    rows, columns = np.nonzero(np.rot90(marks, turns))
+    expected = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    (face,) = detector()(image)
+    assert face.box == pytest.approx(expected, abs=0.02 * max(shape))
+    corners = {0: (0, 1), 1: (0, 3), 2: (2, 3), 3: (2, 1)}[turns]
+    corner = [expected[index] for index in corners]
+    np.testing.assert_allclose(face.landmarks[0], corner, atol=30)
+    assert face.landmarks.dtype == np.float32
+
+
+def test_small_faces_in_large_photos_are_found_as_far_as_largest_allows():
+    image = red_face(1280, 1280, 1000, 40, 20)
+    (face,) = detector()(image)
+    assert face.box == pytest.approx((1000, 40, 1020, 60), abs=2)
+    assert detector(largest=320)(image) == []
+
+
+def test_one_face_seen_at_two_scales_is_one_face():
+    sizes = []
+
+    def find(image):
+        sizes.append(max(image.shape[:2]))
+        return find_red(image)
+
+    (face,) = detector(find)(red_face(640, 400, 100, 100, 200))
+    assert sizes == [320, 640, 1280]
+    assert face.box == pytest.approx((100, 100, 300, 300), abs=2)
+
+
+def test_the_best_face_comes_first():
+    def find(image):
+        return [
+            detect.Face((x, 0.0, x + 20.0, 20.0), score, None)
+            for x, score in ((0.0, 0.7), (40.0, 0.9), (80.0, 0.8), (120.0, 0.1))
+        ]
+
+    faces = detector(find, 320)(np.zeros((320, 320, 3), np.uint8))
+    assert [face.score for face in faces] == pytest.approx([0.9, 0.8, 0.7])
+
+
+def test_images_of_any_size_are_accepted():
+    for shape in ((1, 1), (1, 700), (3000, 2), (31, 33)):
+        assert detector()(np.zeros((*shape, 3), np.uint8)) == []
+        assert detector()(np.zeros(shape, np.uint8)) == []
+
+
+@given(st.data())
+def test_a_row_of_yunet_becomes_a_face(data):
+    numbers = st.floats(-999, 999, width=32)
+    row = np.array(data.draw(st.lists(numbers, min_size=15, max_size=15)))
+    face = detect._face(row)
+    assert face.box == (row[0], row[1], row[0] + row[2], row[1] + row[3])
+    np.testing.assert_array_equal(face.landmarks.ravel(), row[4:14])
+    assert face.score <= 1
+
+
+def portrait():
+    path = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    def refuse(*_, **__):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+
+
+def test_without_a_network_cascades_find_the_portrait(offline, capsys):
+    found = detect.open()
+    assert found.name == "Haar cascades"
+    warning = capsys.readouterr().err
+    assert warning.count("\n") == 1
+    assert "no network" in warning
+    assert "--detector_model" in warning
+    image = portrait()
+    face = found(image)[0]
+    left, top, right, bottom = face.box
+    for x, y in PORTRAIT_EYES:
+        assert left < x < right
+        assert top < y < (top + bottom) / 2
+    assert 0.6 < face.score < 1
+    assert face.landmarks is None
+
+
+def test_mirrored_profiles_are_found_where_they_are(offline, monkeypatch):
+    squares = np.array([[10, 20, 50, 50]])
+
+    class Classifier:
+        def __init__(self, name):
+            self.is_profile = "profile" in name
+
+        def detectMultiScale3(self, gray, *_, **__):
+            if self.is_profile and gray[0, 0] > gray[0, -1]:
+                return squares, (1,), np.array([5.0])
+            return (), (), ()
+
+    monkeypatch.setattr(cv2, "CascadeClassifier", Classifier)
+    image = np.zeros((320, 320, 3), np.uint8)
+    image[:, 200:] = 255
+    (face,) = detect._haar()(image)
+    left, top, right, bottom = face.box
+    # From the right: 10 + 50 * (0.5 - 0.08) to the middle, 0.72 * 50 wide.
+    assert ((320 - left) + (320 - right)) / 2 == pytest.approx(31)
+    assert right - left == pytest.approx(36)
+    assert ((top + bottom) / 2, bottom - top) == pytest.approx((45, 47.5))
+    assert face.score == pytest.approx(1 / (1 + np.exp(-0.42 * 5 - 2.05)))
+
+
+def test_the_model_is_downloaded_once_and_mended(monkeypatch, tmp_path):
+    content, calls = b"the model", []
+
+    def answer(url, timeout):
+        calls.append(url)
+        return io.BytesIO(content)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(urllib.request, "urlopen", answer)
+    digest = hashlib.sha256(content).hexdigest()
+    monkeypatch.setattr(detect, "SHA256", digest)
+    assert detect._cached() == detect._cached() == content
+    assert calls == [detect.URL]
+    (cached,) = tmp_path.glob("mtl-sa/*.onnx")
+    cached.write_bytes(b"damaged")
+    assert detect._cached() == content
+    assert cached.read_bytes() == content
+    cached.unlink()
+    content = b"something else"
+    with pytest.raises(UserError, match="another than it was"):
+        detect._cached()
+    assert not cached.exists()
+
+
+def test_a_folder_that_cannot_be_written_costs_only_the_copy(
+    monkeypatch, tmp_path
+):
+    (tmp_path / "mtl-sa").write_text("a file where a folder should be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        urllib.request, "urlopen", lambda *_, **__: io.BytesIO(b"model")
+    )
+    digest = hashlib.sha256(b"model").hexdigest()
+    monkeypatch.setattr(detect, "SHA256", digest)
+    assert detect._cached() == b"model"
+
+
+def test_a_given_model_must_be_readable(offline, tmp_path):
+    with pytest.raises(UserError, match=r"no\.onnx: No such file"):
+        detect.open(tmp_path / "no.onnx")
+    pointer = tmp_path / "pointer.onnx"
+    pointer.write_text("version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(UserError, match="is no YuNet"):
+        detect.open(pointer)
+
+
+def test_every_thread_has_its_own_network():
+    made = []
+
+    def make():
+        made.append(threading.get_ident())
+        return lambda image: []
+
+    shared = detect.Detector("stand-in", make, 320)
+    image = np.zeros((8, 8, 3), np.uint8)
+    threads = [
+        threading.Thread(target=lambda: (shared(image), shared(image)))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 3
+
+
+def test_the_flag():
+    parser = argparse.ArgumentParser()
+    detect.add_flag(parser)
+    assert parser.parse_args([]).detector_model is None
+    args = parser.parse_args(["--detector_model", "a.onnx"])
+    assert args.detector_model.name == "a.onnx"
+
+
+def test_no_tensor_library_is_loaded():
+    code = (
+        "import sys; import utils.faces.detect; "
+        "print({'keras', 'tensorflow', 'pandas', 'matplotlib'} & "
+        "set(sys.modules))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert shown.strip() == "set()"

@@ -1,0 +1,157 @@
+"""Pictures for the image demo: which files, and their pixels."""
+
+import glob
+import importlib.util
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from utils.errors import UserError
+
+SUFFIXES = frozenset(
+    ".avif .bmp .gif .jfif .jpe .jpeg .jpg .png .ppm .tif .tiff .webp".split()
+)
+WILDCARDS = frozenset("*?[")
+REDUCED = 8  # how many times smaller a huge JPEG is decoded
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded image.
+
+    Attributes:
+        pixels: uint8 [H, W, 3], RGB, upright.
+        note: "", or what a reader should know about how it was read.
+    """
+
+    pixels: np.ndarray
+    note: str
+
+
+def portrait():
+    """The file of the sample: Grace Hopper, official US Navy portrait.
+
+    It is in the public domain and comes with matplotlib, which is looked up
+    without importing it.
+
+    Raises:
+        UserError: matplotlib's sample data is not there.
+    """
+    package = importlib.util.find_spec("matplotlib")
+    if package is not None:
+        folder = Path(package.origin).parent / "mpl-data" / "sample_data"
+        path = folder / "grace_hopper.jpg"
+        if path.is_file():
+            return path
+    raise UserError(
+        "the sample portrait is not there: pip install matplotlib, or name an "
+        "image"
+    )
+
+
+def find(words):
+    """Image files that the user means.
+
+    Args:
+        words: files, folders (their images, without those in subfolders) and
+            patterns such as "photos/**/*.jpg".
+
+    Returns:
+        list of Path, each file once, in the order of the words, sorted within
+        a folder or pattern. A file that is named but not there is among
+        them: reading it fails with a reason.
+
+    Raises:
+        UserError: a folder or a pattern holds no image.
+    """
+    found = {}
+    for word in words:
+        path = Path(word)
+        if path.is_dir():
+            paths = [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES]
+        elif WILDCARDS.intersection(str(word)) and not path.exists():
+            paths = map(Path, glob.glob(str(word), recursive=True))
+        else:
+            paths = [path]
+        files = sorted(p for p in paths if p == path or p.is_file())
+        if not files:
+            raise UserError(
+                f"no image in {word}; name files, a folder or a pattern such "
+                "as 'photos/*.jpg'"
+            )
+        found.update(dict.fromkeys(files))
+    return list(found)
+
+
+def read(path):
+    """Decode an image of any kind that Pillow knows.
+
+    The EXIF orientation is applied, transparency is laid on white, 16 bits
+    become 8, of an animation the first frame is taken. A JPEG too large for
+    Pillow (179 megapixels) is decoded at an eighth of its size.
+
+    Returns:
+        Picture.
+
+    Raises:
+        UserError: the file is missing, empty, not an image, broken or too
+            large.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size == 0:
+            raise UserError(f"{path} is empty; get the file again")
+        with warnings.catch_warnings():
+            # Pillow warns of half the size that it refuses.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                frames = getattr(image, "n_frames", 1)
+                note = f"first of {frames} frames" if frames > 1 else ""
+                pixels = _eight_bits(ImageOps.exif_transpose(image))
+                return Picture(pixels, note)
+    except Image.DecompressionBombError as error:
+        return _read_huge(path, error)
+    except UnidentifiedImageError as error:
+        raise UserError(
+            f"{path} is not an image; its content decides, not its name"
+        ) from error
+    # Pillow's decoders raise all of these for broken files.
+    except (OSError, ValueError, SyntaxError, EOFError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"cannot read {path}: {reason}") from error
+
+
+def _eight_bits(image):
+    """A Pillow image of any mode as uint8 [H, W, 3], RGB."""
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, dtype=np.float32)
+        # Integers are 16-bit ones in all formats that cameras write.
+        top = 65535 if image.mode.startswith("I") else max(values.max(), 1e-9)
+        gray = np.clip(values * (255 / top), 0, 255).round().astype(np.uint8)
+        return cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.array(image.convert("RGB"))
+
+
+def _read_huge(path, reason):
+    pixels = None
+    with path.open("rb") as file:
+        is_jpeg = file.read(3) == b"\xff\xd8\xff"
+    if is_jpeg:
+        # libjpeg computes the small image directly: no large one is held.
+        pixels = cv2.imread(
+            str(path), cv2.IMREAD_REDUCED_COLOR_8 | cv2.IMREAD_COLOR_RGB
+        )
+    if pixels is None:
+        limit = 2 * Image.MAX_IMAGE_PIXELS // 1_000_000
+        raise UserError(
+            f"{path} has more than {limit} megapixels; make a smaller copy"
+        ) from reason
+    return Picture(pixels, f"read at 1/{REDUCED} of its size")
