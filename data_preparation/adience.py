@@ -111,8 +111,8 @@ def images_in(source):
         if (source / folder).is_dir():
             return folder
     raise UserError(
-        f"{source} has no folder {' or '.join(PREFIXES)}; unpack "
-        "aligned.tar.gz or faces.tar.gz there"
+        f"{source} has no folder {' or '.join(PREFIXES)} (found: "
+        f"{raw.found(source)}); unpack aligned.tar.gz or faces.tar.gz there"
     )
 
 
@@ -147,9 +147,9 @@ def parse_line(line, header):
         header: list of str, their names.
 
     Returns:
-        dict: name (face id and file name, or the malformed line), crop, box, age and gender (class
-        indices), subject, group (the photographer) and reason ("", or why the
-        face cannot be used, with labels -1).
+        dict: name (face id and file name, or the malformed line), crop, box,
+        age and gender (class indices), subject, group (the photographer) and
+        reason ("", or why the face cannot be used, with labels -1).
     """
     cells = [cell.strip() for cell in line.split("\t")]
     row = dict.fromkeys(COLUMNS, "")

@@ -78,7 +78,7 @@ def add_arguments(parser):
 def prepare(args):
     """Write db/aflw.csv, its JSON and its crops.
 
-    Crops are padded, so that all are squares.
+    Crops are padded, so that all show the whole box.
     """
     faces = read(args)
     common.build(
@@ -155,11 +155,10 @@ def load(source):
         }
     missing = [table for table in NEEDED if table not in found]
     if missing:
-        names = ", ".join(sorted(path.name for path in source.iterdir())[:9])
         raise UserError(
             f"{source} must hold {DATABASE} with the tables Faces, FacePose "
             "and FaceRect, or faceid.csv, facepose.csv and facerect.csv, but "
-            f"lacks {', '.join(missing)}; found {names or 'nothing'}"
+            f"lacks {', '.join(missing)} (found: {raw.found(source)})"
         )
     return {table: found.get(table, []) for table in COLUMNS}
 
@@ -202,14 +201,12 @@ def _load_database(path):
 
 def _photos(source):
     """{file name: path} of all photos; AFLW's names are unique."""
-    folders = [source / name for name in ("flickr", "images")]
-    for folder in folders:
+    for folder in (source / "flickr", source / "images"):
         if folder.is_dir():
-            paths = [*folder.glob("*.*"), *folder.glob("*/*.*")]
-            return {path.name: path for path in paths}
+            return {path.name: path for path in raw.images(folder)}
     raise UserError(
-        f"no photos: neither {' nor '.join(map(str, folders))} is a folder; "
-        "unpack aflw-images-0, -2 and -3 there"
+        f"{source} has no folder flickr or images (found: "
+        f"{raw.found(source)}); unpack aflw-images-0, -2 and -3 there"
     )
 
 
@@ -251,8 +248,7 @@ def parse_face(row):
     angles = _numbers(row, COLUMNS["facepose"][1:])
     if angles is None:
         return {**face, "reason": "missing angle"}
-    # Here positive yaw turns to the image's right, in AFLW to its left. The
-    # sum turns -0 into 0.
+    # Positive yaw turns to the image's right here, in AFLW to its left.
     yaw, pitch, roll = (round(math.degrees(angle), 3) for angle in angles)
     yaw = 0 - yaw
     if max(map(abs, angles)) > LARGEST_ANGLE or abs(yaw) > LARGEST_YAW:
@@ -294,7 +290,7 @@ def nose_offsets(rows):
     points = {}
     for row in rows:
         values = _numbers(row, COLUMNS["featurecoords"][1:])
-        if values and max(map(abs, values)) < 1e6:
+        if values and 0 <= min(values) and max(values) < 1e6:
             feature, x, y = values
             points.setdefault(str(row["face_id"]), {})[feature] = complex(x, y)
     return {

@@ -253,7 +253,7 @@ def test_a_missing_table_is_named_with_what_was_found(tmp_path, save):
     rows = good_tables()
     del rows["facepose"]
     save(rows, tmp_path)
-    with pytest.raises(UserError, match="lacks facepose; found ") as caught:
+    with pytest.raises(UserError, match="lacks facepose") as caught:
         prepare(tmp_path, tmp_path / "data")
     assert "\n" not in str(caught.value)
 
@@ -272,7 +272,7 @@ def test_a_missing_column_is_named(tmp_path):
 
 def test_missing_photos_are_an_error(tmp_path):
     save_tables(good_tables(), tmp_path)
-    with pytest.raises(UserError, match=r"flickr nor .*images is a folder"):
+    with pytest.raises(UserError, match="no folder flickr or images"):
         prepare(tmp_path, tmp_path / "data")
 
 
