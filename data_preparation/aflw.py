@@ -290,7 +290,7 @@ def nose_offsets(rows):
     points = {}
     for row in rows:
         values = _numbers(row, COLUMNS["featurecoords"][1:])
-        if values and 0 <= min(values) and max(values) < 1e6:
+        if values and min(values) >= 0 and max(values) < 1e6:
             feature, x, y = values
             points.setdefault(str(row["face_id"]), {})[feature] = complex(x, y)
     return {
