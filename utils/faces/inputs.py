@@ -12,10 +12,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from utils.errors import UserError
 
-SUFFIXES = frozenset(
-    ".avif .bmp .gif .jfif .jpe .jpeg .jpg .png .ppm .tif .tiff .webp".split()
-)
-WILDCARDS = frozenset("*?[")
+SUFFIXES = {
+    *(".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg"),
+    *(".png", ".ppm", ".tif", ".tiff", ".webp"),
+}
+WILDCARDS = set("*?[")
 REDUCED = 8  # how many times smaller a huge JPEG is decoded
 
 

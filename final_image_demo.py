@@ -1,0 +1,207 @@
+"""Emotion, head pose, gender and age of the faces in images.
+
+Writes an annotated copy of every image and prints what was found. Uses the
+trained network in weights/, or another one with --weights. Without images, the
+sample is a public-domain portrait.
+
+Exit code: 0; 1 if an image could not be read; 2 for a mistake in the command.
+"""
+
+import csv
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from utils import files, flags
+from utils.errors import UserError, run_script
+from utils.faces import detect, draw, inputs, output, predict
+
+EXAMPLES = """examples:
+  python final_image_demo.py
+      the sample portrait
+  python final_image_demo.py photo.jpg holidays/ 'more/**/*.png' \\
+      --json found.json --csv found.csv
+      files, a folder and a pattern; all probabilities as JSON and CSV
+  python final_image_demo.py photo.jpg --weights runs/.../best.onnx
+      another network
+"""
+# Images that are read ahead, and pixels of those that wait for their batch.
+AHEAD, HELD = 4, 40_000_000
+
+
+def parser():
+    parser = flags.parser(__doc__, EXAMPLES)
+    parser.add_argument(
+        "images",
+        nargs="*",
+        metavar="IMAGE",
+        help="files, folders or patterns (left out: the sample portrait)",
+    )
+    output.add_flags(parser)
+    flags.add_flag(
+        parser, "json", Path, None, "write all that was found to this file"
+    )
+    flags.add_flag(
+        parser, "csv", Path, None, "the same as a table, one row a face"
+    )
+    flags.add_flag(
+        parser,
+        "batch_size",
+        flags.Number(int, 1),
+        32,
+        "faces that the network gets at a time",
+    )
+    predict.add_flag(parser)
+    detect.add_flag(parser)
+    return parser
+
+
+def main(argv=None):
+    args = parser().parse_args(argv)
+    output.check(args, [args.json, args.csv])
+    if args.images:
+        paths = inputs.find(args.images)
+    else:
+        paths = [inputs.portrait()]
+        print("no image named: this is Grace Hopper, US Navy, public domain")
+    predictor = predict.load(args.weights)
+    detector = detect.open(args.detector_model)
+    names = output.Names(args.output, args.overwrite)
+    found, broken = [], []
+    for path, picture, predictions in _predicted(
+        paths, predictor, detector, args.batch_size
+    ):
+        if isinstance(picture, UserError):
+            broken.append(str(picture))
+            found.append({"file": str(path), "error": str(picture)})
+            continue
+        copy = draw.annotate(picture.pixels, predictions, args.min_confidence)
+        target = names.new(path.stem, _suffix(path))
+        output.write_image(target, copy)
+        _report(path, picture, predictions, target)
+        found.append(
+            _record(path, picture, predictions, target, args.min_confidence)
+        )
+        if args.show:
+            output.show(copy, str(target), wait=True)
+    _write_results(args, predictor, detector, found)
+    if broken:
+        print(f"{len(broken)} of {len(paths)} not read:", file=sys.stderr)
+        print(*(f"  {reason}" for reason in broken), sep="\n", file=sys.stderr)
+        sys.exit(1)
+
+
+def _predicted(paths, predictor, detector, batch_size):
+    """Yield (path, Picture or UserError, list of Prediction) in order.
+
+    Images are read and searched in threads, a few ahead. They wait until
+    their faces fill a batch, or until they hold too much memory.
+    """
+
+    def search(path):
+        try:
+            picture = inputs.read(path)
+        except UserError as error:
+            return path, error, [], []
+        faces = detector(picture.pixels)
+        crops = [predictor.crop(picture.pixels, face) for face in faces]
+        return path, picture, faces, crops
+
+    waiting, faces, held = [], 0, 0
+    for item in _ahead(search, paths):
+        waiting.append(item)
+        faces += len(item[2])
+        if not isinstance(item[1], UserError):
+            held += item[1].pixels[..., 0].size
+        if faces >= batch_size or held > HELD:
+            yield from _flush(waiting, predictor, batch_size)
+            waiting, faces, held = [], 0, 0
+    yield from _flush(waiting, predictor, batch_size)
+
+
+def _ahead(function, items):
+    """map() in threads that runs only AHEAD items ahead."""
+    with ThreadPoolExecutor(AHEAD) as pool:
+        pending = []
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) > AHEAD:
+                yield pending.pop(0).result()
+        for future in pending:
+            yield future.result()
+
+
+def _flush(waiting, predictor, batch_size):
+    crops = [crop for *_, some in waiting for crop in some]
+    labels = []
+    for start in range(0, len(crops), batch_size):
+        batch = crops[start : start + batch_size]
+        probabilities = predictor.probabilities(batch)
+        labels += [
+            predictor.named(probabilities, index) for index in range(len(batch))
+        ]
+    labels = iter(labels)
+    for path, picture, faces, _ in waiting:
+        yield (
+            path,
+            picture,
+            [
+                predict.Prediction(face, next(labels), number)
+                for number, face in enumerate(faces, start=1)
+            ],
+        )
+
+
+def _suffix(path):
+    is_jpeg = path.suffix.lower() in (".jpg", ".jpeg", ".jpe", ".jfif")
+    return ".jpg" if is_jpeg else ".png"
+
+
+def _report(path, picture, predictions, target):
+    note = f" ({picture.note})" if picture.note else ""
+    count = {0: "no face", 1: "1 face"}.get(
+        len(predictions), f"{len(predictions)} faces"
+    )
+    print(f"{path}{note}: {count} -> {target}")
+    for prediction in predictions:
+        print(f"  {prediction.number}: {prediction.text()}")
+
+
+def _record(path, picture, predictions, target, least):
+    """What the JSON says about an image."""
+    height, width = picture.pixels.shape[:2]
+    return {
+        "file": str(path),
+        "annotated": str(target),
+        "width": width,
+        "height": height,
+        "note": picture.note,
+        "faces": [output.record(p, least) for p in predictions],
+    }
+
+
+def _write_results(args, predictor, detector, found):
+    if args.json:
+        content = {
+            "weights": predictor.name,
+            "detector": detector.name,
+            "min_confidence": args.min_confidence,
+            "images": found,
+        }
+        files.write_json(args.json, content)
+    if args.csv:
+        with (
+            files.write(args.csv) as path,
+            path.open("w", newline="", encoding="utf-8") as file,
+        ):
+            columns = ("file", *output.columns(predictor.tasks))
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            for image in found:
+                for face in image.get("faces", ()):
+                    row = output.row(face)
+                    writer.writerow({"file": image["file"], **row})
+
+
+if __name__ == "__main__":
+    run_script(main)

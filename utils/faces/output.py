@@ -1,0 +1,202 @@
+"""What both demos write and show: names, images, records, windows."""
+
+import os
+import sys
+from pathlib import Path
+
+import cv2
+
+from utils import files, flags
+from utils.errors import UserError
+
+JPEG_QUALITY = 95
+ESCAPE = 27
+LARGEST_WINDOW = 1000  # pixels of a window's longer side at first
+
+
+def add_flags(parser):
+    """Declare the flags that both demos share."""
+    flags.add_flag(
+        parser,
+        "output",
+        Path,
+        Path("demo_output"),
+        "folder for the annotated copies",
+    )
+    flags.add_flag(
+        parser,
+        "overwrite",
+        flags.boolean,
+        False,
+        "replace files of the same name instead of numbering new ones",
+    )
+    flags.add_flag(
+        parser,
+        "min_confidence",
+        flags.Number(float, 0, 1),
+        0.5,
+        "a class with a lower probability is marked as unsure",
+    )
+    flags.add_flag(
+        parser,
+        "show",
+        flags.boolean,
+        False,
+        "show the result in a window too; Escape ends it",
+    )
+
+
+def check(args, results):
+    """Find what would make the output fail before any work is done.
+
+    Args:
+        args: with the attributes of `add_flags`.
+        results: paths of further files to write; None is left out.
+
+    Raises:
+        UserError: the folder cannot be made, a result would be overwritten,
+            or there is no display to show anything on.
+    """
+    try:
+        args.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make --output={args.output}: {error.strerror}; choose a "
+            "writable folder"
+        ) from error
+    for path in filter(None, results):
+        if path.exists() and not args.overwrite:
+            raise UserError(
+                f"{path} exists; choose another name, or replace it with "
+                "--overwrite"
+            )
+    if args.show and not has_display():
+        raise UserError("--show needs a display, and there is none; leave it")
+
+
+def has_display():
+    """Is there anything to open a window on?"""
+    if sys.platform in ("darwin", "win32"):
+        return True
+    return any(os.environ.get(k) for k in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
+class Names:
+    """Gives each output a name in a folder, never the same one twice."""
+
+    def __init__(self, folder, may_overwrite):
+        self._folder = folder
+        self._may_overwrite = may_overwrite
+        self._given = set()
+
+    def new(self, stem, suffix):
+        """<stem>_faces<suffix>, or with a number where that is taken."""
+        number = 1
+        while True:
+            count = "" if number == 1 else f"_{number}"
+            path = self._folder / f"{stem}_faces{count}{suffix}"
+            is_free = self._may_overwrite or not path.exists()
+            if is_free and path not in self._given:
+                self._given.add(path)
+                return path
+            number += 1
+
+
+def write_image(path, image):
+    """Write uint8 [H, W, 3], RGB, in the format of the path's suffix.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    with files.write(path) as temporary:
+        pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+        if not cv2.imwrite(str(temporary), pixels, quality):
+            raise UserError(f"cannot write {path}; free some disk space")
+
+
+def show(image, title, wait):
+    """Show an image in a window.
+
+    Args:
+        image: uint8 [H, W, 3], RGB.
+        title: of the window; another title opens another window.
+        wait: True: until a key is pressed. False: for a moment.
+
+    Returns:
+        bool: Escape was pressed.
+
+    Raises:
+        UserError: OpenCV was built without windows.
+    """
+    height, width = image.shape[:2]
+    scale = min(1, LARGEST_WINDOW / max(height, width))
+    try:
+        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        cv2.resizeWindow(title, round(scale * width), round(scale * height))
+        cv2.imshow(title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        key = cv2.waitKey(0 if wait else 1)
+    except cv2.error as error:
+        raise UserError(
+            "--show needs an OpenCV with windows; install opencv-python, not "
+            "opencv-python-headless"
+        ) from error
+    if wait:
+        cv2.destroyWindow(title)
+    return key == ESCAPE
+
+
+def record(prediction, least):
+    """A Prediction as a JSON-able dict.
+
+    Args:
+        least: confidence below which a label is unsure.
+
+    Returns:
+        {"face": number, "box": [left, top, right, bottom] in pixels,
+        "score": detection score, "labels": {task: {"label", "confidence",
+        "unsure", "probabilities": {class: probability}}}}.
+    """
+    labels = {}
+    for task, probabilities in prediction.labels.items():
+        label, confidence = prediction.best(task)
+        labels[task] = {
+            "label": label,
+            "confidence": round(confidence, 4),
+            "unsure": confidence < least,
+            "probabilities": {
+                name: round(share, 4) for name, share in probabilities.items()
+            },
+        }
+    return {
+        "face": prediction.number,
+        "box": [round(float(side), 1) for side in prediction.face.box],
+        "score": round(float(prediction.face.score), 4),
+        "labels": labels,
+    }
+
+
+def columns(tasks):
+    """Names of the CSV columns that `row` fills.
+
+    Args:
+        tasks: {task: class names}.
+    """
+    names = ["face", "left", "top", "right", "bottom", "score"]
+    for task, classes in tasks.items():
+        names += [task, f"{task}_confidence", f"{task}_unsure"]
+        names += [f"{task}_{name}" for name in classes]
+    return names
+
+
+def row(face):
+    """What `record` returns as {column: value}."""
+    sides = zip(("left", "top", "right", "bottom"), face["box"], strict=True)
+    values = {"face": face["face"], **dict(sides), "score": face["score"]}
+    for task, entry in face["labels"].items():
+        values[task] = entry["label"]
+        values[f"{task}_confidence"] = entry["confidence"]
+        values[f"{task}_unsure"] = int(entry["unsure"])
+        for name, share in entry["probabilities"].items():
+            values[f"{task}_{name}"] = share
+    return values
