@@ -61,6 +61,17 @@ def test_every_row_gets_a_split_or_all_are_refused(given_splits):
             assert before in ("", "train", after)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_part_has_every_label_in_proportion(size):
+    labels = np.array([0] * 400 + [1] * 60 + [2] * 4)
+    groups = np.arange(len(labels)) // size
+    chosen = splits.one_part(labels, groups, 10, 0)
+    numbers = np.bincount(labels[chosen], minlength=3)
+    np.testing.assert_allclose(numbers, [40, 6, 0], atol=2)
+    assert (np.diff(chosen) > 0).all()
+
+
 def test_too_few_rows_are_refused():
     with pytest.raises(UserError, match="9 usable rows are too few"):
         splits.one_part(np.zeros(9, int), np.arange(9), 10, 0)
