@@ -122,7 +122,7 @@ def parse_row(emotion, pixels, usage):
     """Read one row of the table.
 
     Args:
-        emotion: "0" to "6".
+        emotion: one of LABELS, "0" to "6" in the published tables.
         pixels: 48 * 48 numbers in 0..255, separated by blanks.
         usage: one of USAGES.
 
@@ -131,8 +131,7 @@ def parse_row(emotion, pixels, usage):
         split ("" where unknown) and reason ("": none of the three is missing).
     """
     image = parse_pixels(pixels)
-    label = emotion.strip()
-    label = LABELS[label] if label.isdigit() and label in LABELS else -1
+    label = LABELS.get(emotion.strip().lower(), -1)
     split = USAGES.get(usage.strip(), "")
     reason = ""
     if image is None:

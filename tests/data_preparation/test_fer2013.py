@@ -58,7 +58,7 @@ GOOD = [
 BAD = [
     ("7", text_of(4), "Training"),
     ("-1", text_of(4), "Training"),
-    ("happy", text_of(4), "Training"),
+    ("contempt", text_of(4), "Training"),
     ("", text_of(4), "Training"),
     ("3", "1 2 3", "Training"),
     ("3", "256 " * 48 * 48, "Training"),
