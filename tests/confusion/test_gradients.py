@@ -1,0 +1,135 @@
+"""What every loss term and every source of triples does to the gradient."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from tests.confusion import small
+from utils import confusion, pseudo, training
+from utils.confusion import label_transfer, manifold, mrf
+
+LOSS_WEIGHTS = {"emotion": 1.0, "pose": 0.5}
+SOURCES = {
+    "naive": pseudo.Method("naive"),
+    "distilled": pseudo.Method("distilled"),
+    "hard": pseudo.Method("hard", selection_threshold=0.5, cluster_k=2),
+    "interpolation": pseudo.Method("interpolation", cluster_k=2),
+    "lel-ltn": None,
+    "dcn-ap": None,
+}
+TERMS = ("lnorm", "trace_norm", "nuclear_norm", "transfer")
+
+
+def _learner(tmp_path, source, chosen=()):
+    """A Learner in float64, its plan's first batch, and what it may step."""
+    network = small.network()
+    transfer = None
+    if source == "lel-ltn" or "transfer" in chosen:
+        transfer = small.transfer()
+    if source == "lel-ltn":
+        fill = functools.partial(
+            label_transfer.fill, transfer, network, 0, small.TASKS
+        )
+    elif source == "dcn-ap":
+        fill = functools.partial(mrf.fill, small.TASKS, small.ARGS)
+    else:
+        fill = functools.partial(
+            confusion.fill, small.TASKS, SOURCES[source], small.ARGS
+        )
+    plan = confusion.Rounds(
+        network,
+        small.teacher(network),
+        small.datasets(tmp_path),
+        small.TASKS,
+        fill,
+        small.ARGS,
+    )
+    terms = manifold.terms(network, small.TASKS, small.ARGS)
+    terms = {name: terms[name] for name in chosen if name in terms}
+    if "transfer" in chosen:
+        terms |= label_transfer.terms(transfer, network, plan, LOSS_WEIGHTS)
+    learner = training.Learner(network, LOSS_WEIGHTS, terms, transfer)
+    batch = keras.tree.map_structure(
+        lambda array: ops.convert_to_tensor(array.astype("float64")),
+        plan(0).batches[0],
+    )
+    return learner, batch
+
+
+def _loss(learner, batch):
+    inputs, triples = batch
+    outputs = learner(inputs)
+    return float(learner.compute_loss(inputs, triples, outputs))
+
+
+def _autodiff(learner, batch):
+    """{path: gradient} of all variables, from a step of gradient descent."""
+    before = {v.path: ops.convert_to_numpy(v) for v in learner.variables}
+    learner.compile(keras.optimizers.SGD(1.0), jit_compile=False)
+    learner.train_on_batch(*batch)
+    gradients = {}
+    for variable in learner.trainable_variables:
+        start = before[variable.path]
+        gradients[variable.path] = start - ops.convert_to_numpy(variable)
+        variable.assign(start)
+    return gradients
+
+
+def _check(learner, batch, gradients, layers, step=1e-6):
+    """Compare some entries of the layers' kernels with finite differences."""
+    rng = np.random.default_rng(0)
+    for layer in layers:
+        start = ops.convert_to_numpy(layer.kernel)
+        found = gradients[layer.kernel.path]
+        assert np.abs(found).max() > 1e-4
+        for index in zip(
+            *(rng.integers(size, size=6) for size in start.shape), strict=True
+        ):
+            losses = []
+            for sign in (1, -1):
+                changed = start.copy()
+                changed[index] += sign * step
+                layer.kernel.assign(changed)
+                losses.append(_loss(learner, batch))
+            layer.kernel.assign(start)
+            expected = (losses[0] - losses[1]) / (2 * step)
+            np.testing.assert_allclose(
+                found[index], expected, rtol=1e-4, atol=1e-7
+            )
+
+
+def _heads(learner):
+    return [learner.network.get_layer(f"head_{t.name}") for t in small.TASKS]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_source_of_triples_has_its_own_gradient(tmp_path, source):
+    learner, batch = _learner(tmp_path / "a", source)
+    gradients = _autodiff(learner, batch)
+    features = learner.network.get_layer("task_pose_features")
+    _check(learner, batch, gradients, [*_heads(learner), features])
+    if source == "naive":
+        return
+    plain = _autodiff(*_learner(tmp_path / "b", "naive"))
+    for head in _heads(learner):
+        values = list(plain.values())[list(gradients).index(head.kernel.path)]
+        assert np.abs(gradients[head.kernel.path] - values).max() > 1e-3
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_every_term_of_the_loss_has_a_gradient(tmp_path, term):
+    learner, batch = _learner(tmp_path / "a", "naive", [term])
+    gradients = _autodiff(learner, batch)
+    layers = _heads(learner)
+    if term == "transfer":
+        # The heads act on it through predictions too, which are held constant.
+        names = ("hidden_pose", "to_pose", "hidden_emotion", "to_emotion")
+        layers = [learner.companion.get_layer(name) for name in names]
+    _check(learner, batch, gradients, layers)
+    plain = _autodiff(*_learner(tmp_path / "b", "naive"))
+    for head in _heads(learner):
+        values = list(plain.values())[list(gradients).index(head.kernel.path)]
+        assert np.abs(gradients[head.kernel.path] - values).max() > 1e-4

@@ -1,0 +1,170 @@
+import keras
+import numpy as np
+from keras import ops
+from scipy.special import softmax
+
+from tests.confusion import small
+from tests.gradients import descend, finite_differences
+from utils import confusion, networks, training
+from utils.confusion import label_transfer
+from utils.tasks import Task
+
+DIMENSIONS = networks.LABEL_DIMENSIONS
+MOOD, SIDE = Task("mood", ("sad", "happy")), Task("side", ("l", "m", "r"))
+
+
+def _two_heads(embeddings):
+    """A network of which only the heads' kernels matter."""
+    image = keras.Input((DIMENSIONS,))
+    logits = {
+        name: keras.layers.Dense(
+            len(rows), use_bias=False, name=f"head_{name}"
+        )(image)
+        for name, rows in embeddings.items()
+    }
+    network = keras.Model(image, {"logits": logits})
+    for name, rows in embeddings.items():
+        network.get_layer(f"head_{name}").kernel.assign(np.transpose(rows))
+    return network
+
+
+def test_pseudo_targets_of_a_case_worked_out_by_hand():
+    # Sad is the unit vector 0, happy the unit vector 1.
+    embeddings = {
+        "mood": np.eye(2, DIMENSIONS),
+        "side": np.zeros((3, DIMENSIONS)),
+    }
+    network = _two_heads(embeddings)
+    transfer = label_transfer.build([MOOD, SIDE])
+    # To tell the side: unit 0 doubles what is sad, unit 1 takes 1/2 from what
+    # is happy; left has the one, right the other for its logit.
+    hidden = np.zeros((DIMENSIONS, label_transfer.HIDDEN))
+    hidden[0, 0], hidden[1, 1] = 2.0, 1.0
+    bias = np.zeros(label_transfer.HIDDEN)
+    bias[1] = -0.5
+    out = np.zeros((label_transfer.HIDDEN, 3))
+    out[0, 0] = out[1, 2] = 1.0
+    transfer.get_layer("hidden_side").set_weights([hidden, bias])
+    transfer.get_layer("to_side").set_weights([out, np.zeros(3)])
+    # p = (1/4, 3/4) and (3/4, 1/4).
+    logits = {
+        "mood": np.log([[1.0, 3.0], [3.0, 1.0]]),
+        "side": np.zeros((2, 3)),
+    }
+    found = label_transfer.transferred(transfer, network, logits)
+    # 2 * 1/4, 0, 3/4 - 1/2; and 2 * 3/4, 0, relu(1/4 - 1/2).
+    np.testing.assert_allclose(
+        found["side"], [[0.5, 0, 0.25], [1.5, 0, 0]], atol=1e-6
+    )
+
+
+def test_a_task_reads_the_other_tasks_only():
+    tasks = [*small.TASKS, Task("gender", ("female", "male"))]
+    transfer = label_transfer.build(tasks)
+    rng = np.random.default_rng(0)
+    read = {task.name: rng.normal(size=(4, DIMENSIONS)) for task in tasks}
+    before = transfer(read)
+    for task in tasks:
+        changed = {**read, task.name: rng.normal(size=(4, DIMENSIONS))}
+        after = transfer(changed)
+        for name, values in before.items():
+            same = np.allclose(values, after[name])
+            assert same is (name == task.name)
+
+
+def test_expected_embeddings_equal_a_loop():
+    rng = np.random.default_rng(0)
+    logits, embeddings = rng.normal(size=(5, 3)), rng.normal(size=(3, 4))
+    expected = np.zeros((5, 4))
+    for i in range(5):
+        probabilities = softmax(logits[i])
+        for j in range(3):
+            expected[i] += probabilities[j] * embeddings[j]
+    found = label_transfer.expected_embeddings(logits, embeddings)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_gradient_of_the_embeddings_equals_finite_differences():
+    rng = np.random.default_rng(0)
+    logits = ops.convert_to_tensor(rng.normal(size=(5, 3)))
+    mixing = ops.convert_to_tensor(rng.normal(size=(4, 2)))
+    targets = np.eye(2)[[0, 1, 1, 0, 1]]
+
+    def loss(embeddings):
+        read = label_transfer.expected_embeddings(logits, embeddings)
+        predicted = ops.log_softmax(ops.matmul(read, mixing))
+        return -ops.sum(targets * predicted) / 5
+
+    start = rng.normal(size=(3, 4))
+    expected = finite_differences(loss, start)
+    assert np.abs(expected).max() > 1e-3
+    np.testing.assert_allclose(
+        descend(loss, start), expected, rtol=1e-4, atol=1e-9
+    )
+
+
+def _experiment(tmp_path, warmup):
+    network = small.network("float32")
+    transfer = small.transfer("float32")
+
+    def fill(*arguments):
+        return label_transfer.fill(
+            transfer, network, warmup, small.TASKS, *arguments
+        )
+
+    plan = confusion.Rounds(
+        network,
+        small.teacher(network),
+        small.datasets(tmp_path),
+        small.TASKS,
+        fill,
+        small.ARGS,
+    )
+    return network, transfer, plan
+
+
+def test_labels_are_left_out_until_the_warm_up_is_over(tmp_path):
+    network, transfer, plan = _experiment(tmp_path, warmup=2)
+    for number in (0, 1, 2):
+        current = plan(number)
+        large, small_set, _ = current.batches.passes
+        warm = number >= 2
+        assert (large.triples["pose"]["weight"] == warm).all()
+        assert (small_set.triples["emotion"]["weight"] == warm).all()
+        assert (large.triples["emotion"]["weight"] == 1).all()
+        assert len(current.audits) == 2 * warm
+    logits = plan.teacher.predict(plan.parts[0].batches(7))["logits"]
+    read = {
+        name: softmax(values, axis=1)
+        @ ops.convert_to_numpy(network.get_layer(f"head_{name}").kernel).T
+        for name, values in logits.items()
+    }
+    targets = softmax(ops.convert_to_numpy(transfer(read)["pose"]), axis=1)
+    np.testing.assert_allclose(
+        large.triples["pose"]["target"], targets[large.order], rtol=1e-4
+    )
+
+
+def test_transfer_networks_learn_what_goes_together(tmp_path):
+    network, transfer, plan = _experiment(tmp_path, warmup=99)
+    loss_weights = {"emotion": 1.0, "pose": 1.0}
+    terms = label_transfer.terms(transfer, network, plan, loss_weights)
+    learner = training.Learner(
+        network, loss_weights, plan.split_losses() | terms, transfer
+    )
+    learner.compile(keras.optimizers.Adam(0.01), jit_compile=False)
+    reported = [
+        training.fit_pass(learner, plan(number).batches, "a pass")
+        for number in range(15)
+    ]
+    for task in ("emotion", "pose"):
+        first, last = (r[f"{task}_transfer_loss"] for r in reported[::14])
+        assert last < first
+        assert reported[0][f"{task}_pseudo_loss"] == 0
+    row = reported[-1]
+    parts = sum(
+        row[f"{task}_{name}_loss"]
+        for task in loss_weights
+        for name in ("labelled", "transfer")
+    )
+    assert abs(row["loss"] - parts) < 1e-4
