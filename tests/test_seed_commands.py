@@ -6,6 +6,8 @@ import shlex
 import pytest
 
 import ALTERNATIVE_EP
+import CONFUSION_EP_multitask
+import CONFUSION_EP_multitask_manifold
 import STL_general_train
 from tests import tiny
 from utils import runs
@@ -50,6 +52,44 @@ COMMANDS = {
         "--is_pesudo_distribution=True --cluster_k=4"
     ),
 }
+JOINT_COMMON = (
+    "--dataset_emotion=SFEW --dataset_pose=aflw "
+    f"{COMMON.replace('32', '64')} --P_loss_weights=1 --E_loss_weights=1 "
+)
+NO_WEIGHTS = (
+    "--is_pesudo_confidence=False --is_pesudo_density=False "
+    "--is_pesudo_distribution=False --cluster_k=0"
+)
+LEFT_OUT = (
+    f"{JOINT_COMMON} --is_naive=True --is_distilled=False --is_pesudo=False "
+    "--is_interpolation=False --interpolation_weights=0 "
+)
+PSEUDO = (
+    f"{JOINT_COMMON} --is_naive=False --is_distilled=False --is_pesudo=True "
+    "--is_interpolation=False --interpolation_weights=0 "
+    f"--selection_threshold=0 {NO_WEIGHTS}"
+)
+JOINT = {
+    "all-in-one": f"{LEFT_OUT} --selection_threshold=0.8 {NO_WEIGHTS}",
+    "lel-ltn": PSEUDO,
+    "dcn-ap": f"{PSEUDO} --is_MRF=True",
+    "sfsmr": (
+        f"{LEFT_OUT} --selection_threshold=0 {NO_WEIGHTS} --is_lnorm=True "
+        "--is_trace_norm=True"
+    ),
+    "slrm": (
+        f"{LEFT_OUT} --selection_threshold=0 {NO_WEIGHTS} --is_lnorm=True "
+        "--is_nuclear_norm=True --is_trace_norm=True"
+    ),
+}
+JOINT_SCRIPTS = {
+    name: (
+        CONFUSION_EP_multitask_manifold
+        if "--is_lnorm" in command
+        else CONFUSION_EP_multitask
+    )
+    for name, command in JOINT.items()
+}
 SINGLE_TASK = {
     "emotion": f"--dataset=SFEW --model=vggFace {COMMON} --task_type=0",
     "pose": f"--dataset=aflw --model=vggFace {COMMON} --task_type=10",
@@ -86,6 +126,17 @@ def test_alternating_command(folder, monkeypatch, method):
     assert set(result["tasks"]) == {"emotion", "pose"}
     if method == "sa-mtl-hard":
         assert list((folder / "runs").rglob("best.onnx"))
+
+
+@pytest.mark.parametrize("method", JOINT)
+def test_joint_command(folder, monkeypatch, capsys, method):
+    monkeypatch.setattr(runs, "export", lambda *arguments: None)
+    words = shlex.split(f"{JOINT[method]} --epoch=1")
+    JOINT_SCRIPTS[method].main(words)
+    assert capsys.readouterr().out.startswith(f"method: {method}\n")
+    assert set(_result(folder, method)["tasks"]) == {"emotion", "pose"}
+    (args,) = (folder / "runs").rglob("args.json")
+    assert json.loads(args.read_text())["arguments"]["method"] == method
 
 
 @pytest.mark.parametrize("task", SINGLE_TASK)
