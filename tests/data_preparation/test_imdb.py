@@ -113,7 +113,7 @@ def write_mat(path, name, rows):
             value if len(value) else np.zeros((0, 0)) for value in values
         ]
         fields[field] = cells
-    savemat(path, {name: fields})
+    savemat(path, {name: fields}, do_compression=True)
 
 
 def make(folder, name):
@@ -242,11 +242,21 @@ def test_a_missing_mat_file_is_an_error(source, tmp_path):
         prepare(source, tmp_path / "data")
 
 
-@pytest.mark.parametrize("end", [0, 10, 200, -100])
-def test_a_damaged_mat_file_is_an_error_of_one_line(source, tmp_path, end):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: content[:10],
+        lambda content: content[:200],
+        lambda content: content[:-100],
+        lambda content: content[:300] + b"!" + content[301:],
+        lambda content: b"no .mat file\n" * 100,
+    ],
+)
+def test_a_damaged_mat_file_is_an_error_of_one_line(source, tmp_path, damage):
     name = name_of(source)
     path = source / f"{name}_crop" / f"{name}.mat"
-    path.write_bytes(path.read_bytes()[:end])
+    path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(UserError, match="download it again") as error:
         prepare(source, tmp_path / "data")
     assert "\n" not in str(error.value)
