@@ -9,7 +9,6 @@ import cv2
 from utils import files, flags
 from utils.errors import UserError
 
-JPEG_QUALITY = 95
 ESCAPE = 27
 LARGEST_WINDOW = 1000  # pixels of a window's longer side at first
 
@@ -23,11 +22,9 @@ def add_flags(parser):
         Path("demo_output"),
         "folder for the annotated copies",
     )
-    flags.add_flag(
+    add_switch(
         parser,
         "overwrite",
-        flags.boolean,
-        False,
         "replace files of the same name instead of numbering new ones",
     )
     flags.add_flag(
@@ -37,13 +34,14 @@ def add_flags(parser):
         0.5,
         "a class with a lower probability is marked as unsure",
     )
-    flags.add_flag(
-        parser,
-        "show",
-        flags.boolean,
-        False,
-        "show the result in a window too; Escape ends it",
+    add_switch(
+        parser, "show", "show the result in a window too; Escape ends it"
     )
+
+
+def add_switch(parser, name, text):
+    """Declare --name, which takes no value: an image's name may follow it."""
+    parser.add_argument(f"--{name}", action="store_true", help=text)
 
 
 def check(args, results):
@@ -110,8 +108,7 @@ def write_image(path, image):
     """
     with files.write(path) as temporary:
         pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-        if not cv2.imwrite(str(temporary), pixels, quality):
+        if not cv2.imwrite(str(temporary), pixels):
             raise UserError(f"cannot write {path}; free some disk space")
 
 
