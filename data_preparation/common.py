@@ -130,6 +130,7 @@ def build(
         _say(f"{dataset.name} is up to date in {args.data_dir}")
         return
     recipe = crops.Recipe(args.margin, args.size, is_gray, is_padded, detector)
+    official = set(faces["split"])
     dropped = Dropped()
     faces = dropped.keep(faces, faces["reason"])
     is_repeated = faces["crop"].duplicated()
@@ -138,7 +139,7 @@ def build(
     faces = dropped.keep(*_cut(faces, work, recipe, args.jobs))
     labels = faces[dataset.tasks[0].name]
     faces["split"] = splits.fill(
-        faces["split"], labels, faces["group"], args.seed
+        faces["split"], official, labels, faces["group"], args.seed
     )
     is_copy = duplicates.straddling(faces["digest"], faces["split"])
     for unused in faces["crop"][is_copy]:

@@ -12,8 +12,8 @@ from utils.errors import UserError
 TEST, VALIDATION = 5, 10
 
 
-def fill(splits, labels, groups, seed):
-    """Draw the splits that are missing.
+def fill(splits, official, labels, groups, seed):
+    """Draw the splits that the owners do not give.
 
     Without a test split, a fifth of the rows that have no split become one;
     the others train. Without a validation split, a tenth of the training rows
@@ -21,6 +21,7 @@ def fill(splits, labels, groups, seed):
 
     Args:
         splits: str [N], "" where the owners give no split.
+        official: the owners' splits, also those of which no row is left.
         labels: int [N].
         groups: [N]; rows with the same value stay together.
         seed: of the shuffles.
@@ -36,10 +37,9 @@ def fill(splits, labels, groups, seed):
 
     def draw(split, source, parts):
         rows = np.flatnonzero(splits == source)
-        if not len(rows) or (splits == split).any():
-            return
-        chosen = one_part(labels[rows], groups[rows], parts, seed)
-        splits[rows[chosen]] = split
+        if len(rows) and split not in official:
+            chosen = one_part(labels[rows], groups[rows], parts, seed)
+            splits[rows[chosen]] = split
 
     draw("test", "", TEST)
     splits[splits == ""] = "train"

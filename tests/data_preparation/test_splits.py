@@ -18,7 +18,11 @@ def drawn(given_splits, seed=0):
     count = len(given_splits)
     groups = rng.integers(0, count // 3, count)
     labels = (rng.random(count) < 0.2).astype(int)
-    return splits.fill(given_splits, labels, groups, seed), labels, groups
+    return (
+        splits.fill(given_splits, given_splits, labels, groups, seed),
+        labels,
+        groups,
+    )
 
 
 def test_without_any_split_all_three_are_drawn():
@@ -45,6 +49,13 @@ def test_rows_without_a_split_join_official_ones():
     assert result.tolist() == ["train"] * 400 + ["test", "validation"]
 
 
+def test_an_official_split_that_ran_empty_is_not_drawn():
+    labels, groups = np.zeros(99), np.arange(99)
+    official = {"train", "validation", "test"}
+    result = splits.fill(["train"] * 99, official, labels, groups, 0)
+    assert (result == "train").all()
+
+
 def test_the_seed_decides():
     one, again, other = (drawn([""] * 600, seed)[0] for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, again)
@@ -55,7 +66,9 @@ def test_the_seed_decides():
 def test_every_row_gets_a_split_or_all_are_refused(given_splits):
     count = len(given_splits)
     with contextlib.suppress(UserError):
-        result = splits.fill(given_splits, np.zeros(count), range(count), 0)
+        result = splits.fill(
+            given_splits, given_splits, np.zeros(count), range(count), 0
+        )
         assert set(result) <= set(tables.SPLITS)
         for before, after in zip(given_splits, result, strict=True):
             assert before in ("", "train", after)
