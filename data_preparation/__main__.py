@@ -1,6 +1,7 @@
 """Prepare a dataset: python -m data_preparation NAME [flags of that dataset].
 
 Without a name, lists the datasets; NAME --help shows the files that one needs.
+`python -m data_preparation check NAME` reports on the health of a prepared set.
 """
 
 import sys
@@ -11,6 +12,7 @@ from rich.text import Text
 from data_preparation import (
     adience,
     aflw,
+    check,
     expw,
     fer2013,
     ferplus,
@@ -46,6 +48,9 @@ def main(argv=None):
     if not argv or argv[0] in ("-h", "--help"):
         list_datasets(Console())
         return
+    if argv[0] == "check":
+        check.main(argv[1:])
+        return
     name = argv[0].lower().replace("+", "plus")
     if name not in DATASETS:
         raise UserError(
@@ -76,6 +81,7 @@ def list_datasets(console):
         console.print(Text(f"  from {dataset.url or 'here: nothing to get'}"))
         console.print(Text(f"  {command}\n"))
     console.print(Text(f"{COMMAND} NAME --help shows files and flags."))
+    console.print(Text(f"{COMMAND} check NAME reports on a prepared set."))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """From a photo and a box to the file of a crop."""
 
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from joblib import Parallel, delayed
 from PIL import Image
 from rich.progress import track
 
-from data_preparation.duplicates import perceptual_hash
+from data_preparation.duplicates import digest, perceptual_hash
 from utils.errors import UserError
 
 JPEG_QUALITY = 95
@@ -182,10 +181,8 @@ def _cut_one(source, box, target, recipe):
         scale = recipe.size / longest
         size = [max(1, round(scale * side)) for side in (width, height)]
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    digest = hashlib.sha256(str(image.shape).encode())
-    digest.update(np.ascontiguousarray(image))
     hashed = perceptual_hash(image)
-    return Crop(digest.hexdigest(), hashed, _save(target, image), "")
+    return Crop(digest(image), hashed, _save(target, image), "")
 
 
 class _UnusableError(Exception):
@@ -197,7 +194,7 @@ def _open(source, recipe):
         return source
     if not source.is_file():
         raise _UnusableError("image missing")
-    image = _decode(source, "L" if recipe.is_gray else "RGB")
+    image = decode(source, "L" if recipe.is_gray else "RGB")
     if image is None:
         raise _UnusableError("image unreadable")
     return image
@@ -250,7 +247,7 @@ def _check(box, image):
         raise _UnusableError(OUTSIDE)
 
 
-def _decode(path, mode):
+def decode(path, mode):
     """Pixels of an image file as stored, or None where it is broken.
 
     Pillow, because it refuses a truncated file, which OpenCV fills with gray,

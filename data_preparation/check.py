@@ -1,0 +1,329 @@
+"""Report on a prepared set: rows and balance, image sizes, copies, identities.
+
+Writes into data/db/NAME.check/:
+
+    report.json               every number that is printed
+    unreadable.csv            images that cannot be decoded
+    duplicates.csv            pairs of exact and of nearly equal images
+    subjects.csv              people who stand in more than one split
+    suspects.csv              with --weights: labels that the network disputes
+    sheet_<task>_<class>.png  what each class looks like, at random
+    sheet_<task>_suspects.png
+
+A finding is a result: the exit code is 0 whenever the set can be read.
+"""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from data_preparation import common, crops, duplicates, health
+from utils import files, flags, images, plots, tables
+from utils.errors import UserError
+from utils.faces import predict
+
+REPORT = "report.json"
+WRITTEN = (
+    REPORT,
+    "unreadable.csv",
+    "duplicates.csv",
+    "subjects.csv",
+    "suspects.csv",
+    "sheet_*.png",
+)
+SHOWN, COLUMNS = 48, 12  # images of a contact sheet, and in one row of it
+CAPTION = 14  # letters that fit below an image
+# Images that a process gets at a time, and that a network sees at once.
+BATCH = 256
+
+
+class Look(NamedTuple):
+    """What an image file holds; digest is "" where it cannot be decoded.
+
+    Attributes:
+        width, height: pixels.
+        digest, hash: of `duplicates`.
+    """
+
+    width: int
+    height: int
+    digest: str
+    hash: int
+
+
+def main(argv):
+    """Check the set that the command line names."""
+    parser = flags.parser(__doc__, None)
+    parser.prog = "python -m data_preparation check"
+    add_arguments(parser)
+    check(parser.parse_args(argv))
+
+
+def add_arguments(parser):
+    """The flags of the check."""
+    parser.add_argument("name", type=flags.dataset, help="the prepared set")
+    text = "folder of the prepared set"
+    flags.add_flag(parser, "data_dir", Path, Path("data"), text)
+    text = "folder of the report (left out: NAME.check beside the set's table)"
+    flags.add_flag(parser, "out", Path, None, text)
+    text = "replace the report that is there"
+    flags.add_flag(parser, "overwrite", flags.boolean, False, text)
+    text = (
+        "trained network that looks for wrong labels, .onnx or .keras, such "
+        "as a run's best.onnx (left out: none looks)"
+    )
+    flags.add_flag(parser, "weights", Path, None, text)
+    text = "probability above which the network is believed"
+    share = flags.Number(float, 0, 1)
+    flags.add_flag(parser, "confidence", share, 0.9, text)
+
+
+def check(args):
+    """Check one prepared set, print the findings and write the report.
+
+    Args:
+        args: of `add_arguments`.
+
+    Raises:
+        UserError: the set, or --weights, cannot be read, or the report cannot
+            be written.
+    """
+    table = tables.read(args.name, args.data_dir)
+    predictor = predict.load(args.weights) if args.weights else None
+    if predictor:
+        _require_common_task(table, predictor, args.weights)
+    out = args.out or args.data_dir / "db" / f"{args.name}.check"
+    _make_room(out, args.overwrite)
+    looks = pd.DataFrame(_look_at_all(table.paths), columns=Look._fields)
+    is_readable = (looks["digest"] != "").to_numpy()
+    rows = pd.concat([table.rows, looks], axis=1)
+    _write_csv(
+        out / "unreadable.csv", rows.loc[~is_readable, ["path", "split"]]
+    )
+    readable = table.take(np.flatnonzero(is_readable))
+    rows = rows[is_readable].reset_index(drop=True)
+    pairs = health.find_copies(rows, list(table.tasks))
+    _write_csv(out / "duplicates.csv", pairs)
+    people = health.straddling_subjects(table.rows)
+    _write_csv(out / "subjects.csv", people)
+    report = {
+        "name": table.name,
+        "counts": tables.counts(table.rows, table.tasks.values()),
+        "imbalance": health.imbalance(table),
+        "images": {
+            "unreadable": int((~is_readable).sum()),
+            "width": health.spread(rows["width"]),
+            "height": health.spread(rows["height"]),
+        },
+        "copies": health.summarise_copies(pairs),
+        "subjects": health.summarise_subjects(table.rows, people),
+    }
+    draw_classes(readable, out)
+    if predictor:
+        report["network"] = _dispute(readable, predictor, args, out)
+    files.write_json(out / REPORT, report)
+    common.summarise(table.name, table.rows, table.tasks.values(), {})
+    _print(report, out)
+
+
+def draw_classes(table, out):
+    """Draw a contact sheet of every class: rows drawn at random, seeded.
+
+    Args:
+        table: `tables.Table` whose images can all be decoded.
+        out: folder.
+    """
+    paths = table.paths
+    for task in table.tasks.values():
+        labels = table.labels(task.name)
+        for index, label in enumerate(task.classes):
+            members = np.flatnonzero(labels == index)
+            order = np.random.default_rng(index).permutation(len(members))
+            chosen = np.sort(members[order[:SHOWN]])
+            word = re.sub(r"\W+", "_", label)
+            captions = [
+                f"{paths[row].stem[-CAPTION:]}\n{table.rows['split'][row]}"
+                for row in chosen
+            ]
+            _draw(
+                out / f"sheet_{task.name}_{index}_{word}.png",
+                [paths[row] for row in chosen],
+                captions,
+                f"{table.name}, {task.name}: {label} ({len(chosen)} of "
+                f"{len(members):,})",
+            )
+
+
+def _dispute(table, predictor, args, out):
+    """Let the network look; write and draw what it disputes."""
+    probabilities = _predict(predictor, table.paths)
+    result, frames = {}, []
+    for task in table.tasks:
+        if task not in predictor.tasks:
+            continue
+        classes = predictor.tasks[task]
+        suspects, compared, share = health.find_suspects(
+            table, task, probabilities[task], classes, args.confidence
+        )
+        frames.append(suspects)
+        result[task] = {
+            "compared": compared,
+            "agreement": share,
+            "suspects": len(suspects),
+        }
+        shown = suspects.head(SHOWN)
+        _draw(
+            out / f"sheet_{task}_suspects.png",
+            [table.paths[row] for row in shown["row"]],
+            [
+                f"label {face.label}\n{face.prediction} {face.confidence:.0%}"
+                for face in shown.itertuples()
+            ],
+            f"{table.name}: labels of {task} that {predictor.name} disputes "
+            f"({len(shown)} of {len(suspects):,})",
+        )
+    suspects = pd.concat(frames).sort_values(
+        "confidence", ascending=False, kind="stable"
+    )
+    _write_csv(out / "suspects.csv", suspects.drop(columns="row"))
+    return {
+        "weights": str(args.weights),
+        "confidence": args.confidence,
+        "tasks": result,
+    }
+
+
+def _predict(predictor, paths):
+    """{task: [N, C]} of all images, resized as for training."""
+    decoder = images.Decoder(paths, predictor.shape)
+    starts = range(0, len(paths), BATCH)
+    parts = [
+        predictor.probabilities(
+            list(decoder[range(i, min(i + BATCH, len(paths)))])
+        )
+        for i in track(starts, f"predicting {len(paths):,} faces")
+    ]
+    return {
+        task: np.concatenate([part[task] for part in parts])
+        for task in predictor.tasks
+    }
+
+
+def _require_common_task(table, predictor, weights):
+    if not set(table.tasks) & set(predictor.tasks):
+        raise UserError(
+            f"--weights={weights} predicts {', '.join(predictor.tasks)}, "
+            f"{table.name} is labelled for {', '.join(table.tasks)}; give a "
+            "network for one of these"
+        )
+
+
+def _make_room(out, is_overwriting):
+    """Make the folder of the report; with --overwrite, remove an old one."""
+    try:
+        is_used = out.exists() and any(out.iterdir())
+        if is_used and not (is_overwriting and (out / REPORT).exists()):
+            raise UserError(
+                f"{out} is not empty; give --overwrite if it is a report, or "
+                "another folder as --out"
+            )
+        for pattern in WRITTEN:
+            for stale in out.glob(pattern):
+                stale.unlink()
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {out}: {error.strerror}; choose another --out"
+        ) from error
+
+
+def _look_at_all(paths):
+    """A Look for every image, on all cores."""
+    batches = [paths[i : i + BATCH] for i in range(0, len(paths), BATCH)]
+    # Starting processes takes longer than a few batches do.
+    parallel = Parallel(
+        n_jobs=-1 if len(batches) > crops.FEW else 1, return_as="generator"
+    )
+    results = parallel(delayed(_look_at)(batch) for batch in batches)
+    title = f"reading {len(paths):,} images"
+    return [
+        look
+        for batch in track(results, title, total=len(batches))
+        for look in batch
+    ]
+
+
+def _look_at(paths):
+    decoded = (crops.decode(path, "RGB") for path in paths)
+    return [
+        Look(0, 0, "", 0)
+        if image is None
+        else Look(
+            image.shape[1],
+            image.shape[0],
+            duplicates.digest(image),
+            duplicates.perceptual_hash(image),
+        )
+        for image in decoded
+    ]
+
+
+def _draw(path, sources, captions, title):
+    if sources:
+        pixels = [crops.decode(source, "RGB") for source in sources]
+        columns = min(COLUMNS, max(6, len(pixels)))
+        plots.contact_sheet(path, pixels, captions, columns, (title,))
+
+
+def _write_csv(path, rows):
+    with files.write(path) as temporary:
+        rows.to_csv(
+            temporary, index=False, float_format="%.4f", lineterminator="\n"
+        )
+
+
+def _print(report, out):
+    """Print the findings as a table."""
+    table = Table(title="findings", title_justify="left")
+    table.add_column("what")
+    table.add_column("found")
+    for task, ratios in report["imbalance"].items():
+        texts = [
+            f"{split} {'-' if ratio is None else f'{ratio:.1f}'}"
+            for split, ratio in ratios.items()
+        ]
+        table.add_row(f"{task}: largest class/smallest", ", ".join(texts))
+    sizes = report["images"]
+    table.add_row("unreadable images", f"{sizes['unreadable']:,}")
+    for side in ("width", "height"):
+        if sizes[side]:
+            text = "{min} to {max}, median {median:.0f}".format(**sizes[side])
+            table.add_row(f"image {side} (pixels)", text)
+    for kind, name in (("exact", "exact copies"), ("near", "near copies")):
+        text = (
+            "{within_splits:,} within a split, {across_splits:,} across; "
+            "labels of {labelled_differently:,} differ"
+        )
+        table.add_row(name, text.format(**report["copies"][kind]))
+    people = report["subjects"]
+    text = "{in_several_splits:,} of {subjects:,}".format(**people)
+    if not people["rows_with_subject"]:
+        text = "unknown: the set names no subjects"
+    table.add_row("people in several splits", text)
+    for task, entry in report.get("network", {"tasks": {}})["tasks"].items():
+        share = entry["agreement"]
+        text = "nothing to compare" if share is None else f"{share:.1%} agree"
+        table.add_row(
+            f"{task}: network and labels",
+            f"{text}, {entry['suspects']:,} labels disputed",
+        )
+    console = Console()
+    console.print(table)
+    console.print(f"wrote {out}", highlight=False, soft_wrap=True)
