@@ -138,7 +138,8 @@ def _flush(waiting, predictor, batch_size):
         batch = crops[start : start + batch_size]
         probabilities = predictor.probabilities(batch)
         labels += [
-            predictor.named(probabilities, index) for index in range(len(batch))
+            predictor.named({t: rows[i] for t, rows in probabilities.items()})
+            for i in range(len(batch))
         ]
     labels = iter(labels)
     for path, picture, faces, _ in waiting:

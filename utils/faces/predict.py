@@ -127,12 +127,10 @@ class Predictor:
             for task in self.tasks
         }
 
-    def named(self, probabilities, index):
-        """Row `index` of `probabilities` as in `Prediction.labels`."""
+    def named(self, probabilities):
+        """{task: float [C_t]} as in `Prediction.labels`."""
         return {
-            task: dict(
-                zip(classes, probabilities[task][index].tolist(), strict=True)
-            )
+            task: dict(zip(classes, probabilities[task].tolist(), strict=True))
             for task, classes in self.tasks.items()
         }
 

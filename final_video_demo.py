@@ -1,0 +1,277 @@
+"""Emotion, head pose, gender and age of the faces in a video.
+
+Writes an annotated H.264 video that browsers play. The source is a file, the
+number of a camera, or the URL of a stream; without one, a sample clip made
+from a public-domain portrait. Ctrl-C ends a recording; the file is whole.
+
+Exit code: 0; 1 if the source broke off; 2 for a mistake in the command; 130
+after Ctrl-C.
+"""
+
+import contextlib
+import csv
+import json
+import math
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from utils import flags
+from utils.errors import UserError, run_script
+from utils.faces import detect, draw, output, predict, video
+from utils.faces.track import Tracker
+
+EXAMPLES = """examples:
+  python final_video_demo.py
+      the sample clip
+  python final_video_demo.py talk.mp4 --start 60 --end 90 --csv talk.csv
+      half a minute of a file, with a table of faces and frames
+  python final_video_demo.py 0 --show
+      a camera, until Escape or Ctrl-C
+  python final_video_demo.py street.mp4 --blur_faces
+      labels without recognisable faces
+"""
+# Half the size that images are searched at: a quarter of the time.
+LARGEST_SEARCHED = 640
+
+
+def parser():
+    parser = flags.parser(__doc__, EXAMPLES)
+    parser.add_argument(
+        "source",
+        nargs="?",
+        metavar="VIDEO",
+        help="file, camera number or URL (left out: the sample clip)",
+    )
+    output.add_flags(parser)
+    flags.add_flag(
+        parser, "csv", Path, None, "write a table, one row a face and frame"
+    )
+    flags.add_flag(
+        parser, "jsonl", Path, None, "the same as one JSON object a line"
+    )
+    seconds = flags.Number(float, 0)
+    flags.add_flag(parser, "start", seconds, 0.0, "begin at this second")
+    flags.add_flag(
+        parser, "end", seconds, None, "end at this second (left out: the end)"
+    )
+    count = flags.Number(int, 1)
+    flags.add_flag(parser, "every", count, 1, "take one of so many frames")
+    flags.add_flag(
+        parser,
+        "detect_every",
+        count,
+        None,
+        "look for faces in one of so many frames and follow their motion in "
+        "between (left out: 5, and 1 with --blur_faces)",
+    )
+    flags.add_flag(
+        parser,
+        "max_faces",
+        count,
+        None,
+        "label the largest so many faces (left out: all)",
+    )
+    flags.add_flag(
+        parser,
+        "smoothing",
+        seconds,
+        0.5,
+        "seconds over which the labels of a face are averaged, 0 for none",
+    )
+    output.add_switch(
+        parser,
+        "blur_faces",
+        "make faces unrecognisable, also those that are not labelled",
+    )
+    predict.add_flag(parser)
+    detect.add_flag(parser)
+    return parser
+
+
+def main(argv=None):
+    args = parser().parse_args(argv)
+    end = math.inf if args.end is None else args.end
+    if end <= args.start:
+        raise UserError(f"--end={args.end} is not after --start={args.start}")
+    output.check(args, [args.csv, args.jsonl])
+    predictor = predict.load(args.weights)
+    detector = detect.open(args.detector_model, LARGEST_SEARCHED)
+    if args.source is None:
+        print("no video named: this is the sample clip")
+    source = video.open_source(args.source)
+    target = output.Names(args.output, args.overwrite).new(source.name, ".mp4")
+    frames = video.ahead(source.frames(args.start, end, args.every))
+    found = video.ahead(_analysed(frames, predictor, detector, args))
+    fps = source.fps / args.every
+    total = _expected(source, args.start, end, fps)
+    is_stopped = False
+    with (
+        contextlib.closing(found),
+        _tables(args, predictor) as tables,
+        _progress() as progress,
+        video.Writer(target, fps) as writer,
+    ):
+        counter = _Counter(progress, total)
+        try:
+            _write(found, writer, tables, counter, args)
+        except KeyboardInterrupt:
+            is_stopped = True
+    if counter.frames == 0:
+        raise UserError(
+            f"no frame of {source.name} lies between --start and --end"
+        )
+    print(
+        f"{counter.frames} frames, {len(counter.faces)} faces, "
+        f"{counter.speed():.1f} frames a second -> {target}"
+    )
+    if is_stopped:
+        print("stopped: the file ends here", file=sys.stderr)
+        sys.exit(130)
+    if source.is_broken:
+        print(
+            f"{source.name} broke off after {counter.time:.1f} s; what came "
+            "before is in the file",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+
+
+def _analysed(frames, predictor, detector, args):
+    """Yield (Frame, list of Prediction, list of Face to blur)."""
+    tracker = Tracker()
+    every = args.detect_every or (1 if args.blur_faces else 5)
+    for number, frame in enumerate(frames):
+        faces = detector(frame.pixels) if number % every == 0 else None
+        tracks = tracker.update(frame.pixels, frame.time, faces)
+        tracks = sorted(tracks, key=_area, reverse=True)[: args.max_faces]
+        crops = [predictor.crop(frame.pixels, track.face) for track in tracks]
+        probabilities = predictor.probabilities(crops)
+        predictions = []
+        for index, track in enumerate(tracks):
+            new = {task: rows[index] for task, rows in probabilities.items()}
+            track.smooth(new, frame.time, args.smoothing)
+            labels = predictor.named(track.probabilities)
+            predictions.append(
+                predict.Prediction(track.face, labels, track.number)
+            )
+        # A face that is lost for a moment is most likely where it was.
+        hidden = [track.face for track in tracker.tracks]
+        yield frame, predictions, hidden if args.blur_faces else []
+
+
+def _area(track):
+    left, top, right, bottom = track.face.box
+    return (right - left) * (bottom - top)
+
+
+def _write(found, writer, tables, counter, args):
+    """Draw, show and write until the source ends or Escape is pressed."""
+    sides = {}
+    for frame, predictions, hidden in found:
+        for face in hidden:
+            draw.blur(frame.pixels, face)
+        copy = draw.annotate(
+            frame.pixels, predictions, args.min_confidence, sides
+        )
+        writer.write(copy, frame.time)
+        for prediction in predictions:
+            row = {"frame": frame.index, "time": round(frame.time, 3)}
+            row |= output.record(prediction, args.min_confidence)
+            for add in tables:
+                add(row)
+        numbers = {prediction.number for prediction in predictions}
+        for gone in sides.keys() - numbers:
+            del sides[gone]
+        counter.advance(frame, numbers)
+        if args.show and output.show(copy, "faces", wait=False):
+            return
+
+
+@contextlib.contextmanager
+def _tables(args, predictor):
+    """Functions that add a row to the CSV and JSONL files.
+
+    These grow line by line under their final names: after hours of recording
+    a power cut should leave what there is.
+    """
+    with contextlib.ExitStack() as stack:
+        tables = []
+        for path, make in ((args.csv, _csv), (args.jsonl, _jsonl)):
+            if path is None:
+                continue
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(
+                    path.open("w", newline="", encoding="utf-8")
+                )
+            except OSError as error:
+                raise UserError(
+                    f"cannot write {path}: {error.strerror}; choose a "
+                    "writable folder"
+                ) from error
+            tables.append(make(file, predictor.tasks))
+        yield tables
+
+
+def _csv(file, tasks):
+    columns = ("frame", "time", *output.columns(tasks))
+    writer = csv.DictWriter(file, columns)
+    writer.writeheader()
+
+    def add(row):
+        moment = {"frame": row["frame"], "time": row["time"]}
+        writer.writerow(moment | output.row(row))
+
+    return add
+
+
+def _jsonl(file, tasks):
+    del tasks  # every line names its own
+    return lambda row: file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _expected(source, start, end, fps):
+    """How many frames there will be, None where nobody knows."""
+    if source.count is None and math.isinf(end):
+        return None
+    duration = math.inf if source.count is None else source.count / source.fps
+    return max(1, math.ceil((min(end, duration) - start) * fps))
+
+
+def _progress():
+    return Progress(
+        TextColumn("{task.completed} frames"),
+        BarColumn(),
+        TextColumn("{task.fields[speed]:.1f} fps"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+class _Counter:
+    """Counts frames and faces, and shows how far it is."""
+
+    def __init__(self, progress, total):
+        self.frames, self.time, self.faces = 0, 0.0, set()
+        self._progress = progress
+        self._task = progress.add_task("", total=total, speed=0.0)
+        self._start = time.monotonic()
+
+    def advance(self, frame, numbers):
+        self.frames += 1
+        self.time = frame.time
+        self.faces |= numbers
+        self._progress.update(self._task, advance=1, speed=self.speed())
+
+    def speed(self):
+        """Frames a second so far."""
+        return self.frames / max(time.monotonic() - self._start, 1e-9)
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,348 @@
+"""Frames in and out: files, cameras, streams, the sample clip, H.264."""
+
+import math
+import os
+import queue
+import subprocess
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import imageio_ffmpeg
+import numpy as np
+
+from utils.errors import UserError
+from utils.faces import inputs
+
+USUAL_FPS = 25.0  # where a source does not say, or says nonsense
+LONGEST_GAP = 10.0  # seconds that time may jump from one frame to the next
+AHEAD = 4  # frames that wait between two steps
+CLIP_SIZE, CLIP_SECONDS = (640, 480), 8  # of the sample clip
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a video.
+
+    Attributes:
+        index: in the source, from 0.
+        time: seconds since the source's first frame.
+        pixels: uint8 [H, W, 3], RGB.
+    """
+
+    index: int
+    time: float
+    pixels: np.ndarray
+
+
+class Source:
+    """A file, camera or stream that OpenCV reads.
+
+    Attributes:
+        name: for messages and, without suffix, for the output.
+        fps: frames a second.
+        count: frames there should be; None for cameras and live streams.
+        is_broken: after reading: it ended before it should.
+    """
+
+    def __init__(self, address):
+        """Open a source.
+
+        Args:
+            address: path, camera index or URL, as text.
+
+        Raises:
+            UserError: it cannot be opened, or has no frame that can be
+                decoded.
+        """
+        is_camera = address.isdecimal() and not Path(address).exists()
+        is_url = "://" in address
+        _check_file(address, is_camera or is_url)
+        # One line of our own instead of many of FFmpeg's.
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+        level = cv2.getLogLevel()
+        cv2.setLogLevel(0)
+        self._capture = cv2.VideoCapture(int(address) if is_camera else address)
+        is_read, self._first = self._capture.read()
+        cv2.setLogLevel(level)
+        if not is_read:
+            raise UserError(_unreadable(address, is_camera, is_url))
+        self.name = f"camera{address}" if is_camera else _stem(address)
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if 1 <= fps <= 240 else USUAL_FPS
+        count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.count = None if is_camera or count <= 0 else count
+        self.is_broken = False
+
+    def frames(self, start=0.0, end=math.inf, every=1):
+        """Yield the Frames from `start` to `end` seconds, every so many.
+
+        To be called once; the source is closed afterwards.
+        """
+        capture, index, moment = self._capture, 0, 0.0
+        began = time.monotonic()
+        picture = self._first
+        self._first = None
+        shape = picture.shape
+        try:
+            while moment < end:
+                is_wanted = moment >= start and index % every == 0
+                # A stream that changes its size in the middle goes on.
+                if is_wanted:
+                    if picture is None:
+                        _, picture = capture.retrieve()
+                    if picture is None:
+                        break
+                    if picture.shape != shape:
+                        picture = cv2.resize(picture, shape[1::-1])
+                    pixels = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+                    yield Frame(index, moment, pixels)
+                picture = None
+                if not capture.grab():
+                    break
+                index += 1
+                moment = self._moment(moment, began)
+            self.is_broken = moment < end and (
+                self.count is None or index + 1 < 0.95 * self.count
+            )
+        finally:
+            capture.release()
+
+    def _moment(self, before, began):
+        """Seconds of the frame that was just grabbed."""
+        if self.count is None:
+            return time.monotonic() - began
+        moment = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        # Broken time stamps stand still, go back or jump away.
+        if 0 < moment - before < LONGEST_GAP:
+            return moment
+        return before + 1 / self.fps
+
+
+class Clip:
+    """The sample: a camera that wanders over the sample portrait.
+
+    Attributes: as of `Source`.
+    """
+
+    name, fps, is_broken = "sample_clip", 25.0, False
+    count = int(fps * CLIP_SECONDS)
+
+    def frames(self, start=0.0, end=math.inf, every=1):
+        """Yield the Frames from `start` to `end` seconds, every so many."""
+        portrait = inputs.read(inputs.portrait()).pixels
+        for index in range(0, self.count, every):
+            moment = index / self.fps
+            if start <= moment < end:
+                yield Frame(index, moment, _view(portrait, moment))
+
+
+def open_source(address):
+    """The Source of an address, or the sample Clip for None."""
+    return Clip() if address is None else Source(address)
+
+
+def ahead(items, size=AHEAD):
+    """Run an iterator in a thread of its own, a few items ahead.
+
+    What it raises is raised here. When the loop over this generator ends
+    early, the thread closes the iterator and ends too.
+
+    Args:
+        items: generator.
+        size: items that may wait.
+    """
+    waiting = queue.Queue(size)
+    stop = threading.Event()
+
+    def put(entry):
+        while not stop.is_set():
+            try:
+                return waiting.put(entry, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work():
+        try:
+            for item in items:
+                put((item, None, False))
+                if stop.is_set():
+                    break
+            put((None, None, True))
+        # Whatever it is, it belongs to the thread that reads.
+        except Exception as error:
+            put((None, error, True))
+        finally:
+            items.close()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error, is_end = waiting.get()
+            if error is not None:
+                raise error
+            if is_end:
+                return
+            yield item
+    finally:
+        stop.set()
+        # A camera that hangs must not keep the program from ending.
+        thread.join(timeout=5)
+
+
+class Writer:
+    """An H.264 MP4 file that grows frame by frame.
+
+    FFmpeg encodes in a process of its own. It finishes the file when its
+    input ends, whatever ends it, Ctrl-C and a kill of this process included.
+    That is why the file has its final name from the start. Frames are
+    repeated or left out so that the video takes as long as the source, also
+    where that has no steady rate.
+    """
+
+    def __init__(self, path, fps):
+        """To be used in a `with`; nothing is written without a frame.
+
+        Args:
+            path: of the .mp4 file.
+            fps: frames a second of the file.
+        """
+        self._path, self._fps = path, fps
+        self._process = None
+        self._written = 0
+        self._start = 0.0
+
+    def __enter__(self):
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115, for __exit__
+        return self
+
+    def __exit__(self, kind, error, trace):
+        try:
+            if self._process is not None:
+                self._finish(kind is None)
+        finally:
+            self._log.close()
+
+    def write(self, image, moment):
+        """Add a frame.
+
+        Args:
+            image: uint8 [H, W, 3], RGB, of the same size every time.
+            moment: its time in seconds.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        if self._process is None:
+            self._process = self._encoder(image.shape)
+            self._start = moment
+        due = math.floor((moment - self._start) * self._fps + 0.5) + 1
+        data = np.ascontiguousarray(image).data
+        for _ in range(due - self._written):
+            try:
+                self._process.stdin.write(data)
+            except OSError as error:
+                raise self._failure() from error
+            self._written += 1
+
+    def _encoder(self, shape):
+        height, width = shape[:2]
+        words = [
+            *(imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-y"),
+            *("-f", "rawvideo", "-pix_fmt", "rgb24"),
+            *("-s", f"{width}x{height}", "-r", f"{self._fps:.6g}", "-i", "-"),
+            # What browsers play: even sides, 4:2:0, the index up front.
+            "-vf",
+            "pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix=bt709",
+            *("-colorspace", "bt709", "-color_primaries", "bt709"),
+            *("-color_trc", "bt709", "-pix_fmt", "yuv420p"),
+            *("-c:v", "libx264", "-preset", "veryfast", "-crf", "21"),
+            *("-movflags", "+faststart", str(self._path.absolute())),
+        ]
+        try:
+            return subprocess.Popen(
+                words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._log,
+                # Ctrl-C is for us: FFmpeg is to finish the file.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise UserError(
+                f"cannot start FFmpeg: {error.strerror}; pip install "
+                "--force-reinstall imageio-ffmpeg"
+            ) from error
+
+    def _finish(self, is_good):
+        try:
+            self._process.stdin.close()
+        except OSError:
+            is_good = is_good and self._process.poll() == 0
+        if self._process.wait() != 0 and is_good:
+            raise self._failure()
+
+    def _failure(self):
+        self._process.wait()
+        self._log.seek(0)
+        said = self._log.read().decode(errors="replace").strip()
+        reason = said.splitlines()[-1] if said else "FFmpeg ended"
+        return UserError(
+            f"cannot write {self._path}: {reason}; choose another --output"
+        )
+
+
+def _check_file(address, is_elsewhere):
+    if is_elsewhere:
+        return
+    try:
+        size = Path(address).stat().st_size
+    except OSError as error:
+        raise UserError(
+            f"cannot read {address}: {error.strerror}; give a video file, the "
+            "number of a camera or a URL"
+        ) from error
+    if size == 0:
+        raise UserError(f"{address} is empty; get the file again")
+
+
+def _unreadable(address, is_camera, is_url):
+    if is_camera:
+        return f"camera {address} gives no picture; is it plugged in and free?"
+    if is_url:
+        return f"{address} gives no picture; can a browser play it?"
+    return (
+        f"{address} has no frame that OpenCV can decode: it is no video, "
+        "broken, or of an unknown codec; convert it with ffmpeg to H.264"
+    )
+
+
+def _stem(address):
+    stem = Path(address.split("?")[0].rstrip("/")).stem
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in stem)
+
+
+def _view(portrait, moment):
+    """What the wandering camera sees, uint8 [480, 640, 3]."""
+    width, height = CLIP_SIZE
+    phase = 2 * math.pi * moment / CLIP_SECONDS
+    zoom = 1.25 + 0.35 * math.sin(phase - math.pi / 2)
+    turn = 9 * math.sin(2 * phase)
+    face = (266, 245)  # on the portrait
+    view = cv2.getRotationMatrix2D(face, turn, zoom)
+    target = (
+        width / 2 + 90 * math.sin(phase),
+        height / 2 + 25 * math.sin(2 * phase + 1),
+    )
+    view[:, 2] += np.subtract(target, face)
+    return cv2.warpAffine(
+        portrait,
+        view,
+        CLIP_SIZE,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT,
+    )
