@@ -46,7 +46,7 @@ def red_face(height, width, left, top, side):
 
 
 def detector(find=find_red, largest=1280):
-    return detect.Detector("stand-in", lambda: find, largest)
+    return detect.Detector("stand-in", lambda: find, largest, 0.9)
 
 
 @pytest.mark.parametrize("turns", range(4))
@@ -102,6 +102,21 @@ def test_the_best_face_comes_first():
 
     faces = detector(find, 320)(np.zeros((320, 320, 3), np.uint8))
     assert [face.score for face in faces] == pytest.approx([0.9, 0.8, 0.7])
+
+
+@pytest.mark.parametrize(("sure", "upright"), [(0.9, 0.9), (0, 0.7)])
+def test_turned_images_count_where_no_face_is_sure(sure, upright):
+    def find(image):
+        # The mark is at the top of the upright image.
+        score = 0.9 if image[:160].sum() > image[160:].sum() else 0.7
+        return [detect.Face((0.0, 0.0, 20.0, 10.0), score, None)]
+
+    image = np.zeros((320, 320, 3), np.uint8)
+    image[300:] = 255
+    (face,) = detect.Detector("stand-in", lambda: find, 320, sure)(image)
+    assert face.score == upright
+    expected = (300, 310, 320, 320) if sure else (0, 0, 20, 10)
+    assert face.box == pytest.approx(expected)
 
 
 def test_images_of_any_size_are_accepted():
@@ -229,7 +244,7 @@ def test_every_thread_has_its_own_network():
         made.append(threading.get_ident())
         return lambda image: []
 
-    shared = detect.Detector("stand-in", make, 320)
+    shared = detect.Detector("stand-in", make, 320, 0.9)
     image = np.zeros((8, 8, 3), np.uint8)
     threads = [
         threading.Thread(target=lambda: (shared(image), shared(image)))
