@@ -103,32 +103,37 @@ def check(args):
     _make_room(out, args.overwrite)
     looks = pd.DataFrame(_look_at_all(table.paths), columns=Look._fields)
     is_readable = (looks["digest"] != "").to_numpy()
-    rows = pd.concat([table.rows, looks], axis=1)
-    _write_csv(
-        out / "unreadable.csv", rows.loc[~is_readable, ["path", "split"]]
-    )
     readable = table.take(np.flatnonzero(is_readable))
-    rows = rows[is_readable].reset_index(drop=True)
-    pairs = health.find_copies(rows, list(table.tasks))
-    _write_csv(out / "duplicates.csv", pairs)
-    people = health.straddling_subjects(table.rows)
-    _write_csv(out / "subjects.csv", people)
+    rows = pd.concat([table.rows, looks], axis=1)
+    found = {
+        "unreadable": rows.loc[~is_readable, ["path", "split"]],
+        "duplicates": health.find_copies(rows[is_readable], list(table.tasks)),
+        "subjects": health.straddling_subjects(table.rows),
+    }
+    sizes = looks[is_readable]
     report = {
         "name": table.name,
         "counts": tables.counts(table.rows, table.tasks.values()),
         "imbalance": health.imbalance(table),
         "images": {
-            "unreadable": int((~is_readable).sum()),
-            "width": health.spread(rows["width"]),
-            "height": health.spread(rows["height"]),
+            "unreadable": len(found["unreadable"]),
+            "width": health.spread(sizes["width"]),
+            "height": health.spread(sizes["height"]),
         },
-        "copies": health.summarise_copies(pairs),
-        "subjects": health.summarise_subjects(table.rows, people),
+        "copies": health.summarise_copies(found["duplicates"]),
+        "subjects": health.summarise_subjects(table.rows, found["subjects"]),
     }
+    if predictor:
+        report["network"], found["suspects"] = _dispute(
+            readable, predictor, args
+        )
+    # First, so that what is interrupted from here on counts as a report.
+    files.write_json(out / REPORT, report)
+    for name, frame in found.items():
+        _write_csv(out / f"{name}.csv", frame)
     draw_classes(readable, out)
     if predictor:
-        report["network"] = _dispute(readable, predictor, args, out)
-    files.write_json(out / REPORT, report)
+        draw_suspects(table, found["suspects"], predictor.name, out)
     common.summarise(table.name, table.rows, table.tasks.values(), {})
     _print(report, out)
 
@@ -161,50 +166,62 @@ def draw_classes(table, out):
             )
 
 
-def _dispute(table, predictor, args, out):
-    """Let the network look; write and draw what it disputes."""
-    probabilities = _predict(predictor, table.paths)
-    result, frames = {}, []
-    for task in table.tasks:
-        if task not in predictor.tasks:
-            continue
-        classes = predictor.tasks[task]
-        suspects, compared, share = health.find_suspects(
-            table, task, probabilities[task], classes, args.confidence
-        )
-        frames.append(suspects)
-        result[task] = {
-            "compared": compared,
-            "agreement": share,
-            "suspects": len(suspects),
-        }
-        shown = suspects.head(SHOWN)
+def draw_suspects(table, suspects, network, out):
+    """Draw a contact sheet of every task's surest suspects.
+
+    Args:
+        table: `tables.Table`.
+        suspects: DataFrame of `health.find_suspects`.
+        network: its name.
+        out: folder.
+    """
+    for task, disputed in suspects.groupby("task"):
+        shown = disputed.head(SHOWN)
         _draw(
             out / f"sheet_{task}_suspects.png",
-            [table.paths[row] for row in shown["row"]],
+            [table.data_dir / path for path in shown["path"]],
             [
                 f"label {face.label}\n{face.prediction} {face.confidence:.0%}"
                 for face in shown.itertuples()
             ],
-            f"{table.name}: labels of {task} that {predictor.name} disputes "
-            f"({len(shown)} of {len(suspects):,})",
+            f"{table.name}: labels of {task} that {network} disputes "
+            f"({len(shown)} of {len(disputed):,})",
         )
-    suspects = pd.concat(frames).sort_values(
+
+
+def _dispute(table, predictor, args):
+    """Let the network look: (entry of the report, suspects of all tasks)."""
+    probabilities = _predict(predictor, table.paths)
+    tasks, frames = {}, []
+    for task in table.tasks:
+        if task not in predictor.tasks:
+            continue
+        suspects, compared, share = health.find_suspects(
+            table,
+            task,
+            probabilities[task],
+            predictor.tasks[task],
+            args.confidence,
+        )
+        frames.append(suspects)
+        tasks[task] = {
+            "compared": compared,
+            "agreement": share,
+            "suspects": len(suspects),
+        }
+    suspects = pd.concat(frames, ignore_index=True).sort_values(
         "confidence", ascending=False, kind="stable"
     )
-    _write_csv(out / "suspects.csv", suspects.drop(columns="row"))
-    return {
-        "weights": str(args.weights),
-        "confidence": args.confidence,
-        "tasks": result,
-    }
+    entry = {"weights": str(args.weights), "confidence": args.confidence}
+    return {**entry, "tasks": tasks}, suspects
 
 
 def _predict(predictor, paths):
     """{task: [N, C]} of all images, resized as for training."""
     decoder = images.Decoder(paths, predictor.shape)
     starts = range(0, len(paths), BATCH)
-    parts = [
+    # The empty part is there for a set without a readable image.
+    parts = [predictor.probabilities([])] + [
         predictor.probabilities(
             list(decoder[range(i, min(i + BATCH, len(paths)))])
         )

@@ -119,9 +119,9 @@ def find_suspects(table, task, probabilities, classes, confidence):
         confidence: the prediction must be more probable than this.
 
     Returns:
-        (DataFrame of path, split, task, label, prediction, confidence and
-        row, the position; number of rows compared; share of them where label
-        and prediction agree, None where there are none).
+        (DataFrame of path, split, task, label, prediction and confidence;
+        number of rows compared; share of them where label and prediction
+        agree, None where there are none).
     """
     own = table.tasks[task].classes
     labels = np.array(own, dtype=object)[table.labels(task)]
@@ -139,7 +139,6 @@ def find_suspects(table, task, probabilities, classes, confidence):
             "label": labels[found],
             "prediction": predictions[found],
             "confidence": sure[found],
-            "row": found,
         }
     )
     share = float(agrees[is_known].mean()) if is_known.any() else None

@@ -106,6 +106,16 @@ def test_a_network_lists_the_labels_that_it_disputes(data_dir, monkeypatch):
     assert not (out / "sheet_gender_suspects.png").exists()
 
 
+def test_a_set_without_a_readable_image_is_a_result(data_dir, monkeypatch):
+    monkeypatch.setattr(predict, "load", stand_in)
+    for image in (data_dir / "db" / "toy").iterdir():
+        image.write_bytes(b"")
+    report = check(data_dir, "--weights=best.onnx")
+    assert report["images"] == {"unreadable": 32, "width": None, "height": None}
+    assert report["network"]["tasks"]["gender"]["agreement"] is None
+    assert not list((data_dir / "db" / "toy.check").glob("*.png"))
+
+
 def test_a_network_for_other_tasks_is_refused(data_dir, monkeypatch):
     def load(path):
         return predict.Predictor("x", {"age": ("a",)}, (8, 8, 1), 0, {}, None)
