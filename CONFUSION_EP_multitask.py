@@ -13,8 +13,6 @@ Methods:
   with interpolation (arXiv 2003.06746).
 """
 
-import functools
-
 from utils import cli
 from utils.errors import run_script
 
@@ -52,31 +50,21 @@ def main(argv=None):
     print(f"method: {method}")
     # Keras takes seconds to load; --help and a wrong flag should not.
     from data_preparation import synthetic
-    from utils import confusion, experiment, pseudo, training
-    from utils.confusion import label_transfer, mrf
+    from utils import experiment, pseudo, training
+    from utils.confusion.methods import assemble
 
     wanted = experiment.wanted_datasets(args, TASKS)
     synthetic.ensure(wanted, args.data_dir)
     datasets, tasks = experiment.open_datasets(args, wanted, TASKS)
-    is_transfer = method == "lel-ltn"
-    network = experiment.build_network(args, tasks, is_transfer)
+    network = experiment.build_network(
+        args, tasks, label_embeddings=method == "lel-ltn"
+    )
     teacher = pseudo.Teacher(network, args.batch_size)
-    loss_weights = cli.loss_weights(args, TASKS)
-    transfer = None
-    if is_transfer:
-        transfer = label_transfer.build(tasks)
-        fill = functools.partial(
-            label_transfer.fill, transfer, network, args.ltn_warmup, tasks
-        )
-    elif method == "dcn-ap":
-        fill = functools.partial(mrf.fill, tasks, args)
-    else:
-        fill = functools.partial(confusion.fill, tasks, cli.method(args), args)
-    plan = confusion.Rounds(network, teacher, datasets, tasks, fill, args)
-    terms = plan.split_losses()
-    if is_transfer:
-        terms |= label_transfer.terms(transfer, network, plan, loss_weights)
+    plan, terms, companion = assemble(
+        method, network, teacher, datasets, tasks, args
+    )
     run = experiment.open_run(args, __file__, wanted, method)
+    loss_weights = cli.loss_weights(args, TASKS)
     rows = training.fit(
         network,
         teacher,
@@ -86,7 +74,7 @@ def main(argv=None):
         args,
         run,
         terms,
-        transfer,
+        companion,
     )
     experiment.report(network, teacher, datasets, plan, rows, run)
 

@@ -10,8 +10,6 @@ Methods:
   SLRM   the nuclear norm of all heads' weights too (Jing et al., CVPR 2015)
 """
 
-import functools
-
 from utils import cli
 from utils.errors import run_script
 
@@ -43,19 +41,17 @@ def main(argv=None):
     print(f"method: {method}")
     # Keras takes seconds to load; --help and a wrong flag should not.
     from data_preparation import synthetic
-    from utils import confusion, experiment, pseudo, training
-    from utils.confusion import manifold
+    from utils import experiment, pseudo, training
+    from utils.confusion.methods import assemble
 
     wanted = experiment.wanted_datasets(args, TASKS)
     synthetic.ensure(wanted, args.data_dir)
     datasets, tasks = experiment.open_datasets(args, wanted, TASKS)
     network = experiment.build_network(args, tasks)
     teacher = pseudo.Teacher(network, args.batch_size)
-    fill = functools.partial(confusion.fill, tasks, cli.method(args), args)
-    plan = confusion.Rounds(network, teacher, datasets, tasks, fill, args)
-    terms = manifold.terms(network, tasks, args)
-    loss_weights = cli.loss_weights(args, TASKS)
+    plan, terms, _ = assemble(method, network, teacher, datasets, tasks, args)
     run = experiment.open_run(args, __file__, wanted, method)
+    loss_weights = cli.loss_weights(args, TASKS)
     rows = training.fit(
         network, teacher, datasets, plan, loss_weights, args, run, terms
     )

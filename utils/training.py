@@ -130,17 +130,19 @@ class Learner(keras.Model):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        total = sum(self.losses)
+        losses = list(self.losses)
         for task, loss_weight in self.loss_weights.items():
             loss = triple_loss(**y[task], logits=y_pred["logits"][task])
             self.reported[f"{task}_loss"].update_state(loss)
-            total = total + loss_weight * loss
+            losses.append(loss_weight * loss)
         for name, term in self.terms.items():
             value = term.value(y_pred, y)
             self.reported[name].update_state(value)
             if term.weight:
-                total = total + term.weight * value
-        return total
+                losses.append(term.weight * value)
+        # Not sum(): TensorFlow adds three or more at once, beginning with the
+        # one whose memory is free first, to other last digits.
+        return ops.sum(ops.stack(losses))
 
 
 def fit(

@@ -84,7 +84,8 @@ def mean_field(logits, labels, weights, pairwise, relation):
         labels: {task name: [N, C_t]} observed distributions; rows of zeros
             where there is no label.
         weights: scipy.sparse array [N, N], symmetric, zero diagonal.
-        pairwise: >= 0; see `normalised`: up to 2 the sweeps contract.
+        pairwise: >= 0; below 2 its pull contracts from sweep to sweep where
+            the weights are `normalised`.
         relation: >= 0.
 
     Returns:
