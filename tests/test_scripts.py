@@ -1,5 +1,6 @@
 """The training scripts as a user runs them, on tiny datasets."""
 
+import hashlib
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ import ALTERNATIVE_EP
 import ALTERNATIVE_EPGA
 import STL_general_train
 from tests import tiny
+from utils import release
 from utils.errors import UserError, run_script
 
 METHODS = {
@@ -124,6 +126,19 @@ def test_four_tasks_with_withheld_labels_to_audit_with(data_dir, tmp_path):
     is_right = gender["pseudo_label"] == gender["truth"]
     accuracy = metrics.loc["mtfl", "pseudo_gender_accuracy"]
     assert accuracy == pytest.approx(is_right.mean())
+    _check_release(run, data_dir, tmp_path / "weights")
+
+
+def _check_release(run, data_dir, out):
+    release.main([f"{run}", f"--data_dir={data_dir}", f"--out={out}"])
+    facts = json.loads((out / "four_tasks.json").read_text())
+    assert list(facts["temperatures"]) == list(facts["tasks"])
+    for name, digest in facts["sha256"].items():
+        content = (out / name).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == digest
+    assert "| gender: female | 4 |" in (out / "figures.md").read_text()
+    with pytest.raises(UserError, match="give --overwrite"):
+        release.main([f"{run}", f"--data_dir={data_dir}", f"--out={out}"])
 
 
 def test_single_task_learning(data_dir, tmp_path):
