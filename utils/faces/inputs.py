@@ -147,12 +147,11 @@ def _read_huge(path, reason):
         is_jpeg = file.read(3) == b"\xff\xd8\xff"
     if is_jpeg:
         # libjpeg computes the small image directly: no large one is held.
-        pixels = cv2.imread(
-            str(path), cv2.IMREAD_REDUCED_COLOR_8 | cv2.IMREAD_COLOR_RGB
-        )
+        pixels = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_8)
     if pixels is None:
         limit = 2 * Image.MAX_IMAGE_PIXELS // 1_000_000
         raise UserError(
             f"{path} has more than {limit} megapixels; make a smaller copy"
         ) from reason
+    pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     return Picture(pixels, f"read at 1/{REDUCED} of its size")

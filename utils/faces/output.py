@@ -63,7 +63,7 @@ def check(args, results):
             "writable folder"
         ) from error
     for path in filter(None, results):
-        if path.exists() and not args.overwrite:
+        if path.is_file() and not args.overwrite:
             raise UserError(
                 f"{path} exists; choose another name, or replace it with "
                 "--overwrite"

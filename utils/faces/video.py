@@ -63,11 +63,11 @@ class Source:
         _check_file(address, is_camera or is_url)
         # One line of our own instead of many of FFmpeg's.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        level = cv2.getLogLevel()
-        cv2.setLogLevel(0)
+        level = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         self._capture = cv2.VideoCapture(int(address) if is_camera else address)
         is_read, self._first = self._capture.read()
-        cv2.setLogLevel(level)
+        cv2.utils.logging.setLogLevel(level)
         if not is_read:
             raise UserError(_unreadable(address, is_camera, is_url))
         self.name = f"camera{address}" if is_camera else _stem(address)
@@ -217,7 +217,7 @@ class Writer:
         self._start = 0.0
 
     def __enter__(self):
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115, for __exit__
+        self._log = tempfile.TemporaryFile()
         return self
 
     def __exit__(self, kind, error, trace):
@@ -330,12 +330,12 @@ def _view(portrait, moment):
     """What the wandering camera sees, uint8 [480, 640, 3]."""
     width, height = CLIP_SIZE
     phase = 2 * math.pi * moment / CLIP_SECONDS
-    zoom = 1.25 + 0.35 * math.sin(phase - math.pi / 2)
-    turn = 9 * math.sin(2 * phase)
+    zoom = 1.6 - 0.25 * math.cos(phase)
+    turn = 7 * math.sin(2 * phase)
     face = (266, 245)  # on the portrait
     view = cv2.getRotationMatrix2D(face, turn, zoom)
     target = (
-        width / 2 + 90 * math.sin(phase),
+        width / 2 + 70 * math.sin(phase),
         height / 2 + 25 * math.sin(2 * phase + 1),
     )
     view[:, 2] += np.subtract(target, face)

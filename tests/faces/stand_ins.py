@@ -1,0 +1,94 @@
+"""A tiny network and detector, whose answers are known beforehand."""
+
+import json
+
+import cv2
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from utils.faces.detect import Face
+
+TASKS = {
+    "emotion": ["happy", "sad", "neutral"],
+    "pose": ["left profile", "left", "frontal", "right", "right profile"],
+}
+SIDE = 16
+
+
+def weights(task):
+    """The network's logits are w * (mean pixel / 255) + b, w and b [C]."""
+    rng = np.random.default_rng(len(task))
+    return rng.normal(size=(2, len(TASKS[task]))).astype(np.float32)
+
+
+def network(folder, **description):
+    """Write net.onnx and net.json; `description` changes the JSON's keys.
+
+    Returns:
+        path of net.onnx.
+    """
+    nodes = [
+        helper.make_node("Transpose", ["image"], ["nchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("GlobalAveragePool", ["nchw"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["flat"]),
+    ]
+    constants, outputs = [], []
+    for task, classes in TASKS.items():
+        slope, offset = weights(task)
+        for name, value in (("w", slope[None] / 255), ("b", offset)):
+            constants.append(numpy_helper.from_array(value, f"{task}_{name}"))
+        inputs = ["flat", f"{task}_w", f"{task}_b"]
+        nodes.append(helper.make_node("Gemm", inputs, [f"{task}_logits"]))
+        logits = [f"{task}_logits"]
+        nodes.append(helper.make_node("Softmax", logits, [task], axis=1))
+        shape = ["n", len(classes)]
+        outputs.append(
+            helper.make_tensor_value_info(task, TensorProto.FLOAT, shape)
+        )
+    image = helper.make_tensor_value_info(
+        "image", TensorProto.FLOAT, ["n", SIDE, SIDE, 1]
+    )
+    graph = helper.make_graph(nodes, "tiny", [image], outputs, constants)
+    opset = [helper.make_opsetid("", 13)]
+    path = folder / "net.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    content = {
+        "tasks": TASKS,
+        "input": {"shape": ["batch", SIDE, SIDE, 1]},
+        **description,
+    }
+    path.with_suffix(".json").write_text(json.dumps(content))
+    return path
+
+
+class Detector:
+    """Finds red rectangles, and nothing else."""
+
+    name = "red"
+
+    def __call__(self, image):
+        red, green, blue = (image[..., i].astype(int) for i in range(3))
+        mask = (red > 150) & (green < 100) & (blue < 100)
+        count, _, stats, _ = cv2.connectedComponentsWithStats(
+            mask.astype(np.uint8)
+        )
+        return [
+            Face((float(x), float(y), float(x + w), float(y + h)), 0.9, None)
+            for x, y, w, h, area in stats[1:count].tolist()
+            if area > 100
+        ]
+
+
+def picture(boxes, shape=(240, 320)):
+    """A noisy gray picture, uint8 [H, W, 3], with red boxes."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(90, 130, (*shape, 3), dtype=np.uint8)
+    for left, top, right, bottom in boxes:
+        image[top:bottom, left:right] = (220, 30, 30)
+        # Something whose motion can be seen.
+        size = (bottom - top, right - left)
+        noise = rng.integers(0, 60, (size[0] // 4 + 1, size[1] // 4 + 1))
+        noise = noise.repeat(4, 0).repeat(4, 1)[: size[0], : size[1]]
+        image[top:bottom, left:right, 1] = noise
+    return image

@@ -1,0 +1,215 @@
+"""The image demo as a user runs it, with a stand-in network and detector."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+import final_image_demo
+from tests.faces import stand_ins
+from utils.errors import UserError, run_script
+from utils.faces import detect, inputs
+
+BOXES = [(40, 40, 100, 110), (180, 60, 260, 160)]
+
+
+@pytest.fixture
+def demo(tmp_path, monkeypatch):
+    """A function that runs the demo in an empty folder."""
+    network = stand_ins.network(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(detect, "open", lambda *_: stand_ins.Detector())
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+
+    def run(*words):
+        words = map(str, words)
+        final_image_demo.main([*words, f"--weights={network}"])
+
+    return run
+
+
+def _save(path, boxes=()):
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(stand_ins.picture(boxes)).save(path)
+    return path
+
+
+def test_results_as_json_and_csv(demo, tmp_path, capsys):
+    two = _save(tmp_path / "photos" / "two.png", BOXES)
+    none = _save(tmp_path / "photos" / "none.png")
+    demo("photos", "--json=found.json", "--csv=found.csv", "--batch_size=1")
+    content = json.loads((tmp_path / "found.json").read_text())
+    assert content["detector"] == "red"
+    images = {image["file"]: image for image in content["images"]}
+    assert images[os.path.join("photos", none.name)]["faces"] == []
+    image = images[os.path.join("photos", two.name)]
+    assert (image["width"], image["height"]) == (320, 240)
+    assert [face["box"] for face in image["faces"]] == [list(b) for b in BOXES]
+    for face in image["faces"]:
+        assert face["score"] == 0.9
+        assert list(face["labels"]) == list(stand_ins.TASKS)
+        for task, entry in face["labels"].items():
+            shares = entry["probabilities"]
+            assert list(shares) == stand_ins.TASKS[task]
+            assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
+            assert entry["confidence"] == shares[entry["label"]]
+            assert entry["confidence"] == max(shares.values())
+            assert entry["unsure"] == (entry["confidence"] < 0.5)
+    with (tmp_path / "found.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["face"] for row in rows] == ["1", "2"]
+    for row, face in zip(rows, image["faces"], strict=True):
+        assert row["file"] == image["file"]
+        assert float(row["left"]) == face["box"][0]
+        mood = face["labels"]["emotion"]
+        assert row["emotion"] == mood["label"]
+        assert float(row["emotion_sad"]) == mood["probabilities"]["sad"]
+    said = capsys.readouterr().out
+    assert "2 faces" in said
+    assert "no face" in said
+    annotated = cv2.imread(image["annotated"])
+    assert annotated.shape[0] > 240
+
+
+def test_the_batch_size_changes_nothing(demo, tmp_path):
+    for index in range(7):
+        _save(tmp_path / "photos" / f"{index}.png", BOXES[: index % 3])
+    found = []
+    for size in (1, 3, 32):
+        demo("photos", f"--json={size}.json", f"--batch_size={size}")
+        images = json.loads((tmp_path / f"{size}.json").read_text())["images"]
+        found.append([(image["file"], image["faces"]) for image in images])
+    assert found[0] == found[1] == found[2]
+    counts = [len(faces) for _, faces in found[0]]
+    assert counts == [0, 1, 2, 0, 1, 2, 0]
+
+
+def test_a_broken_file_does_not_stop_the_others(demo, tmp_path, capsys):
+    _save(tmp_path / "photos" / "a.png", BOXES)
+    (tmp_path / "photos" / "b.jpg").write_text("dear diary")
+    (tmp_path / "photos" / "c.jpg").touch()
+    _save(tmp_path / "photos" / "d.png", BOXES)
+    with pytest.raises(SystemExit) as caught:
+        demo("photos", "gone.png", "--json=found.json")
+    assert caught.value.code == 1
+    said = capsys.readouterr().err
+    assert "3 of 5 not read" in said
+    for name in ("b.jpg", "c.jpg", "gone.png"):
+        assert name in said
+    images = json.loads((tmp_path / "found.json").read_text())["images"]
+    assert ["error" in image for image in images] == [
+        False,
+        True,
+        True,
+        False,
+        True,
+    ]
+    names = sorted(path.name for path in (tmp_path / "demo_output").iterdir())
+    assert names == ["a_faces.png", "d_faces.png"]
+
+
+def test_nothing_is_overwritten_unless_asked(demo, tmp_path):
+    for folder in ("one", "two"):
+        _save(tmp_path / folder / "a.png")
+    output = tmp_path / "demo_output"
+
+    def names():
+        return sorted(path.name for path in output.iterdir())
+
+    demo("one", "two")
+    assert names() == ["a_faces.png", "a_faces_2.png"]
+    demo("one", "--overwrite")
+    assert names() == ["a_faces.png", "a_faces_2.png"]
+    demo("one")
+    assert names() == ["a_faces.png", "a_faces_2.png", "a_faces_3.png"]
+    demo("one", "--overwrite", "--json=found.json")
+    with pytest.raises(UserError, match=r"found\.json exists"):
+        demo("one", "--json=found.json")
+    demo("one", "--overwrite", "--json=found.json")
+
+
+def test_what_cannot_work_is_refused_at_once(demo, tmp_path):
+    _save(tmp_path / "a.png")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="--show needs a display"):
+        demo("a.png", "--show")
+    with pytest.raises(UserError, match="choose a writable folder"):
+        demo("a.png", "--output=file/folder")
+    with pytest.raises(UserError, match="no image in"):
+        demo("*.gif")
+    with pytest.raises(UserError, match="min_confidence"):
+        demo("a.png", "--min_confidence=2")
+
+
+def test_jpegs_stay_jpegs_and_huge_or_tiny_images_work(demo, tmp_path):
+    Image.fromarray(stand_ins.picture(BOXES)).save(tmp_path / "photo.JPG")
+    Image.new("RGB", (1, 1), "red").save(tmp_path / "dot.bmp")
+    demo("photo.JPG", "dot.bmp")
+    output = tmp_path / "demo_output"
+    assert (output / "photo_faces.jpg").read_bytes()[:2] == b"\xff\xd8"
+    assert cv2.imread(str(output / "dot_faces.png")).shape[1] >= 480
+
+
+ALONE = """
+import sys
+import final_image_demo
+from utils.errors import run_script
+from utils.faces import detect
+
+def no_download():
+    raise OSError("no network in tests")
+
+# What is left are the cascades.
+detect._cached = no_download
+run_script(final_image_demo.main)
+heavy = {"keras", "tensorflow", "torch", "jax", "pandas", "matplotlib"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+
+
+def test_the_sample_without_keras(tmp_path):
+    network = stand_ins.network(tmp_path)
+    output = tmp_path / "out"
+    words = [f"--weights={network}", f"--output={output}"]
+    words.append(f"--json={output / 'found.json'}")
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads((output / "found.json").read_text())
+    (image,) = found["images"]
+    (face,) = image["faces"]
+    left, top, right, bottom = face["box"]
+    # Around the nose, and smaller than half the portrait.
+    assert left < 266 < right
+    assert top < 235 < bottom
+    assert right - left < 260
+    annotated = inputs.read(image["annotated"]).pixels
+    assert annotated.shape[1] == 512
+    assert annotated.shape[0] > 600
+    difference = (
+        annotated[:600].astype(int) - inputs.read(inputs.portrait()).pixels
+    )
+    changed = np.abs(difference).max(axis=-1) > 60
+    assert 0.001 < changed.mean() < 0.2
+
+
+def test_missing_weights_are_one_line_and_exit_code_2(
+    tmp_path, capsys, monkeypatch
+):
+    words = ["final_image_demo.py", f"--weights={tmp_path / 'no.onnx'}"]
+    monkeypatch.setattr(sys, "argv", [*words, f"--output={tmp_path / 'out'}"])
+    with pytest.raises(SystemExit) as caught:
+        run_script(final_image_demo.main)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1

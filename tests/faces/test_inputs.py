@@ -1,0 +1,167 @@
+"""Pictures of every kind and file of every fault."""
+
+import os
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from utils.errors import UserError
+from utils.faces import inputs
+
+RAMP = np.linspace(0, 255, 64, dtype=np.uint8)
+COLOUR = np.stack([np.tile(RAMP, (48, 1))] * 3, axis=-1)
+COLOUR[:24, :, 1] = 40
+
+
+def _close(found, expected, tolerance=12):
+    assert found.shape == expected.shape
+    assert found.dtype == np.uint8
+    difference = np.abs(found.astype(int) - expected)
+    assert difference.mean() < tolerance / 3
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tif"])
+def test_formats(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(COLOUR).save(path)
+    picture = inputs.read(path)
+    _close(picture.pixels, COLOUR)
+    assert picture.note == ""
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(tmp_path, orientation):
+    path = tmp_path / "a.png"
+    # What a camera stores, for an upright picture of COLOUR.
+    stored = {
+        1: COLOUR,
+        2: COLOUR[:, ::-1],
+        3: COLOUR[::-1, ::-1],
+        4: COLOUR[::-1],
+        5: COLOUR.transpose(1, 0, 2),
+        6: np.rot90(COLOUR, 1),
+        7: COLOUR[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(COLOUR, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif)
+    np.testing.assert_array_equal(inputs.read(path).pixels, COLOUR)
+
+
+def test_sixteen_bits_become_eight(tmp_path):
+    gray = np.tile(RAMP, (48, 1)).astype(np.uint16) * 257
+    cv2.imwrite(str(tmp_path / "gray.png"), gray)
+    cv2.imwrite(str(tmp_path / "gray.tif"), gray)
+    colour = COLOUR[..., ::-1].astype(np.uint16) * 257
+    cv2.imwrite(str(tmp_path / "colour.png"), colour)
+    expected = np.stack([np.tile(RAMP, (48, 1))] * 3, axis=-1)
+    for name in ("gray.png", "gray.tif"):
+        _close(inputs.read(tmp_path / name).pixels, expected, 2)
+    _close(inputs.read(tmp_path / "colour.png").pixels, COLOUR, 2)
+
+
+def test_modes(tmp_path):
+    path = tmp_path / "a.tif"
+    image = Image.fromarray(COLOUR)
+    for mode in ("L", "CMYK", "P", "YCbCr"):
+        image.convert(mode).save(path)
+        expected = np.asarray(image.convert(mode).convert("RGB"))
+        _close(inputs.read(path).pixels, expected)
+    image.convert("CMYK").save(tmp_path / "a.jpg")
+    _close(inputs.read(tmp_path / "a.jpg").pixels, COLOUR, 30)
+    image.convert("1").save(tmp_path / "a.png")
+    assert set(np.unique(inputs.read(tmp_path / "a.png").pixels)) == {0, 255}
+
+
+def test_transparency_is_laid_on_white(tmp_path):
+    pixels = np.dstack([COLOUR, np.full((48, 64), 255, np.uint8)])
+    pixels[:, 32:, 3] = 0
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    found = inputs.read(tmp_path / "a.png").pixels
+    np.testing.assert_array_equal(found[:, :32], COLOUR[:, :32])
+    assert (found[:, 32:] == 255).all()
+
+
+def test_of_an_animation_the_first_frame(tmp_path):
+    frames = [Image.fromarray(np.full((8, 8), v, np.uint8)) for v in (0, 255)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    picture = inputs.read(tmp_path / "a.gif")
+    assert (picture.pixels == 0).all()
+    assert picture.note == "first of 2 frames"
+
+
+def test_one_pixel(tmp_path):
+    Image.new("RGB", (1, 1), "red").save(tmp_path / "a.png")
+    found = inputs.read(tmp_path / "a.png").pixels
+    assert found.tolist() == [[[255, 0, 0]]]
+
+
+def _refused(path):
+    with pytest.raises(UserError) as caught:
+        inputs.read(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert "\n" not in message
+    return message
+
+
+def test_files_that_are_no_images(tmp_path):
+    path = tmp_path / "a.jpg"
+    assert "No such file" in _refused(path)
+    path.touch()
+    assert "empty" in _refused(path)
+    path.write_text("dear diary")
+    assert "not an image" in _refused(path)
+    assert "directory" in _refused(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".gif", ".webp", ".tif"])
+def test_truncated_files(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(path)
+    whole = path.read_bytes()
+    for share in (0.1, 0.5, 0.9):
+        path.write_bytes(whole[: int(share * len(whole))])
+        _refused(path)
+
+
+def test_decompression_bombs(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 800)
+    large = np.kron(COLOUR, np.ones((2, 2, 1), np.uint8))
+    Image.fromarray(large).save(tmp_path / "a.png")
+    assert "megapixels" in _refused(tmp_path / "a.png")
+    Image.fromarray(large).save(tmp_path / "a.jpg", quality=95)
+    picture = inputs.read(tmp_path / "a.jpg")
+    assert picture.pixels.shape == (12, 16, 3)
+    assert "1/8" in picture.note
+
+
+def test_files_folders_and_patterns(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.png", "a.JPG", "notes.txt", "sub/c.png", "we[ird].png"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    names = [str(p) for p in inputs.find(["."])]
+    assert names == ["a.JPG", "b.png", "we[ird].png"]
+    found = inputs.find(["b.png", "*.png", "**/*.png", "gone.jpg"])
+    assert [os.fspath(path) for path in found] == [
+        "b.png",
+        "we[ird].png",
+        os.path.join("sub", "c.png"),
+        "gone.jpg",
+    ]
+    assert inputs.find(["we[ird].png"])[0].is_file()
+    for nothing in ("*.gif", "empty"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(UserError, match="no image in"):
+            inputs.find([nothing])
+
+
+def test_the_sample_portrait_is_there():
+    picture = inputs.read(inputs.portrait())
+    assert picture.pixels.shape == (600, 512, 3)

@@ -1,0 +1,128 @@
+"""Tracking: the best pairing, motion that is known, averages by hand."""
+
+import itertools
+import math
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.faces import stand_ins
+from utils.faces import track
+from utils.faces.detect import Face
+from utils.faces.track import Track, Tracker
+
+side = st.integers(0, 20)
+box = st.tuples(side, side, st.integers(1, 15), st.integers(1, 15)).map(
+    lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
+)
+
+
+def _overlap(one, other):
+    """Intersection over union by counting pixels."""
+    grids = np.zeros((2, 240, 320), bool)
+    for grid, (left, top, right, bottom) in zip(
+        grids, (one, other), strict=True
+    ):
+        grid[top:bottom, left:right] = True
+    return (grids[0] & grids[1]).sum() / (grids[0] | grids[1]).sum()
+
+
+@given(st.lists(box, max_size=4), st.lists(box, max_size=4))
+def test_no_other_pairing_overlaps_more(boxes, others):
+    pairs = track.match(boxes, others, least=0.2)
+    assert len({i for i, _ in pairs}) == len({j for _, j in pairs})
+    assert len({i for i, _ in pairs}) == len(pairs)
+    worth = [[_overlap(a, b) for b in others] for a in boxes]
+    assert all(worth[i][j] >= 0.2 - 1e-9 for i, j in pairs)
+    padded = list(range(len(others))) + [None] * len(boxes)
+    best = max(
+        sum(
+            worth[i][j]
+            for i, j in enumerate(chosen)
+            if j is not None and worth[i][j] >= 0.2
+        )
+        for chosen in itertools.permutations(padded, len(boxes))
+    )
+    assert sum(worth[i][j] for i, j in pairs) == pytest.approx(best)
+
+
+@pytest.mark.parametrize(
+    ("shift", "growth"), [((6, -4), 1.0), ((0, 0), 1.08), ((-5, 3), 0.95)]
+)
+def test_a_face_is_followed_through_a_known_motion(shift, growth):
+    before = cv2.cvtColor(
+        stand_ins.picture([(100, 60, 180, 160)]), cv2.COLOR_RGB2GRAY
+    )
+    before = cv2.GaussianBlur(before, (0, 0), 1.5)
+    motion = cv2.getRotationMatrix2D((140, 110), 0, growth)
+    motion[:, 2] += shift
+    after = cv2.warpAffine(
+        before, motion, before.shape[::-1], borderMode=cv2.BORDER_REFLECT
+    )
+    points = np.full((5, 2), (140, 110), np.float32)
+    found = track.follow(before, after, Face((100, 60, 180, 160), 1, points))
+    corners = np.array([[100, 60, 1], [180, 160, 1]]) @ motion.T
+    np.testing.assert_allclose(found.box, corners.ravel(), atol=1)
+    middle = motion @ (140, 110, 1)
+    np.testing.assert_allclose(found.landmarks[0], middle, atol=1)
+
+
+def test_what_cannot_be_followed_is_given_up():
+    face = Face((100, 60, 180, 160), 1, None)
+    before = cv2.cvtColor(stand_ins.picture([]), cv2.COLOR_RGB2GRAY)
+    other = np.random.default_rng(5).integers(0, 256, (240, 320), np.uint8)
+    assert track.follow(before, other, face) is None
+    beyond = Face((-300, -300, -200, -200), 1, None)
+    assert track.follow(before, before, beyond) is None
+
+
+def _moving(index):
+    """Two faces that cross the picture in opposite directions."""
+    x, y = 10 + 5 * index, 250 - 5 * index
+    boxes = [(x, 20, x + 50, 80), (y, 140, y + 50, 200)]
+    return stand_ins.picture(boxes), boxes
+
+
+@pytest.mark.parametrize("every", [1, 5])
+def test_faces_keep_their_numbers_and_places(every):
+    tracker, detector = Tracker(), stand_ins.Detector()
+    for index in range(30):
+        image, boxes = _moving(index)
+        faces = detector(image) if index % every == 0 else None
+        tracks = tracker.update(image, index / 25, faces)
+        assert [t.number for t in tracks] == [1, 2]
+        for one, expected in zip(tracks, boxes, strict=True):
+            assert _overlap(np.round(one.face.box).astype(int), expected) > 0.7
+
+
+def test_a_lost_face_comes_back_and_a_late_one_is_new():
+    face = Face((100, 60, 180, 160), 1, None)
+    rng = np.random.default_rng(3)
+
+    def noise():
+        return rng.integers(0, 256, (240, 320, 3), np.uint8)
+
+    tracker = Tracker()
+    assert [t.number for t in tracker.update(noise(), 0.0, [face])] == [1]
+    assert tracker.update(noise(), 0.3, []) == []
+    assert len(tracker.tracks) == 1  # out of sight, not forgotten
+    assert [t.number for t in tracker.update(noise(), 0.6, [face])] == [1]
+    assert tracker.update(noise(), 1.7, []) == []
+    assert tracker.tracks == []
+    assert [t.number for t in tracker.update(noise(), 1.8, [face])] == [2]
+
+
+def test_labels_are_averaged_over_time_whatever_the_frame_rate():
+    old, new = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    for frames in (1, 10):
+        one = Track(1, None, 0.0)
+        one.smooth({"gender": old}, 0.0, 0.5)
+        for index in range(1, frames + 1):
+            one.smooth({"gender": new}, index / frames, 0.5)
+        # After a second, two spans, exp(-2) of the old is left.
+        assert one.probabilities["gender"][0] == pytest.approx(math.exp(-2))
+    one.smooth({"gender": old}, 5.0, 0)
+    assert one.probabilities["gender"].tolist() == [1.0, 0.0]

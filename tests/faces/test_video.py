@@ -1,0 +1,189 @@
+"""Frames in and out, against frames that carry their own number."""
+
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from utils.errors import UserError
+from utils.faces import video
+
+FPS = 25
+
+
+def _numbered(index):
+    """A picture whose brightness tells its number, uint8 [48, 64, 3]."""
+    return np.full((48, 64, 3), 20 + 4 * index, np.uint8)
+
+
+def _number(pixels):
+    return round((float(pixels[:40].mean()) - 20) / 4)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """50 numbered frames, two seconds."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    with video.Writer(path, FPS) as writer:
+        for index in range(50):
+            writer.write(_numbered(index), index / FPS)
+    return path
+
+
+def test_what_is_written_is_read_again(clip):
+    source = video.Source(str(clip))
+    assert (source.name, source.fps, source.count) == ("clip", FPS, 50)
+    frames = list(source.frames())
+    assert [frame.index for frame in frames] == list(range(50))
+    times = [frame.time for frame in frames]
+    np.testing.assert_allclose(times, np.arange(50) / FPS, atol=1e-3)
+    assert [_number(f.pixels) for f in frames] == list(range(50))
+    assert not source.is_broken
+
+
+def test_browsers_can_play_it(clip):
+    capture = cv2.VideoCapture(str(clip))
+    codec = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little")
+    assert codec in (b"h264", b"avc1")
+    data = clip.read_bytes()
+    # The index comes before the pictures, so that playing starts at once.
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_odd_sizes_are_padded(tmp_path):
+    path = tmp_path / "odd.mp4"
+    with video.Writer(path, FPS) as writer:
+        writer.write(np.zeros((47, 63, 3), np.uint8), 0)
+    frame = next(video.Source(str(path)).frames())
+    assert frame.pixels.shape == (48, 64, 3)
+
+
+def test_start_end_and_every(clip):
+    frames = list(video.Source(str(clip)).frames(0.5, 1.2, 3))
+    assert [frame.index for frame in frames] == [15, 18, 21, 24, 27]
+    assert [_number(f.pixels) for f in frames] == [15, 18, 21, 24, 27]
+    assert list(video.Source(str(clip)).frames(9.0)) == []
+
+
+def test_the_file_lasts_as_long_as_an_unsteady_source(tmp_path):
+    path = tmp_path / "camera.mp4"
+    with video.Writer(path, FPS) as writer:
+        for index, moment in enumerate((5.0, 5.04, 5.2, 5.21, 5.28)):
+            writer.write(_numbered(index), moment)
+    numbers = [_number(f.pixels) for f in video.Source(str(path)).frames()]
+    # Places 0, 1, 5, 5 and 7 of the grid; gaps repeat what comes next, and
+    # what falls on a place that is filled is left out.
+    assert numbers == [0, 1, 2, 2, 2, 2, 4, 4]
+
+
+def test_a_truncated_file_gives_what_it_has(clip, tmp_path):
+    path = tmp_path / "cut.avi"
+    writer = cv2.VideoWriter(
+        str(path), cv2.VideoWriter_fourcc(*"MJPG"), FPS, (64, 48)
+    )
+    for index in range(50):
+        writer.write(_numbered(index))
+    writer.release()
+    data = path.read_bytes()
+    path.write_bytes(data[: int(0.6 * len(data))])
+    source = video.Source(str(path))
+    frames = list(source.frames())
+    assert 10 < len(frames) < 45
+    assert source.is_broken
+    # Not reading on is not breaking off.
+    source = video.Source(str(path))
+    assert len(list(source.frames(0, 0.2))) == 5
+    assert not source.is_broken
+
+
+def _refused(address):
+    with pytest.raises(UserError) as caught:
+        video.Source(address)
+    message = str(caught.value)
+    assert address in message
+    assert "\n" not in message
+    return message
+
+
+def test_sources_that_give_nothing(clip, tmp_path):
+    path = tmp_path / "a.mp4"
+    assert "cannot read" in _refused(str(path))
+    path.touch()
+    assert "empty" in _refused(str(path))
+    path.write_text("dear diary")
+    assert "no frame" in _refused(str(path))
+    # The header promises frames; not one of them is there.
+    path.write_bytes(clip.read_bytes()[:1500])
+    assert "no frame" in _refused(str(path))
+    # A codec that does not exist.
+    path.write_bytes(clip.read_bytes().replace(b"avc1", b"zzz9"))
+    assert "no frame" in _refused(str(path))
+    assert "camera 97" in _refused("97")
+    assert "gives no picture" in _refused("http://127.0.0.1:9/live")
+
+
+def _write(path, count):
+    with video.Writer(path, FPS) as writer:
+        for index in range(count):
+            writer.write(_numbered(index % 50), index / FPS)
+        raise ZeroDivisionError
+
+
+def test_a_file_that_cannot_be_written(tmp_path):
+    with pytest.raises(UserError, match=r"cannot write .*No such file"):
+        _write(tmp_path / "nowhere" / "a.mp4", 2000)
+
+
+def test_after_an_error_the_file_is_whole(tmp_path):
+    path = tmp_path / "a.mp4"
+    with pytest.raises(ZeroDivisionError):
+        _write(path, 30)
+    assert len(list(video.Source(str(path)).frames())) == 30
+
+
+def test_the_sample_clip():
+    clip = video.open_source(None)
+    assert clip.count == 200
+    frames = list(clip.frames(1.0, 2.0, 5))
+    assert [f.time for f in frames] == pytest.approx([1.0, 1.2, 1.4, 1.6, 1.8])
+    assert all(f.pixels.shape == (480, 640, 3) for f in frames)
+    assert not np.array_equal(frames[0].pixels, frames[1].pixels)
+
+
+def test_running_ahead_changes_nothing():
+    assert list(video.ahead(i * i for i in range(100))) == [
+        i * i for i in range(100)
+    ]
+
+
+def test_running_ahead_is_bounded_and_ends_with_the_loop():
+    made, closed = [], threading.Event()
+
+    def items():
+        try:
+            for index in range(1000):
+                made.append(index)
+                yield index
+        finally:
+            closed.set()
+
+    chained = video.ahead((item for item in video.ahead(items(), 3)), 3)
+    assert next(chained) == 0
+    time.sleep(0.3)
+    assert len(made) <= 12
+    chained.close()
+    # The inner generator expression closes what it iterates when collected.
+    assert closed.wait(5)
+
+
+def test_errors_pass_from_thread_to_thread():
+    def items():
+        yield 1
+        raise UserError("the cable is out")
+
+    found = video.ahead(items())
+    assert next(found) == 1
+    with pytest.raises(UserError, match="the cable is out"):
+        next(found)

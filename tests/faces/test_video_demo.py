@@ -1,0 +1,227 @@
+"""The video demo as a user runs it, with a stand-in network and detector."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import final_video_demo
+from tests.faces import stand_ins
+from utils.errors import UserError
+from utils.faces import detect, video
+
+
+def _picture(index):
+    """Two faces that move in opposite directions."""
+    x, y = 10 + 3 * index, 250 - 3 * index
+    boxes = [(x, 20, x + 50, 80), (y, 140, y + 60, 210)]
+    return stand_ins.picture(boxes), boxes
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """50 frames, two seconds."""
+    path = tmp_path_factory.mktemp("clip") / "walk.mp4"
+    with video.Writer(path, 25) as writer:
+        for index in range(50):
+            writer.write(_picture(index)[0], index / 25)
+    return path
+
+
+@pytest.fixture
+def demo(tmp_path, monkeypatch):
+    """A function that runs the demo in an empty folder."""
+    network = stand_ins.network(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(detect, "open", lambda *_: stand_ins.Detector())
+
+    def run(*words):
+        words = map(str, words)
+        final_video_demo.main([*words, f"--weights={network}"])
+
+    return run
+
+
+def _frames(path):
+    return [frame.pixels for frame in video.Source(str(path)).frames()]
+
+
+def test_every_frame_is_annotated_and_recorded(demo, clip, tmp_path, capsys):
+    demo(clip, "--csv=rows.csv", "--jsonl=rows.jsonl")
+    output = tmp_path / "demo_output" / "walk_faces.mp4"
+    frames = _frames(output)
+    assert len(frames) == 50
+    assert frames[0].shape[1] == 320 * 2  # small ones are enlarged
+    lines = (tmp_path / "rows.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["frame"] for row in rows] == [i // 2 for i in range(100)]
+    assert {row["face"] for row in rows} == {1, 2}
+    for row in rows:
+        assert row["time"] == pytest.approx(row["frame"] / 25, abs=1e-3)
+        middle = (row["box"][0] + row["box"][2]) / 2
+        boxes = _picture(row["frame"])[1]
+        expected = [(b[0] + b[2]) / 2 for b in boxes]
+        assert min(abs(middle - x) for x in expected) < 6
+    with (tmp_path / "rows.csv").open(encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    assert [row["face"] for row in table] == [str(r["face"]) for r in rows]
+    assert (
+        float(table[7]["pose_left"])
+        == (rows[7]["labels"]["pose"]["probabilities"]["left"])
+    )
+    said = capsys.readouterr().out
+    assert "50 frames, 2 faces" in said
+    assert os.path.join("demo_output", "walk_faces.mp4") in said
+
+
+def test_start_end_every_and_max_faces(demo, clip, tmp_path):
+    demo(
+        *(clip, "--start=0.4", "--end=1.2", "--every=2", "--max_faces=1"),
+        *("--jsonl=rows.jsonl", "--detect_every=1", "--smoothing=0"),
+    )
+    lines = (tmp_path / "rows.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["frame"] for row in rows] == list(range(10, 30, 2))
+    # The larger face is the lower one.
+    assert all(row["box"][1] > 100 for row in rows)
+    source = video.Source(str(tmp_path / "demo_output" / "walk_faces.mp4"))
+    assert (source.fps, source.count) == (12.5, 10)
+
+
+def test_blurred_faces_are_unrecognisable(demo, clip, tmp_path):
+    words = (clip, "--end=0.4", "--max_faces=1", "--min_confidence=0")
+    demo(*words, "--output=clear")
+    demo(*words, "--output=blurred", "--blur_faces")
+    clear, blurred = (
+        _frames(tmp_path / folder / "walk_faces.mp4")
+        for folder in ("clear", "blurred")
+    )
+    for index in range(10):
+        # The middle of the upper face, which is not among the labelled.
+        x, y = 2 * (35 + 3 * index), 2 * 50
+        faces = [
+            f[index][y - 20 : y + 20, x - 20 : x + 20] for f in (clear, blurred)
+        ]
+        detail = [
+            np.abs(np.diff(face[..., 1].astype(int))).mean() for face in faces
+        ]
+        assert detail[1] < 0.3 * detail[0]
+
+
+def test_no_face_is_a_result(demo, tmp_path, capsys):
+    with video.Writer(tmp_path / "empty.mp4", 25) as writer:
+        for index in range(6):
+            writer.write(stand_ins.picture([]), index / 25)
+    demo("empty.mp4", "--csv=rows.csv")
+    assert "6 frames, 0 faces" in capsys.readouterr().out
+    assert len((tmp_path / "rows.csv").read_text().splitlines()) == 1
+    assert len(_frames(tmp_path / "demo_output" / "empty_faces.mp4")) == 6
+
+
+def test_a_broken_source_leaves_what_came_before(
+    demo, clip, tmp_path, capsys, monkeypatch
+):
+    class Broken(video.Source):
+        def frames(self, *arguments):
+            for frame in super().frames(*arguments):
+                if frame.index == 20:
+                    break
+                yield frame
+            self.is_broken = True
+
+    monkeypatch.setattr(video, "open_source", Broken)
+    with pytest.raises(SystemExit) as caught:
+        demo(clip)
+    assert caught.value.code == 1
+    assert "broke off after 0.8 s" in capsys.readouterr().err
+    assert len(_frames(tmp_path / "demo_output" / "walk_faces.mp4")) == 20
+
+
+def test_an_error_in_the_middle_is_passed_on(demo, clip, monkeypatch):
+    def fail(*_):
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr(video.Writer, "write", fail)
+    with pytest.raises(UserError, match="the disk is full"):
+        demo(clip)
+
+
+def test_bad_commands_are_refused(demo, clip, tmp_path):
+    for words, message in (
+        (("--start=2", "--end=1"), "not after"),
+        (("--start=50",), "no frame of walk"),
+        (("--every=0",), "every"),
+        (("--jsonl=walk.jsonl",), "exists"),
+    ):
+        (tmp_path / "walk.jsonl").touch()
+        with pytest.raises(UserError, match=message):
+            demo(clip, *words)
+    with pytest.raises(UserError, match="cannot read"):
+        demo("gone.mp4")
+
+
+ALONE = """
+import sys, time
+import final_video_demo
+from tests.faces import stand_ins
+from utils.errors import run_script
+from utils.faces import detect
+
+class Slow(stand_ins.Detector):
+    def __call__(self, image):
+        time.sleep(seconds)
+        return []
+
+seconds = float(sys.argv.pop(1))
+detect.open = lambda *_: Slow()
+run_script(final_video_demo.main)
+heavy = {"keras", "tensorflow", "torch", "jax", "pandas", "matplotlib"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+
+
+def _start(tmp_path, sleep, *words):
+    network = stand_ins.network(tmp_path)
+    words = (f"--weights={network}", f"--output={tmp_path}", *words)
+    return subprocess.Popen(
+        [sys.executable, "-c", ALONE, str(sleep), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_sample_clip_without_keras(tmp_path):
+    process = _start(tmp_path, 0, "--end=0.4")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "10 frames" in out
+    assert len(_frames(tmp_path / "sample_clip_faces.mp4")) == 10
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
+def test_what_ends_it_leaves_a_playable_file(tmp_path, kind):
+    process = _start(tmp_path, 0.1, "--detect_every=1")
+    path = tmp_path / "sample_clip_faces.mp4"
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.5)  # a few frames
+    process.send_signal(kind)
+    _, err = process.communicate(timeout=60)
+    if kind == signal.SIGINT:
+        assert process.returncode == 130, err
+        assert "stopped" in err
+    # FFmpeg, which lives on, finishes the file.
+    while b"moov" not in path.read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert 1 <= len(_frames(path)) < 200
