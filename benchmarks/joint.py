@@ -18,8 +18,9 @@ from keras import ops
 import CONFUSION_EP_multitask as multitask
 import CONFUSION_EP_multitask_manifold as regularised
 from benchmarks.training import EMOTION, POSE, random_part
-from utils import cli, confusion, networks, pseudo, training, triples
+from utils import cli, confusion, networks, pseudo, triples
 from utils.confusion.methods import assemble
+from utils.learner import Learner
 
 TASKS = [EMOTION, POSE]
 NO_WEIGHTS = [f"--is_pseudo_{name}=False" for name in cli.WEIGHTS]
@@ -58,7 +59,7 @@ class Contestant:
             name, network, teacher, datasets, TASKS, args
         )
         loss_weights = cli.loss_weights(args, [task.name for task in TASKS])
-        self.learner = training.Learner(network, loss_weights, terms, companion)
+        self.learner = Learner(network, loss_weights, terms, companion)
         self.learner.compile(optimizer="adam", jit_compile=False)
         self.labelled = [
             triples.labelled(part.table, TASKS, args) for part in parts

@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 
 import ALTERNATIVE_EP
-from utils import alternative, cli, networks, pseudo, tables, training, triples
+from utils import alternative, cli, networks, pseudo, tables, triples
 from utils.batches import Batches
 from utils.images import Part
+from utils.learner import Learner, fit_pass
 from utils.tasks import EMOTION_8, POSE, Task
 
 EMOTION, POSE = Task("emotion", EMOTION_8), Task("pose", POSE)
@@ -57,7 +58,7 @@ def fit_ratio(count, batch_size, repeats):
     part = random_part(EMOTION, count, seed=0)
     args = cli.parse(ALTERNATIVE_EP.parser(), [f"--batch_size={batch_size}"])
     labelled = triples.labelled(part.table, [EMOTION], args)
-    learner = training.Learner(
+    learner = Learner(
         networks.build("mini_xception", [EMOTION]), {"emotion": 1.0}
     )
     learner.compile(optimizer="adam", jit_compile=False)
@@ -69,7 +70,7 @@ def fit_ratio(count, batch_size, repeats):
         speeds["bare"].append(count / (time.perf_counter() - start))
         start = time.perf_counter()
         batches = Batches(part, labelled, batch_size, seed=repeat)
-        training.fit_pass(learner, batches, "benchmark")
+        fit_pass(learner, batches, "benchmark")
         speeds["engine"].append(count / (time.perf_counter() - start))
     bare, engine = (np.array(speeds[name][1:]) for name in speeds)
     print(f"bare fit   {np.median(bare):6.0f} images/s")
@@ -87,7 +88,7 @@ def pseudo_share(sizes, batch_size):
         )
     ]
     network = networks.build("mini_xception", [EMOTION, POSE])
-    learner = training.Learner(network, {"emotion": 1.0, "pose": 1.0})
+    learner = Learner(network, {"emotion": 1.0, "pose": 1.0})
     learner.compile(optimizer="adam", jit_compile=False)
     plan = alternative.Rounds(
         network,
@@ -101,7 +102,7 @@ def pseudo_share(sizes, batch_size):
     for number in range(len(parts)):
         start = time.perf_counter()
         current = plan(number)
-        training.fit_pass(learner, current.batches, current.name)
+        fit_pass(learner, current.batches, current.name)
         seconds = time.perf_counter() - start
         total, spent = total + seconds, spent + current.pseudo_seconds
         print(

@@ -8,8 +8,9 @@ import pytest
 from keras import ops
 
 from tests.confusion import small
-from utils import confusion, pseudo, training
+from utils import confusion, pseudo
 from utils.confusion import label_transfer, manifold, mrf
+from utils.learner import Learner
 
 LOSS_WEIGHTS = {"emotion": 1.0, "pose": 0.5}
 SOURCES = {
@@ -51,7 +52,7 @@ def _learner(tmp_path, source, chosen=()):
     terms = {name: terms[name] for name in chosen if name in terms}
     if "transfer" in chosen:
         terms |= label_transfer.terms(transfer, network, plan, LOSS_WEIGHTS)
-    learner = training.Learner(network, LOSS_WEIGHTS, terms, transfer)
+    learner = Learner(network, LOSS_WEIGHTS, terms, transfer)
     batch = keras.tree.map_structure(
         lambda array: ops.convert_to_tensor(array.astype("float64")),
         plan(0).batches[0],

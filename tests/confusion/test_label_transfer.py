@@ -5,8 +5,9 @@ from scipy.special import softmax
 
 from tests.confusion import small
 from tests.gradients import descend, finite_differences
-from utils import confusion, networks, training
+from utils import confusion, networks
 from utils.confusion import label_transfer
+from utils.learner import Learner, fit_pass
 from utils.tasks import Task
 
 DIMENSIONS = networks.LABEL_DIMENSIONS
@@ -149,12 +150,12 @@ def test_transfer_networks_learn_what_goes_together(tmp_path):
     network, transfer, plan = _experiment(tmp_path, warmup=99)
     loss_weights = {"emotion": 1.0, "pose": 1.0}
     terms = label_transfer.terms(transfer, network, plan, loss_weights)
-    learner = training.Learner(
+    learner = Learner(
         network, loss_weights, plan.split_losses() | terms, transfer
     )
     learner.compile(keras.optimizers.Adam(0.01), jit_compile=False)
     reported = [
-        training.fit_pass(learner, plan(number).batches, "a pass")
+        fit_pass(learner, plan(number).batches, "a pass")
         for number in range(15)
     ]
     for task in ("emotion", "pose"):

@@ -11,7 +11,8 @@ import numpy as np
 from utils import filling, triples
 from utils.batches import Batches
 from utils.errors import UserError
-from utils.training import Round, Term, triple_loss
+from utils.learner import Term, triple_loss
+from utils.training import Round
 
 
 class Rounds:

@@ -13,8 +13,8 @@ import keras
 from keras import layers, ops
 
 from utils import filling
+from utils.learner import Term, triple_loss
 from utils.networks import LABEL_DIMENSIONS
-from utils.training import Term, triple_loss
 
 HIDDEN = 64  # units of a transfer network's hidden layer
 
@@ -117,7 +117,7 @@ def terms(transfer, network, plan, loss_weights):
         loss_weights: {task name: lambda_t >= 0}.
 
     Returns:
-        {<task>_transfer_loss: training.Term}.
+        {<task>_transfer_loss: learner.Term}.
     """
 
     def term(task):

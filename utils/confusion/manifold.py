@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.training import Term
+from utils.learner import Term
 
 NEIGHBOURS = 5  # of an image in the graph over a batch
 
@@ -134,7 +134,7 @@ def terms(network, tasks, args):
         args: the script's arguments (`utils.cli`).
 
     Returns:
-        {name: training.Term}; the values are reported without the weight.
+        {name: learner.Term}; the values are reported without the weight.
     """
 
     def matrices():

@@ -19,7 +19,7 @@ def assemble(method, network, teacher, datasets, tasks, args):
         args: the script's arguments (`utils.cli`).
 
     Returns:
-        (plan, terms, companion): `confusion.Rounds`, {name: training.Term},
+        (plan, terms, companion): `confusion.Rounds`, {name: learner.Term},
         and the model to be trained along, or None.
     """
     companion = None
