@@ -52,10 +52,16 @@ def annotate(image, predictions, least, sides=None):
     is_video = sides is not None
     sides = {} if sides is None else sides
     scale = max(1, math.ceil(SMALLEST / max(image.shape[:2])))
-    canvas = np.repeat(np.repeat(image, scale, 0), scale, 1)
-    if scale > 1:
-        size = canvas.shape[1::-1]
-        cv2.resize(image, size, dst=canvas, interpolation=cv2.INTER_CUBIC)
+    height, width = image.shape[:2]
+    canvas = (
+        image.copy()
+        if scale == 1
+        else cv2.resize(
+            image,
+            (scale * width, scale * height),
+            interpolation=cv2.INTER_CUBIC,
+        )
+    )
     is_numbered = is_video or len(predictions) > 1
     boxes = [_scaled(p.face.box, scale) for p in predictions]
     taken = list(boxes)
@@ -83,8 +89,8 @@ def annotate(image, predictions, least, sides=None):
             continue
         panel, (left, top), sides[prediction.number] = found
         panel.draw(canvas, left, top)
-        width, height = panel.extent
-        taken.append((left, top, left + width, top + height))
+        across, down = panel.extent
+        taken.append((left, top, left + across, top + down))
     parts = [canvas, panels.legend(canvas.shape, predictions, least)]
     if below and not is_video:
         parts.insert(1, panels.grid(below, canvas.shape[1]))

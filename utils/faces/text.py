@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 
+# A video shows a few hundred texts over and over: all classes and percents.
+@functools.lru_cache(maxsize=2048)
 def width(text, size):
     """Pixels that a line of text takes at a font size in pixels."""
     return int(np.ceil(_font(size).getlength(text)))
@@ -51,7 +53,9 @@ def shade(canvas, box, colour, opacity):
     """Lay an even colour on a box of the canvas, in place."""
     left, top, right, bottom = box
     target = canvas[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-    if target.size:
+    if opacity == 1:
+        target[:] = colour
+    elif target.size:
         flat = np.full_like(target, colour)
         cv2.addWeighted(flat, opacity, target, 1 - opacity, 0, dst=target)
 
@@ -61,7 +65,6 @@ def _font(size):
     return ImageFont.load_default(size)
 
 
-# A video shows a few hundred texts over and over: all classes and percents.
 @functools.lru_cache(maxsize=2048)
 def _mask(text, size):
     image = Image.new("L", (max(1, width(text, size)), height(size)))

@@ -1,0 +1,165 @@
+"""Start-up, speed and memory of the demos against the bounds they have to keep.
+
+    python -m benchmarks.demos
+
+Prints
+
+* the wall time of the image demo from start to written file on a photo of 640
+  pixels, median of five processes (bound: 1.0 s);
+* frames a second of the video demo, reading, detection, drawing and encoding
+  included, on 640 x 480 pixels with one face (30) and on 1280 x 720 with five
+  (15);
+* memory at its peak in a video of 5,000 frames over that in one of 500 (1.1).
+
+The bounds are for two free CPU cores and YuNet. The faces are the sample
+portrait's. Exits with 1 if a bound is missed.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from utils import flags
+from utils.faces import detect, inputs, output, predict, video
+
+STARTS = 5
+FPS = 25
+SCENES = {
+    "640 x 480, one face": (640, 480, 1),
+    "1280 x 720, five": (1280, 720, 5),
+}
+LEAST_FPS = (30, 15)
+LONGEST_START, MOST_GROWTH = 1.0, 1.1
+# What the video demo does, in a process that says how it went.
+MEASURED = """
+import json, resource, sys, time
+import final_video_demo
+from utils.faces import video
+
+count, first = 0, None
+write = video.Writer.write
+
+def counted(*arguments):
+    global count, first
+    first = first or time.perf_counter()
+    count += 1
+    write(*arguments)
+
+video.Writer.write = counted
+final_video_demo.main()
+seconds = time.perf_counter() - first
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"fps": (count - 1) / seconds, "peak": peak}))
+"""
+
+
+def scene(portrait, width, height, faces, moment):
+    """Heads that sway before a plain wall, uint8 [height, width, 3]."""
+    picture = np.full((height, width, 3), (168, 176, 184), np.uint8)
+    side = round(min(width / faces, height) * 0.9)
+    head = cv2.resize(portrait[20:470, 40:490], (side, side))
+    for index in range(faces):
+        phase = moment + index
+        free = width // faces - side, height - side
+        x = width // faces * index + round(
+            free[0] * (0.5 + 0.5 * math.sin(phase))
+        )
+        y = round(free[1] * (0.5 + 0.5 * math.cos(0.7 * phase)))
+        picture[y : y + side, x : x + side] = head
+    return picture
+
+
+def make_video(path, shape, count):
+    """Write a scene of `count` frames."""
+    portrait = inputs.read(inputs.portrait()).pixels
+    with video.Writer(path, FPS) as writer:
+        for index in range(count):
+            moment = index / FPS
+            writer.write(scene(portrait, *shape, moment), moment)
+
+
+def cold_start(folder, words):
+    """Seconds from start to written file, median."""
+    photo = folder / "photo.png"
+    portrait = inputs.read(inputs.portrait()).pixels
+    output.write_image(photo, cv2.resize(portrait, (546, 640)))
+    seconds = []
+    for _ in range(STARTS):
+        start = time.perf_counter()
+        command = [sys.executable, "final_image_demo.py", photo, *words]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def run_video(path, words):
+    """{"fps", "peak": KiB} of the video demo."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, path, *words],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    count = flags.Number(int, 2)
+    flags.add_flag(parser, "frames", count, 500, "in the shorter videos")
+    predict.add_flag(parser)
+    detect.add_flag(parser)
+    args = parser.parse_args()
+    words = [
+        f"--{name}={value.absolute()}"
+        for name, value in vars(args).items()
+        if isinstance(value, Path)
+    ]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        words += [f"--output={folder / 'out'}", "--overwrite"]
+        good = measure(folder, args.frames, words)
+    sys.exit(not all(good))
+
+
+def measure(folder, frames, words):
+    """Print every figure; returns for each whether it keeps its bound."""
+    good = []
+    seconds = cold_start(folder, words)
+    good.append(seconds <= LONGEST_START)
+    print(f"cold start: {seconds:.2f} s (at most {LONGEST_START} s)")
+    peaks = []
+    for (name, shape), least in zip(SCENES.items(), LEAST_FPS, strict=True):
+        path = folder / "scene.mp4"
+        make_video(path, shape, frames)
+        found = run_video(path, words)
+        peaks.append(found["peak"])
+        good.append(found["fps"] >= least)
+        print(f"{name}: {found['fps']:.1f} frames/s (at least {least})")
+    shape = next(iter(SCENES.values()))
+    make_video(path, shape, 10 * frames)
+    peak = run_video(path, words)["peak"]
+    growth = peak / peaks[0]
+    good.append(growth <= MOST_GROWTH)
+    print(
+        f"memory after {frames:,} frames: {peaks[0] / 1024:.0f} MiB, after "
+        f"{10 * frames:,}: {peak / 1024:.0f} MiB, {growth:.2f} times as much "
+        f"(at most {MOST_GROWTH})"
+    )
+    return good
+
+
+if __name__ == "__main__":
+    main()
