@@ -204,7 +204,6 @@ def _tables(args, predictor):
             if path is None:
                 continue
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
                 file = stack.enter_context(
                     path.open("w", newline="", encoding="utf-8")
                 )

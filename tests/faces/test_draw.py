@@ -137,6 +137,12 @@ def test_unsure_classes_are_marked():
     assert unsure[:500].any()
 
 
+def test_a_share_below_the_limit_is_shown_below_it():
+    labels = {"gender": {"female": 0.496, "male": 0.495}}
+    (row,) = panels.rows(_prediction((0, 0, 9, 9), labels=labels), 0.5)
+    assert (row.label, row.percent) == ("female?", "49%")
+
+
 @pytest.mark.parametrize(
     ("name", "side"), [("left", -1), ("right", 1), ("frontal", 0)]
 )

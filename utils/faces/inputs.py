@@ -149,7 +149,7 @@ def _read_huge(path, reason):
         # libjpeg computes the small image directly: no large one is held.
         pixels = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_8)
     if pixels is None:
-        limit = 2 * Image.MAX_IMAGE_PIXELS // 1_000_000
+        limit = round(2 * Image.MAX_IMAGE_PIXELS / 1e6)
         raise UserError(
             f"{path} has more than {limit} megapixels; make a smaller copy"
         ) from reason

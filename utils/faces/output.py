@@ -55,14 +55,9 @@ def check(args, results):
         UserError: the folder cannot be made, a result would be overwritten,
             or there is no display to show anything on.
     """
-    try:
-        args.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot make --output={args.output}: {error.strerror}; choose a "
-            "writable folder"
-        ) from error
+    _make_folder(args.output, f"--output={args.output}")
     for path in filter(None, results):
+        _make_folder(path.parent, f"the folder of {path}")
         if path.is_file() and not args.overwrite:
             raise UserError(
                 f"{path} exists; choose another name, or replace it with "
@@ -70,6 +65,15 @@ def check(args, results):
             )
     if args.show and not has_display():
         raise UserError("--show needs a display, and there is none; leave it")
+
+
+def _make_folder(folder, name):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make {name}: {error.strerror}; choose a writable folder"
+        ) from error
 
 
 def has_display():

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from utils.faces import text
+from utils.faces.predict import percent
 
 UNSURE, WHITE, MUTED = (255, 200, 40), (255, 255, 255), (175, 182, 190)
 DARK, GROOVE = (20, 22, 26), (75, 80, 88)
@@ -109,7 +110,7 @@ def rows(prediction, least):
     for task in prediction.labels:
         label, share = prediction.best(task)
         mark = "?" if share < least else ""
-        made.append(Row(task, label + mark, f"{share:.0%}", share, bool(mark)))
+        made.append(Row(task, label + mark, percent(share), share, bool(mark)))
     return tuple(made)
 
 

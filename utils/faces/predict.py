@@ -23,6 +23,7 @@ the JSON is the one of the same name beside it, or else labels.json.
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +63,9 @@ class Prediction:
         return max(self.labels[task].items(), key=lambda item: item[1])
 
     def text(self):
-        """All tasks in one line, as in "happy 93 %, frontal 88 %"."""
-        return ", ".join("{} {:.0%}".format(*self.best(t)) for t in self.labels)
+        """All tasks in one line, as in "happy 93%, frontal 88%"."""
+        best = [self.best(task) for task in self.labels]
+        return ", ".join(f"{name} {percent(share)}" for name, share in best)
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,11 @@ class Predictor:
             task: dict(zip(classes, probabilities[task].tolist(), strict=True))
             for task, classes in self.tasks.items()
         }
+
+
+def percent(share):
+    """A probability as text. Rounded down: 49.6 % is less than 50 %."""
+    return f"{math.floor(100 * share + 1e-9)}%"
 
 
 def add_flag(parser):
