@@ -52,16 +52,7 @@ def annotate(image, predictions, least, sides=None):
     is_video = sides is not None
     sides = {} if sides is None else sides
     scale = max(1, math.ceil(SMALLEST / max(image.shape[:2])))
-    height, width = image.shape[:2]
-    canvas = (
-        image.copy()
-        if scale == 1
-        else cv2.resize(
-            image,
-            (scale * width, scale * height),
-            interpolation=cv2.INTER_CUBIC,
-        )
-    )
+    canvas = _enlarged(image, scale)
     is_numbered = is_video or len(predictions) > 1
     boxes = [_scaled(p.face.box, scale) for p in predictions]
     taken = list(boxes)
@@ -124,6 +115,14 @@ def yaw(poses):
         poses: {class of YAW: probability}.
     """
     return sum(YAW[name] * share for name, share in poses.items())
+
+
+def _enlarged(image, scale):
+    """A copy, so many times as large."""
+    if scale == 1:
+        return image.copy()
+    size = [scale * side for side in image.shape[1::-1]]
+    return cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
 
 
 def _stack(parts):
