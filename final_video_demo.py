@@ -108,16 +108,17 @@ def main(argv=None):
     found = video.ahead(_analysed(frames, predictor, detector, args))
     fps = source.fps / args.every
     total = _expected(source, args.start, end, fps)
+    screen = draw.Screen(predictor.tasks)
     is_stopped = False
     with (
         contextlib.closing(found),
-        _tables(args, predictor) as tables,
+        _tables(args, predictor.tasks) as tables,
         _progress() as progress,
         video.Writer(target, fps) as writer,
     ):
         counter = _Counter(progress, total)
         try:
-            _write(found, writer, tables, counter, args)
+            _write(found, writer, screen, tables, counter, args)
         except KeyboardInterrupt:
             is_stopped = True
     if counter.frames == 0:
@@ -168,14 +169,13 @@ def _area(track):
     return (right - left) * (bottom - top)
 
 
-def _write(found, writer, tables, counter, args):
+def _write(found, writer, screen, tables, counter, args):
     """Draw, show and write until the source ends or Escape is pressed."""
-    sides = {}
     for frame, predictions, hidden in found:
         for face in hidden:
             draw.blur(frame.pixels, face)
         copy = draw.annotate(
-            frame.pixels, predictions, args.min_confidence, sides
+            frame.pixels, predictions, args.min_confidence, screen
         )
         writer.write(copy, frame.time)
         for prediction in predictions:
@@ -184,15 +184,13 @@ def _write(found, writer, tables, counter, args):
             for add in tables:
                 add(row)
         numbers = {prediction.number for prediction in predictions}
-        for gone in sides.keys() - numbers:
-            del sides[gone]
         counter.advance(frame, numbers)
         if args.show and output.show(copy, "faces", wait=False):
             return
 
 
 @contextlib.contextmanager
-def _tables(args, predictor):
+def _tables(args, tasks):
     """Functions that add a row to the CSV and JSONL files.
 
     These grow line by line under their final names: after hours of recording
@@ -212,7 +210,7 @@ def _tables(args, predictor):
                     f"cannot write {path}: {error.strerror}; choose a "
                     "writable folder"
                 ) from error
-            tables.append(make(file, predictor.tasks))
+            tables.append(make(file, tasks))
         yield tables
 
 

@@ -104,20 +104,32 @@ def test_panels_hide_no_face_and_no_other_panel(faces):
         left, top, right, bottom = (max(round(v), 0) for v in box)
         assert not covered[0, top:bottom, left:right].any()
     # Whoever found no place is below the picture.
-    legend = panels.legend(shape, predictions, 0.5).shape[0]
+    legend = panels.legend(shape, 1, SURE, 0.5).shape[0]
     assert (copy.shape[0] > 480 + legend) == (len(drawn) < len(faces))
 
 
-def test_frames_of_a_video_have_one_size_and_panels_stay_where_they_are():
-    sides, shapes, kept = {}, set(), []
+def test_panels_of_a_video_stay_on_their_side():
+    screen, kept = draw.Screen(SURE), []
     for x in range(20, 400, 20):
-        faces = [_prediction((x, 100, x + 120, 250), n) for n in (1, 2, 3, 4)]
-        shapes.add(draw.annotate(_gray(480, 640), faces, 0.5, sides).shape)
-        kept.append(sides.get(1))
-    shapes.add(draw.annotate(_gray(480, 640), [], 0.5, {}).shape)
-    assert len({shape[1] for shape in shapes}) == 1
+        faces = [_prediction((x, 100, x + 120, 250), n) for n in (1, 2)]
+        draw.annotate(_gray(480, 640), faces, 0.5, screen)
+        kept.append(screen.sides.get(1))
     changes = sum(a != b for a, b in itertools.pairwise(kept))
     assert changes <= 2
+    draw.annotate(_gray(480, 640), [], 0.5, screen)
+    assert screen.sides == {}
+
+
+@pytest.mark.parametrize("width", [200, 360, 430, 480, 640, 1280])
+def test_frames_of_a_video_have_one_size(width):
+    box = (50, 100, 150, 250)
+    shapes = set()
+    for count in (0, 1, 2, 12):
+        faces = [_prediction(box, n + 1) for n in range(count)]
+        screen = draw.Screen(SURE)
+        frame = draw.annotate(_gray(600, width), faces, 0.5, screen)
+        shapes.add(frame.shape)
+    assert len(shapes) == 1
 
 
 def test_unsure_classes_are_marked():

@@ -1,6 +1,8 @@
 """Faces with boxes, labels and pose arrows; faces made unknowable."""
 
 import math
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -29,7 +31,20 @@ FRONTAL = 8.0  # degrees within which a ring is drawn instead of an arrow
 BLOCKS = 6  # a blurred face is reduced to so many blocks across
 
 
-def annotate(image, predictions, least, sides=None):
+@dataclass
+class Screen:
+    """What stays from one frame of a video to the next.
+
+    Attributes:
+        tasks: that the network labels: the legend is the same throughout.
+        sides: {number of a face: the side that its panel is on}.
+    """
+
+    tasks: Collection[str]
+    sides: dict[int, int] = field(default_factory=dict)
+
+
+def annotate(image, predictions, least, screen=None):
     """A copy of the picture that shows what was found.
 
     Each face gets a box, an arrow to where the nose points (a ring: at the
@@ -43,14 +58,14 @@ def annotate(image, predictions, least, sides=None):
             is enlarged.
         predictions: list of Prediction.
         least: confidence in 0..1 below which a class is marked as unsure.
-        sides: a dict that keeps, from one frame of a video to the next, where
-            the panel of each face is; None in a single picture.
+        screen: Screen of a video, whose frames all get one size; None for a
+            single picture.
 
     Returns:
         uint8 [H', W', 3].
     """
-    is_video = sides is not None
-    sides = {} if sides is None else sides
+    is_video = screen is not None
+    sides = screen.sides if is_video else {}
     scale = max(1, math.ceil(SMALLEST / max(image.shape[:2])))
     canvas = _enlarged(image, scale)
     is_numbered = is_video or len(predictions) > 1
@@ -82,7 +97,11 @@ def annotate(image, predictions, least, sides=None):
         panel.draw(canvas, left, top)
         across, down = panel.extent
         taken.append((left, top, left + across, top + down))
-    parts = [canvas, panels.legend(canvas.shape, predictions, least)]
+    if is_video:
+        for gone in sides.keys() - {p.number for p in predictions}:
+            del sides[gone]
+    tasks = screen.tasks if is_video else _tasks(predictions)
+    parts = [canvas, panels.legend(canvas.shape, len(boxes), tasks, least)]
     if below and not is_video:
         parts.insert(1, panels.grid(below, canvas.shape[1]))
     return _stack(parts)
@@ -115,6 +134,10 @@ def yaw(poses):
         poses: {class of YAW: probability}.
     """
     return sum(YAW[name] * share for name, share in poses.items())
+
+
+def _tasks(predictions):
+    return {task for p in predictions for task in p.labels}
 
 
 def _enlarged(image, scale):

@@ -178,21 +178,29 @@ def grid(panels, width):
     return sheet
 
 
-def legend(shape, predictions, least):
-    """What the marks mean, uint8 [h, at least shape[1], 3]."""
-    items = [(None, _count(len(predictions)), WHITE)]
-    if any("pose" in p.labels for p in predictions):
+def legend(shape, faces, tasks, least):
+    """What the marks mean, uint8 [h, at least shape[1], 3].
+
+    Its size does not depend on the number of faces.
+
+    Args:
+        shape: of the picture.
+        faces: how many there are.
+        tasks: names of those that may be labelled.
+        least: confidence below which a class is marked.
+    """
+    size = font_size(shape)
+    none = "no face found"
+    count = {0: none, 1: "1 face"}.get(faces, f"{faces} faces")
+    items = [(None, count, WHITE)]
+    if "pose" in tasks:
         items += [
             ("arrow", "the nose points there", MUTED),
             ("ring", "or at the viewer", MUTED),
         ]
-    if predictions and least > 0:
+    if tasks and least > 0:
         items.append((None, f"class?  less than {least:.0%} sure", UNSURE))
-    return _strip(items, font_size(shape), shape[1])
-
-
-def _count(faces):
-    return {0: "no face found", 1: "1 face"}.get(faces, f"{faces} faces")
+    return _strip(items, size, shape[1], text.width(none, size))
 
 
 def _padding(size):
@@ -230,12 +238,16 @@ def _meet(one, other):
     ) > max(one[1], other[1])
 
 
-def _strip(items, size, width):
-    """Set icons and texts one after another, in as many lines as it takes."""
+def _strip(items, size, width, least):
+    """Set icons and texts one after another, in as many lines as it takes.
+
+    None takes less than `least` pixels.
+    """
     padding, line = _padding(size), round(1.7 * size)
     lines, x = [[]], padding
     for icon, words, colour in items:
         needed = (2 * size if icon else 0) + text.width(words, size)
+        needed = max(needed, least)
         width = max(width, needed + 2 * padding)
         if lines[-1] and x + needed > width - padding:
             lines.append([])
