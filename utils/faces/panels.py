@@ -199,7 +199,7 @@ def legend(shape, faces, tasks, least):
             ("ring", "or at the viewer", MUTED),
         ]
     if tasks and least > 0:
-        items.append((None, f"class?  less than {least:.0%} sure", UNSURE))
+        items.append((None, f"?  less than {least:.0%} sure", UNSURE))
     return _strip(items, size, shape[1], text.width(none, size))
 
 
@@ -253,7 +253,7 @@ def _strip(items, size, width, least):
             lines.append([])
             x = padding
         lines[-1].append((x, icon, words, colour))
-        x += needed + 2 * size
+        x += needed + 3 * size // 2
     strip = np.full((2 * padding + len(lines) * line, width, 3), DARK, np.uint8)
     for number, content in enumerate(lines):
         middle = padding + number * line + line // 2
