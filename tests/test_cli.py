@@ -123,24 +123,6 @@ def test_published_multitask_commands(key):
     }
 
 
-@pytest.mark.parametrize(
-    "extras",
-    [
-        ("is_MRF",),
-        ("is_lnorm", "is_trace_norm"),
-        ("is_lnorm", "is_nuclear_norm", "is_trace_norm"),
-    ],
-)
-def test_scripts_add_flags_of_their_own(extras):
-    parser = multitask_parser()
-    for name in extras:
-        cli.add_flag(parser, name, cli.boolean, False, "a flag")
-    command = MULTITASK_COMMANDS["all-in-one"][0]
-    command += "".join(f" --{name}=True" for name in extras)
-    args = cli.parse(parser, shlex.split(command))
-    assert all(getattr(args, name) for name in extras)
-
-
 def test_hard_selection_reads_every_value():
     args = parse(MULTITASK_COMMANDS["hard"][0])
     assert (args.distill_t, args.selection_threshold) == (2, 0.8)
