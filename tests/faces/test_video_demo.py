@@ -167,7 +167,9 @@ def test_bad_commands_are_refused(demo, clip, tmp_path):
 
 
 ALONE = """
-import sys, time
+import signal, sys, time
+# A job in the background of a shell is born deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import final_video_demo
 from tests.faces import stand_ins
 from utils.errors import run_script
