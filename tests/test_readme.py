@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from data_preparation import __main__ as preparation
+from data_preparation import check
 from utils import cli, flags, runs
 
 ROOT = Path(__file__).parent.parent
@@ -50,7 +51,8 @@ def _check_preparation(words):
         return
     name, *words = words
     parser = flags.parser("", "")
-    preparation.DATASETS[name].add_arguments(parser)
+    modules = {"check": check, **preparation.DATASETS}
+    modules[name].add_arguments(parser)
     if words != ["--help"]:
         parser.parse_args(words)
 
