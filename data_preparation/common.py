@@ -18,6 +18,7 @@ and whatever other columns the table shall have.
 """
 
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -178,7 +179,9 @@ def _cut(faces, work, recipe, jobs):
 def _require_splits(faces, dropped, name, source):
     for split in tables.SPLITS:
         if not (faces["split"] == split).any():
-            lost = dropped.by_split()[split]
+            lost = dropped.by_split()
+            # Rows that were dropped before they had a split may lack here.
+            lost = Counter(lost[split]) + Counter(lost.get(UNSPLIT, {}))
             why = ", ".join(f"{lost[reason]} {reason}" for reason in lost)
             raise UserError(
                 f"no usable face of {name} for {split} in {source} "
