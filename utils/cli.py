@@ -9,7 +9,6 @@ import functools
 import sys
 from pathlib import Path
 
-from utils import joint
 from utils.errors import UserError
 from utils.flags import (
     MODELS,
@@ -23,10 +22,19 @@ from utils.flags import (
     task,
     task_list,
 )
-from utils.joint import SA_MTL, WEIGHTS, add_joint_flags, add_manifold_flags
 from utils.legacy import repair
+from utils.methods import (
+    WEIGHTS,
+    add_joint_flags,
+    add_manifold_flags,
+    add_method_flags,
+    choose,
+    method,
+    method_name,
+)
 
 __all__ = [
+    "WEIGHTS",
     "add_dataset_flags",
     "add_flag",
     "add_joint_flags",
@@ -146,52 +154,6 @@ def add_training_flags(parser):
     flag("bn_statistics", ("mixed", "running"), "mixed", text)
 
 
-def add_method_flags(parser):
-    """How the labels that a dataset lacks are filled in."""
-    group = parser.add_argument_group(
-        "method",
-        "One of naive, distilled and pseudo (the default). Pseudo may also\n"
-        "be written pesudo, as in published commands.",
-    )
-    flag = functools.partial(add_flag, group)
-    flag("is_naive", boolean, None, "leave missing labels out")
-    flag("is_distilled", boolean, None, "keep to the teacher's predictions")
-    text = "temperature of the teacher's predictions"
-    flag("distill_t", Number(float, 1), 2.0, text)
-    text = (
-        "the teacher's pseudo labels (default: True unless naive or "
-        "distilled is chosen)"
-    )
-    flag("is_pseudo", boolean, None, text)
-    text = (
-        "blend pseudo label and teacher's prediction by the weight, instead "
-        "of choosing one of them"
-    )
-    flag("is_interpolation", boolean, False, text)
-    text = "constant share of the pseudo label in the blend; 0: its weight"
-    flag("interpolation_weights", Number(float, 0, 1), 0.0, text)
-    text = "quantile of the weights above which pseudo labels are selected"
-    flag("selection_threshold", Number(float, 0, 1), 0.8, text)
-    for name in WEIGHTS:
-        text = f"weigh pseudo labels by {name}"
-        if name in SA_MTL:
-            text += (
-                " (default: True with pseudo labels unless another weight is "
-                "chosen)"
-            )
-        flag(f"is_pseudo_{name}", boolean, None, text)
-    text = "quantile of the distances that bounds a neighbourhood"
-    flag("density_t", Number(float, 0, 1), 0.6, text)
-    text = "components of the Gaussian mixtures"
-    flag("cluster_k", Number(int, 0), 3, text)
-    text = "how mixtures are compared"
-    flag("distribution_metric", ("both", "emd", "mmd"), "both", text)
-    text = "sharpness of the distribution weight"
-    flag("gamma", Number(float, 0, above=True), 1.0, text)
-    text = "fit mixtures for each class or for all classes together"
-    flag("gmm_scope", ("class", "all"), "class", text)
-
-
 def add_run_flags(parser):
     """What a run reads and where it writes."""
     group = parser.add_argument_group("run")
@@ -243,55 +205,8 @@ def parse(parser, argv=None):
     if "learning_rate" in args:
         _check_training(args)
     if "is_pseudo" in args:
-        joint.choose(args)
-        _choose_method(args)
-        _check_method(args)
+        choose(args)
     return args
-
-
-def method(args):
-    """The chosen utils.pseudo.Method."""
-    # Imported here because utils.pseudo loads Keras, which takes seconds.
-    from utils.pseudo import Method
-
-    return Method(
-        kind=_kind(args),
-        distill_t=args.distill_t,
-        selection_threshold=args.selection_threshold,
-        interpolation_weights=args.interpolation_weights,
-        density_t=args.density_t,
-        cluster_k=args.cluster_k,
-        distribution_metric=args.distribution_metric,
-        gamma=args.gamma,
-        gmm_scope=args.gmm_scope,
-        **{name: getattr(args, f"is_pseudo_{name}") for name in WEIGHTS},
-    )
-
-
-def method_name(args):
-    """The method's name in folders and tables.
-
-    naive, dml-lwf (distilled, T = 1), distilled, sa-mtl-hard and
-    sa-mtl-interpolation (all weights), hard-density (some weights), pseudo
-    (none), interpolation-constant; joint training has more, see
-    `joint.method_name`.
-    """
-    name = joint.method_name(args)
-    if name:
-        return name
-    kind = _kind(args)
-    if kind == "naive":
-        return "naive"
-    if kind == "distilled":
-        return "dml-lwf" if args.distill_t == 1 else "distilled"
-    if args.interpolation_weights > 0:
-        return "interpolation-constant"
-    chosen = [name for name in WEIGHTS if getattr(args, f"is_pseudo_{name}")]
-    if not chosen:
-        return "pseudo"
-    if chosen == list(SA_MTL):
-        return f"sa-mtl-{kind}"
-    return "-".join([kind, *chosen])
 
 
 def loss_weights(args, tasks):
@@ -300,14 +215,6 @@ def loss_weights(args, tasks):
         name: getattr(args, f"{LOSS_LETTERS[name]}_loss_weights")
         for name in tasks
     }
-
-
-def _kind(args):
-    if args.is_naive:
-        return "naive"
-    if args.is_distilled:
-        return "distilled"
-    return "interpolation" if args.is_interpolation else "hard"
 
 
 def _unknown(word, flags):
@@ -377,49 +284,3 @@ def _check_training(args):
         raise UserError(
             f"--weights={args.weights} is no file; give an existing one"
         )
-
-
-def _choose_method(args):
-    """Replace None, an open choice, by True or False."""
-    if args.is_pseudo is None:
-        args.is_pseudo = not (args.is_naive or args.is_distilled)
-    args.is_naive = bool(args.is_naive)
-    args.is_distilled = bool(args.is_distilled)
-    weights = [f"is_pseudo_{name}" for name in WEIGHTS]
-    defaults = [f"is_pseudo_{name}" for name in SA_MTL]
-    # A weight that is asked for stands alone; one that is refused leaves the
-    # others, so that --is_pseudo_density=False is an ablation.
-    alone = args.is_pseudo and not (
-        args.is_naive or args.is_distilled or getattr(args, "is_MRF", False)
-    )
-    others = alone and not any(getattr(args, name) for name in weights)
-    for name in weights:
-        if getattr(args, name) is None:
-            setattr(args, name, others and name in defaults)
-
-
-def _check_method(args):
-    methods = ("is_naive", "is_distilled", "is_pseudo")
-    weights = [f"is_pseudo_{name}" for name in WEIGHTS]
-    chosen = [name for name in methods if getattr(args, name)]
-    extras = [
-        name
-        for name in ("is_interpolation", *weights)
-        if getattr(args, name) and not args.is_pseudo
-    ]
-    if len(chosen) != 1 or extras:
-        given = " with ".join(f"--{name}" for name in chosen + extras)
-        raise UserError(
-            f"{given or 'nothing chosen'} is no method; choose "
-            f"{joint.choices(args)}"
-        )
-    joint.check(args)
-    if args.interpolation_weights and not args.is_interpolation:
-        raise UserError(
-            f"--interpolation_weights={args.interpolation_weights} needs "
-            "--is_interpolation=True"
-        )
-    if args.is_pseudo_density and args.density_t == 0:
-        raise UserError("--density_t=0 has no neighbours; give above 0 to 1")
-    if args.is_pseudo_distribution and args.cluster_k == 0:
-        raise UserError("--cluster_k=0 has no mixture; give at least 1")
