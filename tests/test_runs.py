@@ -167,6 +167,25 @@ def test_result_files(tmp_path, result):
     assert "confusion" in result["tasks"]["gender"]["test"]  # left as it was
 
 
+def test_predictions_name_the_classes(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "dataset": "faces",
+            "path": ["a.png", "b.png"],
+            "label": [1, 0],
+            "woman": [0.25, 0.75],
+            "man": [0.75, 0.25],
+        }
+    )
+    runs.write_predictions(tmp_path, "test", {"gender": frame})
+    text = (tmp_path / "predictions_gender_test.csv").read_text()
+    assert text.splitlines() == [
+        "dataset,path,label,prediction,woman,man",
+        "faces,a.png,man,man,0.25,0.75",
+        "faces,b.png,woman,woman,0.75,0.25",
+    ]
+
+
 def test_printed_results(capsys, result):
     runs.print_results(result)
     text = capsys.readouterr().out

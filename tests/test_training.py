@@ -8,6 +8,7 @@ from keras import ops
 from tests import tiny
 from utils import images, networks, pseudo, stl, training
 from utils.errors import UserError
+from utils.learner import Learner
 
 ARGS = SimpleNamespace(
     batch_size=8,
@@ -22,6 +23,7 @@ ARGS = SimpleNamespace(
     learning_rate=1e-3,
     schedule="cosine",
     bn_statistics="mixed",
+    ema_momentum=0.0,
 )
 
 
@@ -135,12 +137,37 @@ def test_freezing_keeps_the_trunk_until_it_thaws(datasets, tmp_path):
     assert rates == pytest.approx([1e-3, 1e-3, 1e-4])
 
 
+def test_the_moving_average_is_evaluated_and_kept(
+    datasets, tmp_path, monkeypatch
+):
+    steps = []
+    train_on_batch = Learner.train_on_batch
+
+    def recorded(learner, *batch, **options):
+        logs = train_on_batch(learner, *batch, **options)
+        weights = learner.network.trainable_variables
+        steps.append([ops.convert_to_numpy(weight) for weight in weights])
+        return logs
+
+    monkeypatch.setattr(Learner, "train_on_batch", recorded)
+    options = {"epoch": 1, "batch_size": 4, "ema_momentum": 0.75}
+    network, _ = _fit(datasets, tmp_path / "run", **options)
+    assert len(steps) > 2
+    average = steps[0]
+    for weights in steps[1:]:
+        pairs = zip(average, weights, strict=True)
+        average = [0.75 * mean + 0.25 * weight for mean, weight in pairs]
+    for weight, mean in zip(network.trainable_variables, average, strict=True):
+        np.testing.assert_allclose(weight, mean, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("stop", [1, 2])
 def test_a_stopped_run_goes_on_to_the_same_weights(datasets, tmp_path, stop):
     options = {
         "is_freezing": True,
         "no_freezing_epoch": 1,
         "augmentation_strength": 1.0,
+        "ema_momentum": 0.9,
     }
     whole, rows = _fit(datasets, tmp_path / "whole", **options)
     run = tmp_path / "stopped"

@@ -129,6 +129,11 @@ def add_training_flags(parser):
     flag("learning_rate", Number(float, 0, above=True), None, text)
     text = "learning rate over the rounds"
     flag("schedule", ("cosine", "constant"), "cosine", text)
+    text = (
+        "momentum per step of a moving average of the weights, which is then "
+        "the teacher and the network that is evaluated and kept; 0: none"
+    )
+    flag("ema_momentum", Number(float, 0, 0.99999), 0.0, text)
     text = "rounds without a better validation score before stopping; 0: never"
     flag("patience", Number(int, 0), 0, text)
     text = "random flips, shifts and the like; flips swap left and right poses"

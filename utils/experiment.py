@@ -164,10 +164,13 @@ def report(network, teacher, datasets, plan, rows, run):
         rows: the metrics that `training.fit` returned.
     """
     teacher.update(network)
-    scores = {
-        split: training.evaluate(teacher, plan.tasks, datasets, split)
-        for split in ("validation", "test")
-    }
+    scores = {}
+    for split in runs.SPLITS:
+        found = training.predictions(teacher, plan.tasks, datasets, split)
+        runs.write_predictions(run, split, found)
+        scores[split] = {
+            name: training.score(name, frame) for name, frame in found.items()
+        }
     trained = sum(row["train_seconds"] for row in rows)
     images_seen = sum(
         row["images_per_second"] * row["train_seconds"] for row in rows
@@ -179,6 +182,7 @@ def report(network, teacher, datasets, plan, rows, run):
         "seconds": sum(row["seconds"] for row in rows),
         "pseudo_seconds": sum(row["pseudo_seconds"] for row in rows),
         "images_per_second": images_seen / trained,
+        "peak_memory_mib": runs.peak_memory(),
         "tasks": {
             task.name: {
                 "classes": list(task.classes),

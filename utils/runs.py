@@ -4,6 +4,7 @@ import importlib
 import importlib.metadata
 import json
 import platform
+import resource
 import shlex
 import struct
 import subprocess
@@ -129,6 +130,32 @@ def write_metrics(run, rows):
     with files.write(run / "metrics.csv") as path:
         pd.DataFrame(rows).to_csv(path, index=False, float_format="%.6g")
     _log(run / "events.out.tfevents.metrics", rows)
+
+
+def write_predictions(run, split, predicted):
+    """Write predictions_<task>_<split>.csv, one row an image.
+
+    Columns: dataset, path, label, prediction (class names) and the
+    probability of each class.
+
+    Args:
+        run: folder of the run.
+        split: "validation" or "test".
+        predicted: {task name: DataFrame} as `training.predictions` gives it.
+    """
+    for task, frame in predicted.items():
+        classes = frame.columns[3:]
+        best = frame[classes].to_numpy().argmax(axis=1)
+        named = frame.assign(label=classes[frame["label"]])
+        named.insert(3, "prediction", classes[best])
+        with files.write(run / f"predictions_{task}_{split}.csv") as path:
+            named.to_csv(path, index=False, float_format="%.6g")
+
+
+def peak_memory():
+    """The most memory that this process has held, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def write_result(run, result):

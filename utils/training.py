@@ -12,6 +12,7 @@ schedule, early stopping and the choice of the best network span all rounds.
 """
 
 import collections
+import contextlib
 import functools
 import json
 import time
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 
 import keras
 import numpy as np
+import pandas as pd
 from keras import ops
 from scipy.special import softmax
 
@@ -100,14 +102,15 @@ def fit(
             thawed = _is_thawed(number, args)
             learner = _compile(make_learner, plan, args, thawed)
         row = _train_round(learner, plan, number, args, run)
-        _evaluate_round(network, teacher, datasets, plan, args, row)
         state["round"] = number + 1
-        score = row["validation_score"]
         state["waited"] += 1
-        if score > state["best"]:
-            state.update(best=score, best_round=number + 1, waited=0)
-            with files.write(run / "best.keras") as path:
-                network.save(path)
+        with _averaged(learner):
+            _evaluate_round(network, teacher, datasets, plan, args, row)
+            score = row["validation_score"]
+            if score > state["best"]:
+                state.update(best=score, best_round=number + 1, waited=0)
+                with files.write(run / "best.keras") as path:
+                    network.save(path)
         rows.append(row)
         runs.write_metrics(run, rows)
         _save_state(state_path, learner, state, rows)
@@ -122,24 +125,47 @@ def evaluate(teacher, tasks, datasets, split):
     Returns:
         {task name: dict of `evaluation.scores`}.
     """
-    labels = {task.name: [] for task in tasks}
-    probabilities = {task.name: [] for task in tasks}
+    found = predictions(teacher, tasks, datasets, split)
+    return {name: score(name, frame) for name, frame in found.items()}
+
+
+def predictions(teacher, tasks, datasets, split):
+    """What the teacher makes of the images that are labelled for a task.
+
+    Returns:
+        {task name: pandas.DataFrame}: dataset, path, label (class index) and
+        one column of probabilities a class, named as the class; the rows of
+        the datasets one after the other, in the order of their tables.
+    """
+    frames = {task.name: [] for task in tasks}
     for parts in datasets:
         part = parts[split]
         batches = part.batches(teacher.batch_size)
         logits = teacher.predict(batches)["logits"]
         for task in tasks:
-            if task.name in part.table.tasks:
-                labels[task.name].append(part.table.labels(task.name))
-                probabilities[task.name].append(softmax(logits[task.name], 1))
+            if task.name not in part.table.tasks:
+                continue
+            facts = {
+                "dataset": part.table.name,
+                "path": part.table.rows["path"],
+                "label": part.table.labels(task.name),
+            }
+            probabilities = softmax(logits[task.name], 1)
+            columns = dict(zip(task.classes, probabilities.T, strict=True))
+            frames[task.name].append(pd.DataFrame({**facts, **columns}))
     return {
-        task.name: evaluation.scores(
-            np.concatenate(labels[task.name]),
-            np.concatenate(probabilities[task.name]),
-            ordered=task.name == "age",
-        )
-        for task in tasks
+        name: pd.concat(found, ignore_index=True)
+        for name, found in frames.items()
     }
+
+
+def score(name, predicted):
+    """`evaluation.scores` of a task's `predictions`."""
+    return evaluation.scores(
+        predicted["label"].to_numpy(),
+        predicted.iloc[:, 3:].to_numpy(),
+        ordered=name == "age",
+    )
 
 
 def refresh_statistics(network, parts, seed):
@@ -201,12 +227,36 @@ def _compile(make_learner, plan, args, thawed):
         rate *= THAWED_RATE
     if args.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, steps)
-    optimizer = keras.optimizers.Adam(rate)
+    optimizer = keras.optimizers.Adam(
+        rate, use_ema=args.ema_momentum > 0, ema_momentum=args.ema_momentum
+    )
     learner.compile(
         optimizer=optimizer, jit_compile=False if _is_xla_slow() else "auto"
     )
     optimizer.build(learner.trainable_variables)
     return learner
+
+
+@contextlib.contextmanager
+def _averaged(learner):
+    """The network with the moving average of its weights (--ema_momentum).
+
+    The teacher, the validation scores and the best network are the average's
+    (mean teacher: Tarvainen and Valpola 2017, arXiv 1703.01780); training
+    goes on with the weights themselves.
+    """
+    optimizer = learner.optimizer
+    if not optimizer.use_ema or int(optimizer.iterations) == 0:
+        yield
+        return
+    variables = learner.trainable_variables
+    values = [_array(variable) for variable in variables]
+    optimizer.finalize_variable_values(variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
 
 
 def _is_xla_slow():
@@ -230,7 +280,8 @@ def _stopped(state, args):
 def _train_round(learner, plan, number, args, run):
     """One pass; returns the round's metrics row."""
     start = time.perf_counter()
-    current = plan(number)
+    with _averaged(learner):
+        current = plan(number)
     row = {"round": number + 1, "dataset": current.name}
     audited = _write_audits(run, number + 1, current.audits)
     trained = time.perf_counter()

@@ -20,6 +20,7 @@ ARGS = types.SimpleNamespace(
     learning_rate=1e-2,
     schedule="cosine",
     bn_statistics="mixed",
+    ema_momentum=0.0,
 )
 
 
