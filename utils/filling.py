@@ -22,7 +22,8 @@ def fill_missing(part, parts, tasks, method, predict, args, number):
         method: `pseudo.Method`.
         predict: function of a Part and of rows (default: all) to the
             teacher's outputs.
-        args: the script's arguments (`utils.cli`).
+        args: the script's arguments (`utils.cli`); the triples of the first
+            `pseudo_warmup` rounds are naive ones.
         number: the round, from 0; draws the reference images.
 
     Returns:
@@ -30,7 +31,8 @@ def fill_missing(part, parts, tasks, method, predict, args, number):
         `training.Round`, empty where the method makes no pseudo labels.
     """
     missing = [task for task in tasks if task.name not in part.table.tasks]
-    if method.kind == "naive" or not missing:
+    is_early = number < args.pseudo_warmup
+    if method.kind == "naive" or not missing or is_early:
         return left_out(part, tasks), []
     pool = predict(part)
     references = {task: (None, None) for task in missing}

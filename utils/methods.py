@@ -62,6 +62,10 @@ def add_method_flags(parser):
     flag("interpolation_weights", Number(float, 0, 1), 0.0, text)
     text = "quantile of the weights above which pseudo labels are selected"
     flag("selection_threshold", Number(float, 0, 1), 0.8, text)
+    text = "take that quantile over all pseudo labels, or class by class"
+    flag("selection_scope", ("all", "class"), "all", text)
+    text = "first rounds that leave missing labels out, whatever the method"
+    flag("pseudo_warmup", Number(int, 0), 0, text)
     for name in WEIGHTS:
         text = f"weigh pseudo labels by {name}"
         if name in SA_MTL:
@@ -144,6 +148,7 @@ def method(args):
         kind=_kind(args),
         distill_t=args.distill_t,
         selection_threshold=args.selection_threshold,
+        selection_scope=args.selection_scope,
         interpolation_weights=args.interpolation_weights,
         density_t=args.density_t,
         cluster_k=args.cluster_k,

@@ -10,8 +10,8 @@ def labelled(table, tasks, args):
     """Triples of the tasks that a dataset is labelled for.
 
     A true label is (target, 1, 1): its vote shares with --votes, else
-    one-hot. With --class_weights balanced its weight is N / (C N_c), N_c the
-    class's number of rows.
+    one-hot. With --class_weights of the task its weight is N / (C N_c), N_c
+    the class's number of rows.
 
     Args:
         table: N training rows.
@@ -30,7 +30,7 @@ def labelled(table, tasks, args):
 
 def _triples(table, task, args):
     weight = np.ones(len(table), "float32")
-    if args.class_weights == "balanced":
+    if {"balanced", task.name} & set(args.class_weights or ()):
         labels = table.labels(task.name)
         classes = np.arange(len(task))
         balanced = compute_class_weight("balanced", classes=classes, y=labels)

@@ -1,4 +1,5 @@
 import functools
+import types
 
 import numpy as np
 import pytest
@@ -147,6 +148,25 @@ def test_the_pseudo_label_family_is_that_of_alternating_training(
     audited = [(task.name, part.table.name) for task, part, _ in current.audits]
     lacking = [("pose", "large"), ("emotion", "small")]
     assert audited == ([] if name == "distilled" else lacking)
+
+
+def test_missing_labels_are_left_out_in_warm_up_rounds(tmp_path):
+    plan = _plan(tmp_path, METHODS["hard"])
+    args = types.SimpleNamespace(**{**vars(small.ARGS), "pseudo_warmup": 2})
+    predict = functools.partial(filling.predict, plan.teacher)
+    part = plan.parts[0]
+    for number, is_early in ((0, True), (1, True), (2, False)):
+        filled, audits = filling.fill_missing(
+            part,
+            plan.parts,
+            small.TASKS,
+            METHODS["hard"],
+            predict,
+            args,
+            number,
+        )
+        assert (filled[small.POSE].weight == 0).all() == is_early
+        assert (audits == []) == is_early
 
 
 def test_the_teacher_looks_at_a_dataset_once_an_epoch(tmp_path, monkeypatch):

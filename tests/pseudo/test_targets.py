@@ -46,7 +46,7 @@ def test_hard_selection_distils_the_rest():
     weights = np.array([0.1, 0.4, 0.2, 1.0], "float32")
     # The median of the weights is 0.3: samples 1 and 3 are above.
     check(
-        pseudo.hard_triples(LOGITS, weights, 0.5, 2.0),
+        pseudo.hard_triples(LOGITS, weights, pseudo.select(weights, 0.5), 2.0),
         [SOFT[0], HARD[1], SOFT[2], HARD[3]],
         [1, 0.4, 1, 1],
         [2, 1, 2, 1],
@@ -55,7 +55,8 @@ def test_hard_selection_distils_the_rest():
 
 def test_hard_selection_at_zero_keeps_all():
     weights = np.array([0.0, 0.4, 0.2, 1.0], "float32")
-    check(pseudo.hard_triples(LOGITS, weights, 0.0, 2.0), HARD, weights, 1)
+    selected = pseudo.select(weights, 0.0)
+    check(pseudo.hard_triples(LOGITS, weights, selected, 2.0), HARD, weights, 1)
 
 
 def test_interpolation():
@@ -90,6 +91,30 @@ def test_threshold_keeps_the_top_fifth():
     kept = pseudo.select(weights, 0.8)
     assert kept.sum() == 200
     assert weights[kept].min() > weights[~kept].max()
+
+
+def test_every_class_has_its_own_threshold():
+    weights = np.array([0.1, 0.9, 0.2, 0.8, 0.3])
+    labels = np.array([0, 0, 1, 0, 2])
+    kept = pseudo.select(weights, 0.5, labels)
+    np.testing.assert_array_equal(np.flatnonzero(kept), [1, 2, 4])
+    # As for one class after the other.
+    random = np.random.default_rng(0)
+    weights, labels = random.random(300), random.integers(0, 3, 300)
+    kept = pseudo.select(weights, 0.8, labels)
+    for label in range(3):
+        np.testing.assert_array_equal(
+            kept[labels == label], pseudo.select(weights[labels == label], 0.8)
+        )
+
+
+def test_fill_selects_by_class():
+    logits, features, known, known_labels = pool()
+    method = pseudo.Method("hard", selection_scope="class")
+    _, audit = pseudo.fill(method, logits, features, known, known_labels)
+    expected = pseudo.select(audit["weight"], 0.8, audit["pseudo_label"])
+    np.testing.assert_array_equal(audit["selected"], expected)
+    assert set(audit["pseudo_label"][expected]) == {0, 1, 2}
 
 
 def test_combine():
@@ -131,7 +156,7 @@ def test_fill_multiplies_the_chosen_weights(kind):
     if kind == "hard":
         above = audit["weight"] > np.quantile(audit["weight"], 0.5)
         np.testing.assert_array_equal(audit["selected"], above)
-        expected = pseudo.hard_triples(logits, audit["weight"], 0.5)
+        expected = pseudo.hard_triples(logits, audit["weight"], above)
     else:
         assert audit["selected"].all()
         expected = pseudo.interpolated_triples(logits, audit["weight"])
@@ -240,10 +265,11 @@ def test_triples_are_well_formed(seed, count, threshold):
     random = np.random.default_rng(seed)
     logits = random.normal(size=(count, 4)).astype("float32") * 5
     weights = targets.combine([random.random(count)], count)
+    selected = pseudo.select(weights, threshold)
     for triples in (
         pseudo.naive_triples(logits),
         pseudo.distilled_triples(logits, 1 + threshold),
-        pseudo.hard_triples(logits, weights, threshold),
+        pseudo.hard_triples(logits, weights, selected),
         pseudo.interpolated_triples(logits, weights),
     ):
         np.testing.assert_allclose(triples.target.sum(axis=1), 1, rtol=1e-5)
@@ -251,7 +277,5 @@ def test_triples_are_well_formed(seed, count, threshold):
         assert (triples.weight >= 0).all()
         assert (triples.temperature >= 1).all()
         order = random.permutation(count)
-    shuffled = pseudo.hard_triples(logits[order], weights[order], threshold)
-    original = pseudo.hard_triples(logits, weights, threshold)
-    np.testing.assert_array_equal(shuffled.target, original.target[order])
-    np.testing.assert_array_equal(shuffled.weight, original.weight[order])
+    shuffled = pseudo.select(weights[order], threshold)
+    np.testing.assert_array_equal(shuffled, selected[order])

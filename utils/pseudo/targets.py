@@ -23,6 +23,7 @@ from utils.pseudo.distribution import (
 )
 
 KINDS = ("naive", "distilled", "hard", "interpolation")
+SELECTION_SCOPES = ("all", "class")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Method:
     kind: "naive", "distilled", "hard" or "interpolation".
     distill_t: temperature T of the distilled triples, >= 1.
     selection_threshold: 0..1, hard selection keeps what is above this quantile.
+    selection_scope: "all", or "class" for a quantile of each pseudo label.
     interpolation_weights: 0..1, where not 0 it replaces w in the blend.
     confidence, density, distribution: the weights to multiply.
     density_t: 0..1, quantile of the distances within a class.
@@ -58,6 +60,7 @@ class Method:
     kind: str
     distill_t: float = 2.0
     selection_threshold: float = 0.8
+    selection_scope: str = "all"
     interpolation_weights: float = 0.0
     confidence: bool = True
     density: bool = True
@@ -71,6 +74,7 @@ class Method:
     def __post_init__(self):
         for name, choices in (
             ("kind", KINDS),
+            ("selection_scope", SELECTION_SCOPES),
             ("distribution_metric", METRICS),
             ("gmm_scope", SCOPES),
         ):
@@ -122,15 +126,24 @@ def distilled_triples(logits, distill_t=2.0):
     )
 
 
-def select(weights, threshold):
+def select(weights, threshold, labels=None):
     """Which samples hard selection keeps: [N] -> [N] bool.
 
     Those with a weight above the `threshold` quantile (linear interpolation)
     of all; 0 keeps all. Where the quantile is the maximum itself because many
     samples share it, none is above: then these are kept. A threshold of 1
     keeps none, and so does any threshold when all weights are 0.
+
+    With pseudo labels, [N] int, each class has its own quantile, so that a
+    class which the teacher is seldom sure of keeps its best samples too.
     """
     weights = np.asarray(weights)
+    if labels is not None:
+        selected = np.zeros(len(weights), bool)
+        for label in np.unique(labels):
+            members = labels == label
+            selected[members] = select(weights[members], threshold)
+        return selected
     if threshold >= 1 or not weights.any():
         return np.zeros(len(weights), bool)
     if threshold <= 0:
@@ -139,7 +152,7 @@ def select(weights, threshold):
     return selected if selected.any() else weights == weights.max()
 
 
-def hard_triples(logits, weights, selection_threshold=0.8, distill_t=2.0):
+def hard_triples(logits, weights, selected, distill_t=2.0):
     """Pseudo labels for the best samples, distillation for the others.
 
     selected: (onehot(argmax p'), w, 1); else: (softmax(z' / T), 1, T).
@@ -147,11 +160,10 @@ def hard_triples(logits, weights, selection_threshold=0.8, distill_t=2.0):
     Args:
         logits: [N, C] teacher logits z'.
         weights: [N] pseudo-label weights w in 0..1.
-        selection_threshold: 0..1, see `select`.
+        selected: [N] bool, see `select`.
         distill_t: temperature T >= 1.
     """
     distilled = distilled_triples(logits, distill_t)
-    selected = select(weights, selection_threshold)
     return Triples(
         np.where(selected[:, None], _one_hot(logits), distilled.target),
         np.where(selected, weights, 1.0).astype("float32"),
@@ -222,13 +234,13 @@ def fill(
     if method.kind == "interpolation":
         audit["selected"] = np.ones(count, bool)
         return interpolated_triples(logits, weights, method.distill_t), audit
-    audit["selected"] = select(weights, method.selection_threshold)
-    return (
-        hard_triples(
-            logits, weights, method.selection_threshold, method.distill_t
-        ),
-        audit,
+    is_split = method.selection_scope == "class"
+    selected = audit["selected"] = select(
+        weights,
+        method.selection_threshold,
+        audit["pseudo_label"] if is_split else None,
     )
+    return hard_triples(logits, weights, selected, method.distill_t), audit
 
 
 def combine(weights, count):
