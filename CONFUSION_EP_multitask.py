@@ -1,7 +1,8 @@
 """Emotion and head pose from two disjoint datasets, trained jointly.
 
-Every batch mixes the datasets in proportion to their sizes; an epoch is one
-pass over the largest, and the missing labels are filled in anew at its start.
+Or other tasks: those that a dataset is given for. Every batch mixes the
+datasets in proportion to their sizes; an epoch is one pass over the largest,
+and the missing labels are filled in anew at its start.
 
 Methods:
   All-in-one  left out (Ranjan et al. 2016, arXiv 1611.00851)
@@ -16,7 +17,8 @@ Methods:
 from utils import cli
 from utils.errors import run_script
 
-TASKS = ("emotion", "pose")
+TASKS = ("emotion", "pose", "gender", "age")
+DRAWN = ("emotion", "pose")  # without any dataset: drawn faces for these
 NO_WEIGHTS = (
     "--is_pseudo_confidence=False --is_pseudo_density=False \\\n"
     "      --is_pseudo_distribution=False"
@@ -45,7 +47,8 @@ def parser():
 
 
 def main(argv=None):
-    args = cli.parse(parser(), argv)
+    args = cli.parse(parser(), argv, DRAWN)
+    names = cli.given_tasks(args, TASKS)
     method = cli.method_name(args)
     print(f"method: {method}")
     # Keras takes seconds to load; --help and a wrong flag should not.
@@ -53,9 +56,9 @@ def main(argv=None):
     from utils import experiment, pseudo, training
     from utils.confusion.methods import assemble
 
-    wanted = experiment.wanted_datasets(args, TASKS)
+    wanted = experiment.wanted_datasets(args, names)
     synthetic.ensure(wanted, args.data_dir)
-    datasets, tasks = experiment.open_datasets(args, wanted, TASKS)
+    datasets, tasks = experiment.open_datasets(args, wanted, names)
     network = experiment.build_network(
         args, tasks, label_embeddings=method == "lel-ltn"
     )
@@ -64,7 +67,7 @@ def main(argv=None):
         method, network, teacher, datasets, tasks, args
     )
     run = experiment.open_run(args, __file__, wanted, method)
-    loss_weights = cli.loss_weights(args, TASKS)
+    loss_weights = cli.loss_weights(args, names)
     rows = training.fit(
         network,
         teacher,

@@ -1,8 +1,8 @@
 """Emotion and head pose from two disjoint datasets, with manifold terms.
 
 Joint training as in CONFUSION_EP_multitask.py, missing labels left out. The
-network has four outputs, predictions and features of both tasks; features and
-weights are regularised.
+network has two outputs a task, predictions and features; features and weights
+are regularised.
 
 Methods:
   SFSMR  l2,1 norm of the heads' weights, and predictions that are smooth over
@@ -13,7 +13,8 @@ Methods:
 from utils import cli
 from utils.errors import run_script
 
-TASKS = ("emotion", "pose")
+TASKS = ("emotion", "pose", "gender", "age")
+DRAWN = ("emotion", "pose")  # without any dataset: drawn faces for these
 EXAMPLES = """examples:
   python CONFUSION_EP_multitask_manifold.py
       SLRM on drawn faces
@@ -36,7 +37,8 @@ def parser():
 
 
 def main(argv=None):
-    args = cli.parse(parser(), argv)
+    args = cli.parse(parser(), argv, DRAWN)
+    names = cli.given_tasks(args, TASKS)
     method = cli.method_name(args)
     print(f"method: {method}")
     # Keras takes seconds to load; --help and a wrong flag should not.
@@ -44,14 +46,14 @@ def main(argv=None):
     from utils import experiment, pseudo, training
     from utils.confusion.methods import assemble
 
-    wanted = experiment.wanted_datasets(args, TASKS)
+    wanted = experiment.wanted_datasets(args, names)
     synthetic.ensure(wanted, args.data_dir)
-    datasets, tasks = experiment.open_datasets(args, wanted, TASKS)
+    datasets, tasks = experiment.open_datasets(args, wanted, names)
     network = experiment.build_network(args, tasks)
     teacher = pseudo.Teacher(network, args.batch_size)
     plan, terms, _ = assemble(method, network, teacher, datasets, tasks, args)
     run = experiment.open_run(args, __file__, wanted, method)
-    loss_weights = cli.loss_weights(args, TASKS)
+    loss_weights = cli.loss_weights(args, names)
     rows = training.fit(
         network, teacher, datasets, plan, loss_weights, args, run, terms
     )

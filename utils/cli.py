@@ -17,6 +17,7 @@ from utils.flags import (
     boolean,
     dataset,
     labels,
+    limit,
     model,
     parser,
     task,
@@ -44,6 +45,9 @@ __all__ = [
     "add_task_flags",
     "add_training_flags",
     "boolean",
+    "by_dataset",
+    "given_tasks",
+    "limits",
     "loss_weights",
     "method",
     "method_name",
@@ -164,8 +168,11 @@ def add_run_flags(parser):
     group = parser.add_argument_group("run")
     flag = functools.partial(add_flag, group)
     flag("data_dir", Path, Path("data"), "folder of the prepared datasets")
-    text = "training images used per dataset; 0: all"
-    flag("limit", Number(int, 0), 0, text)
+    text = (
+        "training images used of every dataset, or of one as in "
+        "ferplus:1000; 0: all (default: 0)"
+    )
+    flag("limit", limit, None, text, many=True)
     text = "train on the annotators' shares of votes where there are any"
     flag("votes", boolean, True, text)
     text = "disk space for decoded images, in GB; 0: decode every time"
@@ -182,12 +189,13 @@ def add_run_flags(parser):
     flag("resume", Path, None, text)
 
 
-def parse(parser, argv=None):
+def parse(parser, argv=None, drawn=tuple(DRAWN)):
     """Repair, read and check a command line; print what was repaired.
 
     Args:
         parser: made by `parser` and any of the `add_..._flags`.
         argv: list of words; None takes those of the script.
+        drawn: tasks that get drawn faces where no dataset is given.
 
     Returns:
         argparse.Namespace with final values: no method, learning rate or
@@ -206,12 +214,57 @@ def parse(parser, argv=None):
         raise UserError(_unknown(unknown[0], flags))
     if getattr(args, "resume", None):
         return _resumed(args, words)
-    _choose_datasets(args)
+    _choose_datasets(args, drawn)
     if "learning_rate" in args:
         _check_training(args)
     if "is_pseudo" in args:
         choose(args)
     return args
+
+
+def given_tasks(args, tasks):
+    """Those of the tasks that a dataset is given for, at least two.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    given = [name for name in tasks if getattr(args, f"dataset_{name}")]
+    if len(given) < 2:
+        others = [f"--dataset_{name}" for name in tasks if name not in given]
+        raise UserError(
+            f"--dataset_{given[0]} is one task alone; give another with "
+            f"{', '.join(others[:-1])} or {others[-1]}"
+        )
+    return given
+
+
+def by_dataset(args, flag, wanted):
+    """[(dataset, value)] of a flag of words such as mtfl:pose.
+
+    The dataset is "" where a word names none.
+
+    Raises:
+        UserError: it names one that is not among `wanted`.
+    """
+    found = []
+    for words in getattr(args, flag, None) or ():
+        name, _, value = words.rpartition(":")
+        if name and name not in wanted:
+            raise UserError(
+                f"--{flag}={words} names a dataset that is not trained on; "
+                f"these are: {', '.join(wanted)}"
+            )
+        found.append((name, value))
+    return found
+
+
+def limits(args, wanted):
+    """{dataset: the most training images to use of it, 0 for all}."""
+    found = dict.fromkeys(wanted, 0)
+    # Sorted, so that one for all datasets goes behind those with a name.
+    for name, count in sorted(by_dataset(args, "limit", wanted)):
+        found |= dict.fromkeys([name] if name else wanted, int(count))
+    return found
 
 
 def loss_weights(args, tasks):
@@ -259,14 +312,14 @@ def _resumed(args, words):
     return args
 
 
-def _choose_datasets(args):
+def _choose_datasets(args, drawn):
     """Without any dataset, take the drawn ones."""
     if "task_type" in args:
         args.dataset = args.dataset or DRAWN[args.task_type]
         return
     tasks = [name for name in DRAWN if f"dataset_{name}" in args]
     if not any(getattr(args, f"dataset_{name}") for name in tasks):
-        for name in tasks:
+        for name in set(tasks) & set(drawn):
             setattr(args, f"dataset_{name}", [DRAWN[name]])
 
 

@@ -8,12 +8,17 @@ class UserError(Exception):
 
 
 def run_script(main):
-    """Call main() and turn a UserError into one line and exit code 2."""
+    """Call main() and turn a UserError into one line and exit code 2.
+
+    Otherwise main's return value is the exit code, None for 0.
+    """
     try:
-        main()
+        status = main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    if status:
+        sys.exit(status)

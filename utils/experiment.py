@@ -4,7 +4,16 @@ from pathlib import Path
 
 import keras
 
-from utils import evaluation, images, networks, plots, runs, tables, training
+from utils import (
+    cli,
+    evaluation,
+    images,
+    networks,
+    plots,
+    runs,
+    tables,
+    training,
+)
 from utils.errors import UserError
 from utils.networks import weights
 
@@ -40,6 +49,7 @@ def open_datasets(args, wanted, tasks):
             dataset, or the datasets of a task disagree on its classes.
     """
     keras.utils.set_random_seed(args.seed)
+    limits = cli.limits(args, wanted)
     read = [
         tables.read(name, args.data_dir, counting)
         for name, counting in _counting(args, wanted, tasks).items()
@@ -47,7 +57,7 @@ def open_datasets(args, wanted, tasks):
     found = _agreed(read)
     shape = networks.IMAGE_SHAPES[args.model]
     datasets = [
-        images.split(table, shape, args.cache_gb, args.limit, args.seed)
+        images.split(table, shape, args.cache_gb, limits[table.name], args.seed)
         for table in read
     ]
     largest = max(len(parts["train"]) for parts in datasets)
@@ -57,15 +67,10 @@ def open_datasets(args, wanted, tasks):
 
 def _counting(args, wanted, tasks):
     """{dataset name: names of the tasks whose labels count}."""
-    chosen = {}
-    for words in getattr(args, "labels", None) or ():
-        name, _, names = words.partition(":")
-        chosen[name] = names.split(",")
-        if name not in wanted:
-            raise UserError(
-                f"--labels={words} names a dataset that is not trained on; "
-                f"these are: {', '.join(wanted)}"
-            )
+    chosen = {
+        name: names.split(",")
+        for name, names in cli.by_dataset(args, "labels", wanted)
+    }
     counting = {}
     for name, given in wanted.items():
         carried = tables.labelled_tasks(name, args.data_dir)

@@ -116,6 +116,13 @@ def labels(text):
     return f"{dataset(name)}:{','.join(tasks)}"
 
 
+def limit(text):
+    """A number of images, of every dataset or of one: 1000, ferplus:1000."""
+    name, colon, count = text.rpartition(":")
+    number = Number(int, 0)(count)
+    return f"{dataset(name)}:{number}" if colon else str(number)
+
+
 def add_flag(group, name, kind, default, text, many=False):
     """Declare --name. A boolean flag without a value means True.
 

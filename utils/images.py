@@ -11,7 +11,7 @@ from rich.progress import track
 
 from utils import files
 from utils.errors import UserError
-from utils.tables import SPLITS, Table
+from utils.tables import ORDER, SPLITS, Table
 
 DECODERS = min(8, os.cpu_count() or 1)
 _END_MARKERS = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}
@@ -112,7 +112,7 @@ def split(table, shape, cache_gb=4.0, limit=0, seed=0):
         cache_gb: the decoded images are kept in a memory-mapped file when
             they take at most this many GB, else decoded on demand.
         limit: use at most this many training rows (0: all), the same ones
-            for the same seed.
+            for the same seed, whichever labels count.
         seed: draws the rows that `limit` keeps.
 
     Returns:
@@ -133,8 +133,12 @@ def split(table, shape, cache_gb=4.0, limit=0, seed=0):
 
 
 def _stratified(table, limit, seed):
-    """Positions of `limit` rows, every class in its proportion or once."""
-    task = next(iter(table.tasks))
+    """Positions of `limit` rows, every class in its proportion or once.
+
+    The classes are those of the first task that the dataset is labelled for,
+    counting or not: all experiments on it keep the same rows.
+    """
+    task = next(name for name in ORDER if name in table.rows)
     labels = table.labels(task)
     order = np.random.default_rng(seed).permutation(len(table))
     # Ranking each row within its class spreads the classes evenly.

@@ -1,0 +1,1 @@
+"""Methods side by side: the plan, its runs, the statistics, the report."""

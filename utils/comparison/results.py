@@ -1,0 +1,148 @@
+"""Gathers what the runs of a comparison left into three tables."""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from utils import files
+from utils.errors import UserError
+
+SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "one_off_accuracy")
+COSTS = (
+    "rounds",
+    "best_round",
+    "seconds",
+    "pseudo_seconds",
+    "images_per_second",
+    "peak_memory_mib",
+)
+RESULTS = (
+    "pair",
+    "method",
+    "seed",
+    "task",
+    "split",
+    *SCORES,
+    "count",
+    "validation_accuracy",
+    *COSTS,
+    "commit",
+    "forgetting",
+    "confusion",
+    "correct",
+    "run",
+    "classes",
+)
+FAILED = ("pair", "method", "seed", "error", "run")
+
+
+def write(runs, out, failures):
+    """Write results.csv, rounds.csv and failed.csv of a comparison.
+
+    results.csv has one row a run and task, on the test split; `confusion` is
+    the matrix as JSON, rows true; `correct` tells which test images were
+    right, as the hexadecimal digits of `numpy.packbits`, in the order of the
+    run's predictions; `forgetting` is the drop of `evaluation.forgetting`;
+    `run` is the run's folder relative to `out`. rounds.csv has one row a run
+    and round: the runs' metrics.csv. Rows stand in the order of the plan:
+    pair, method, seed, task.
+
+    Args:
+        runs: list of `plan.Run`; those without a result are left out.
+        out: folder of the comparison.
+        failures: {run's folder: error of one line}.
+
+    Raises:
+        UserError: a run's files cannot be read.
+    """
+    places = {
+        name: list(dict.fromkeys(getattr(run, name) for run in runs))
+        for name in ("pair", "method", "seed")
+    }
+    ordered = sorted(
+        runs,
+        key=lambda run: [
+            places[name].index(getattr(run, name)) for name in places
+        ],
+    )
+    finished = [r for r in ordered if (out / r.folder / "result.json").exists()]
+    rows = [row for run in finished for row in _results(run, out)]
+    _write(out / "results.csv", pd.DataFrame(rows, columns=RESULTS))
+    # A single-task run that pairs share tells its rounds once a pair.
+    rounds = [_rounds(run, out) for run in finished]
+    empty = pd.DataFrame(columns=["pair", "method", "seed"])
+    _write(out / "rounds.csv", pd.concat([empty, *rounds]))
+    rows = [
+        {
+            "pair": run.pair,
+            "method": run.method,
+            "seed": run.seed,
+            "error": failures[run.folder],
+            "run": str(run.folder),
+        }
+        for run in ordered
+        if run.folder in failures
+    ]
+    _write(out / "failed.csv", pd.DataFrame(rows, columns=FAILED))
+
+
+def _results(run, out):
+    """A row for each task of a finished run."""
+    folder = out / run.folder
+    try:
+        result = json.loads((folder / "result.json").read_text("utf-8"))
+        commit = json.loads((folder / "args.json").read_text("utf-8"))["commit"]
+        for task in run.tasks:
+            entry = result["tasks"][task]
+            confusion = pd.read_csv(
+                folder / f"confusion_{task}_test.csv", index_col=0
+            )
+            predicted = pd.read_csv(
+                folder / f"predictions_{task}_test.csv",
+                usecols=["label", "prediction"],
+                dtype=str,
+                keep_default_na=False,
+            )
+            is_right = predicted["label"] == predicted["prediction"]
+            yield {
+                "pair": run.pair,
+                "method": run.method,
+                "seed": run.seed,
+                "task": task,
+                "split": "test",
+                **entry["test"],
+                "validation_accuracy": entry["validation"]["accuracy"],
+                **{name: result[name] for name in COSTS},
+                "commit": _commit(commit),
+                "forgetting": result["forgetting"][task]["drop"],
+                "confusion": json.dumps(confusion.to_numpy().tolist()),
+                "correct": np.packbits(is_right).tobytes().hex(),
+                "run": str(run.folder),
+                "classes": json.dumps(entry["classes"]),
+            }
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"cannot read the result of {folder}: {error}; delete that folder "
+            "and run the comparison again"
+        ) from error
+
+
+def _rounds(run, out):
+    metrics = pd.read_csv(out / run.folder / "metrics.csv")
+    metrics.insert(0, "seed", run.seed)
+    metrics.insert(0, "method", run.method)
+    metrics.insert(0, "pair", run.pair)
+    return metrics
+
+
+def _commit(commit):
+    """The commit's name, with -dirty if files had been changed since."""
+    if commit is None:
+        return ""
+    return commit["id"] + ("-dirty" if commit["dirty"] else "")
+
+
+def _write(path, table):
+    with files.write(path) as temporary:
+        table.to_csv(temporary, index=False)
