@@ -180,8 +180,8 @@ def _decode_all(target, paths, shape, description):
 def _fingerprint(paths):
     """Changes when any file is replaced: names, sizes and times."""
     digest = hashlib.sha256()
-    for path in paths:
-        status = path.stat()
+    for path in paths.words():
+        status = os.stat(path)
         digest.update(
             f"{path}|{status.st_size}|{status.st_mtime_ns}\n".encode()
         )
