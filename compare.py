@@ -10,12 +10,14 @@ failed.csv; table.md and report.html. runs/ below it has the runs' folders and
 logs.
 """
 
+import collections
+import shlex
 import shutil
-import time
 from pathlib import Path
 
+from data_preparation import synthetic
 from utils import cli, flags
-from utils.comparison import plan, results, sweep
+from utils.comparison import plan, progress, results, sweep
 from utils.errors import run_script
 
 EXAMPLES = """examples:
@@ -55,38 +57,65 @@ def parser():
 
 
 def main(argv=None):
+    """Returns the exit code: 1 where a run has failed."""
     args = cli.parse(parser(), argv)
     out = args.out or Path("comparison", args.plan.stem)
     runs = plan.runs(plan.load(args.plan), args.seeds, args.limit)
-    states = {
-        run.folder: (run, sweep.state(run, out, args.data_dir)) for run in runs
-    }
+    once = {}  # pairs may share a run
+    for run in runs:
+        once.setdefault(run.folder, run)
+    states = {f: sweep.state(r, out, args.data_dir) for f, r in once.items()}
     if args.dry_run:
-        for run, state in states.values():
-            print(state, plan.command(run))
-        return
+        _list(once.values(), states, out, args.data_dir)
+        return 0
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(args.plan, out / "plan.toml")
     failures = {}
-    todo = [run for run, state in states.values() if state != sweep.DONE]
-    if not args.report_only:
-        from data_preparation import synthetic
+    try:
+        if not args.report_only:
+            _train(list(once.values()), states, out, args, failures)
+    finally:
+        results.write(runs, out, failures)
+    # Drawing takes a second to load; the runs should not wait for it.
+    from utils.comparison import report
 
-        synthetic.ensure({n for r in runs for n in r.datasets}, args.data_dir)
-        start = time.time()
-        for number, (run, error) in enumerate(
-            sweep.train(todo, out, args.data_dir, args.jobs), 1
+    report.write(out)
+    print(f"{out / 'report.html'}")
+    if failures:
+        print(f"{len(failures)} runs failed: {out / 'failed.csv'} says why")
+    return 1 if failures else 0
+
+
+def _list(runs, states, out, data_dir):
+    rows = [("state", "pair", "method", "seed", "command")]
+    for run in runs:
+        words = sweep.words(run, out, data_dir)
+        command = shlex.join(["python", f"{run.script}.py", *words])
+        names = (states[run.folder], run.pair, run.title, str(run.seed))
+        rows.append((*names, command))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for *names, command in rows:
+        # The command is last and never cut, so that it can be pasted.
+        cells = (f"{n:{w}}" for n, w in zip(names, widths, strict=False))
+        print(*cells, command, sep="  ")
+    counts = collections.Counter(states.values())
+    print(*(f"{count} {state}" for state, count in counts.items()), sep=", ")
+
+
+def _train(runs, states, out, args, failures):
+    """Train what is left; a failed run's folder and error go to `failures`."""
+    # Two workers must not draw one set at the same time.
+    names = {name for run in runs for name in run.datasets}
+    synthetic.ensure(names, args.data_dir)
+    done = [f for f, state in states.items() if state == sweep.DONE]
+    todo = [run for run in runs if run.folder not in done]
+    with progress.Progress(runs, done, out) as shown:
+        for run, error in sweep.train(
+            todo, out, args.data_dir, args.jobs, shown.start
         ):
-            print(
-                f"{number}/{len(todo)} {run.folder} {error or ''} "
-                f"{time.time() - start:.0f} s",
-                flush=True,
-            )
+            shown.end(run, error)
             if error:
                 failures[run.folder] = error
-            results.write(runs, out, failures)
-    results.write(runs, out, failures)
-    return 1 if failures else 0
 
 
 if __name__ == "__main__":

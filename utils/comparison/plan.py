@@ -3,9 +3,9 @@
     seeds = [0, 1, 2]
 
     [settings]                  # common to all runs
-    passes = 16                 # over every dataset, in every run
-    limit = { ferplus = 1000 }  # training images, where not all are used
+    passes = 16                 # over every dataset, whatever the method
     batch_size = 32             # any other key is a flag of the scripts
+    limit = { ferplus = 1000 }  # with a value for some of the datasets
 
     [pairs.emotion-pose]        # the datasets of each task, and --labels
     dataset_emotion = "ferplus"
@@ -17,13 +17,14 @@
     is_distilled = true         # any other key is a flag of the scripts
     distill_t = 1
 
-A method's flag goes before a pair's, and that before a setting. Keras is not
-imported here, so that --dry_run answers at once.
+A flag of a method overrides that of the pair, and that the settings'. Keras
+is not imported here, so that --dry_run answers at once.
 """
 
+import argparse
 import importlib
 import itertools
-import shlex
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ from pathlib import Path
 from utils import cli, tables
 from utils.errors import UserError
 
-FAMILIES = {
+SCRIPTS = {
     "single": "STL_general_train",
     "alternating": "ALTERNATIVE_{letters}",
     "joint": "CONFUSION_EP_multitask",
@@ -50,10 +51,10 @@ class Run:
         title: of the method.
         seed: of the run.
         tasks: names of the tasks that it counts for.
-        datasets: names of the datasets that it trains on.
-        script: module of the script that trains it.
-        words: its command line without folders, list of str.
         folder: of the run, relative to the comparison's.
+        script: module that trains it.
+        words: command line of the script, without folders.
+        args: what the script makes of these words.
     """
 
     pair: str
@@ -61,15 +62,18 @@ class Run:
     title: str
     seed: int
     tasks: tuple[str, ...]
-    datasets: tuple[str, ...]
+    folder: Path
     script: str
     words: tuple[str, ...]
-    folder: Path
+    args: argparse.Namespace
 
-    def parse(self, *words):
-        """The script's arguments for this run, as `cli.parse` settles them."""
-        parser = importlib.import_module(self.script).parser()
-        return cli.parse(parser, [*self.words, *words])
+    @property
+    def datasets(self):
+        """Names of the datasets that it trains on, in the order of turns."""
+        if "dataset" in self.args:
+            return [self.args.dataset]
+        names = (getattr(self.args, f"dataset_{task}") for task in self.tasks)
+        return list(dict.fromkeys(itertools.chain(*names)))
 
 
 def load(path):
@@ -86,36 +90,17 @@ def load(path):
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"cannot read the plan {path}: {reason}; those of the repository "
-            "are in plans/"
+            f"cannot read the plan {path}: {reason}; plans/ has some to start "
+            "from"
         ) from error
-    for name, kind in PARTS.items():
-        if not isinstance(plan.get(name), kind) or not plan[name]:
-            raise UserError(
-                f"{path} has no {name}; plans/smallest.toml shows all parts"
-            )
-    strange = [name for name in plan if name not in PARTS]
-    if strange:
-        raise UserError(
-            f"{path}: {strange[0]} is none of {', '.join(PARTS)}; flags go "
-            "under [settings], a pair or a method"
-        )
-    for name, method in plan["methods"].items():
-        if method.get("family") not in FAMILIES or "title" not in method:
-            raise UserError(
-                f"{path}: method {name} needs a title and a family, one of "
-                f"{', '.join(FAMILIES)}"
-            )
-    if "passes" not in plan["settings"]:
-        raise UserError(
-            f"{path}: [settings] needs passes, how often every run goes over "
-            "each dataset"
-        )
+    fault = _fault(plan)
+    if fault:
+        raise UserError(f"{path}: {fault}; see plans/smallest.toml")
     return plan
 
 
 def runs(plan, seeds=None, limit=None):
-    """The runs that a plan stands for, one seed after the other.
+    """The runs that a plan stands for, all of a seed before the next.
 
     Args:
         plan: as `load` gives it.
@@ -123,89 +108,95 @@ def runs(plan, seeds=None, limit=None):
         limit: words of --limit instead of the plan's.
 
     Returns:
-        list of Run. Those of a single task that several pairs share have one
-        folder, that of the first pair.
+        list of Run. A single-task run that several pairs share is listed for
+        each, with the folder that it has below the first.
 
     Raises:
-        UserError: a pair has no script, or a flag is wrong; it names both.
+        UserError: no script trains such a pair, or a flag is wrong.
     """
+    settings = dict(plan["settings"])
+    if limit is not None:
+        settings["limit"] = dict(word.rpartition(":")[::2] for word in limit)
+    _check_names(plan | {"settings": settings})
     found, folders = [], {}
-    for seed, (pair, flags), (method, facts) in itertools.product(
+    for seed, (pair, datasets), (method, facts) in itertools.product(
         plan["seeds"] if seeds is None else seeds,
         plan["pairs"].items(),
         plan["methods"].items(),
     ):
-        settings = dict(plan["settings"])
-        if limit is not None:
-            settings["limit"] = limit
+        flags = {**settings, **datasets, **facts, "seed": seed}
         try:
-            parts = _parts(settings, flags, facts)
-            for script, tasks, datasets, chosen in parts:
-                words = tuple(_words({**chosen, "seed": seed}))
+            for script, tasks, words in _trainings(flags):
                 folder = Path("runs", pair, method, f"seed{seed}")
                 if facts["family"] == "single":
                     folder = folders.setdefault(words, folder / tasks[0])
-                run = Run(
-                    pair,
-                    method,
-                    facts["title"],
-                    seed,
-                    tasks,
-                    datasets,
-                    script,
-                    words,
-                    folder,
+                parser = importlib.import_module(script).parser()
+                args = cli.parse(parser, list(words))
+                found.append(
+                    Run(
+                        pair,
+                        method,
+                        facts["title"],
+                        seed,
+                        tasks,
+                        folder,
+                        script,
+                        words,
+                        args,
+                    )
                 )
-                run.parse()
-                found.append(run)
         except UserError as error:
             raise UserError(f"{method} on {pair}: {error}") from error
     return found
 
 
-def command(run, *words):
-    """The command line of a run, to be pasted into a shell."""
-    return shlex.join(["python", f"{run.script}.py", *run.words, *words])
+def _fault(plan):
+    """What is wrong with a plan, or None."""
+    for name, kind in PARTS.items():
+        if not isinstance(plan.get(name), kind) or not plan[name]:
+            return f"{name} is missing"
+    strange = [name for name in plan if name not in PARTS]
+    if strange:
+        return f"{strange[0]} is none of {', '.join(PARTS)}"
+    if not isinstance(plan["settings"].get("passes"), int):
+        return "settings has no passes, how often a run goes over each dataset"
+    for name in (*plan["pairs"], *plan["methods"]):
+        if not re.fullmatch(r"[\w+-]+", name):
+            return f"{name!r} cannot be a folder; use letters, digits and -"
+    for name, method in plan["methods"].items():
+        if method.get("family") not in SCRIPTS or "title" not in method:
+            families = ", ".join(SCRIPTS)
+            return f"method {name} needs a title and a family: {families}"
+    return None
 
 
-def _parts(settings, pair, method):
-    """The trainings of a method on a pair: (script, tasks, datasets, flags)."""
-    given = {**settings, **pair, **method}
-    limit = given.pop("limit", None)
-    passes, family = given.pop("passes"), given.pop("family")
-    del given["title"]
+def _trainings(flags):
+    """The trainings that flags stand for: (script, tasks, words) of each.
+
+    One for each task where the family is single, else one. All go over every
+    dataset `passes` times.
+    """
+    flags = dict(flags)
+    passes, family = flags.pop("passes"), flags.pop("family")
+    del flags["title"]
     datasets = {
-        task: _listed(given.pop(f"dataset_{task}"))
+        task: _listed(flags.pop(f"dataset_{task}"))
         for task in tables.ORDER
-        if f"dataset_{task}" in given
+        if f"dataset_{task}" in flags
     }
-    everything = tuple(dict.fromkeys(itertools.chain(*datasets.values())))
-    if family == "single":
-        given.pop("labels", None)
-        return [
-            (
-                FAMILIES[family],
-                (task,),
-                tuple(names),
-                {
-                    "dataset": _only(names, task),
-                    "task_type": task,
-                    "epoch": passes,
-                    "limit": _limit(limit, names),
-                    **given,
-                },
-            )
-            for task, names in datasets.items()
-        ]
-    turns = len(everything) if family == "alternating" else 1
-    flags = {
-        **{f"dataset_{task}": names for task, names in datasets.items()},
-        "epoch": passes * turns,
-        "limit": _limit(limit, everything),
-        **given,
-    }
-    script = _script(family, datasets)
-    return [(script, tuple(datasets), everything, flags)]
+    if family != "single":
+        names = list(dict.fromkeys(itertools.chain(*datasets.values())))
+        rounds = passes * (len(names) if family == "alternating" else 1)
+        first = {f"dataset_{task}": datasets[task] for task in datasets}
+        words = _words({**first, "epoch": rounds, **flags}, names)
+        return [(_script(family, datasets), tuple(datasets), words)]
+    flags.pop("labels", None)
+    trainings = []
+    for task, names in datasets.items():
+        first = {"dataset": names, "task_type": task, "epoch": passes}
+        words = _words({**first, **flags}, names)
+        trainings.append((_script(family, datasets), (task,), words))
+    return trainings
 
 
 def _script(family, tasks):
@@ -214,44 +205,53 @@ def _script(family, tasks):
     )
     if family == "alternating" and letters not in ALTERNATING:
         raise UserError(
-            f"no script alternates between {' and '.join(tasks)}; the scripts "
-            f"are ALTERNATIVE_ {', '.join(ALTERNATING)}"
+            f"no script alternates between {' and '.join(tasks)}; there are "
+            f"ALTERNATIVE_{', ALTERNATIVE_'.join(ALTERNATING)}"
         )
-    return FAMILIES[family].format(letters=letters)
+    return SCRIPTS[family].format(letters=letters)
 
 
-def _limit(limit, names):
-    """The words of --limit that concern these datasets."""
-    if isinstance(limit, dict):
-        return [f"{name}:{limit[name]}" for name in names if name in limit]
-    return [
-        word
-        for word in map(str, _listed(limit))
-        if ":" not in word or word.partition(":")[0] in names
-    ]
-
-
-def _only(names, task):
-    if len(names) > 1:
-        raise UserError(
-            f"single-task training takes one dataset of {task}, not "
-            f"{' and '.join(names)}"
-        )
-    return names[0]
+def _check_names(plan):
+    """Refuse a value for a dataset that no pair has."""
+    used = {
+        name
+        for flags in plan["pairs"].values()
+        for flag, names in flags.items()
+        if flag.startswith("dataset_")
+        for name in _listed(names)
+    }
+    groups = [plan["settings"], *plan["pairs"].values()]
+    for flags in (*groups, *plan["methods"].values()):
+        for flag, value in flags.items():
+            names = set(value) - used - {""} if isinstance(value, dict) else ()
+            for name in names:
+                raise UserError(
+                    f"{flag} names {name}, a dataset of no pair; theirs are "
+                    f"{', '.join(sorted(used))}"
+                )
 
 
 def _listed(value):
-    if value is None:
-        return []
     return list(value) if isinstance(value, list) else [value]
 
 
-def _words(flags):
-    """A command line: {"a": 1, "b": [2, 3]} is --a=1 --b 2 3."""
-    for name, value in flags.items():
-        if not isinstance(value, list):
-            yield f"--{name}={value}"
-        elif len(value) == 1:
-            yield f"--{name}={value[0]}"
-        elif value:
-            yield from (f"--{name}", *map(str, value))
+def _words(flags, datasets):
+    """A command line: {"a": 1, "b": [2, 3]} is --a=1 --b 2 3.
+
+    A dict has the values for datasets, "" for all; of these, those count that
+    the run has: {"c": {"mtfl": 4}} is --c=mtfl:4.
+    """
+    words = []
+    for flag, value in flags.items():
+        if isinstance(value, dict):
+            value = [
+                f"{name}:{part}" if name else part
+                for name, part in value.items()
+                if not name or name in datasets
+            ]
+        values = [str(part) for part in _listed(value)]
+        if len(values) == 1:
+            words.append(f"--{flag}={values[0]}")
+        elif values:
+            words += [f"--{flag}", *values]
+    return tuple(words)

@@ -1,11 +1,12 @@
-"""Trains the runs of a comparison: skips, resumes, records what fails.
+"""Trains the runs of a comparison: skips, resumes, notes what fails.
 
-Every run is the training script's own `main`, in worker processes of joblib
-that serve many runs each, as TensorFlow takes ten seconds to load.
+Every run is the training script's own `main`. Worker processes of joblib
+serve many runs each, as TensorFlow takes ten seconds to load.
 """
 
 import contextlib
 import fcntl
+import functools
 import importlib
 import json
 import os
@@ -23,9 +24,9 @@ from utils import cli, runs
 from utils.errors import UserError
 
 DONE, STOPPED, TO_DO = "done", "stopped", "to do"
-# Arguments that say where a run is, not what it is.
+# Arguments that say where a run is and not what it is.
 PLACES = ("data_dir", "cache_gb", "runs", "run_dir", "resume")
-WATCH_SECONDS = 1.0
+WATCH_SECONDS = 1.0  # how long a worker outlives its parent
 
 
 def state(run, out, data_dir):
@@ -42,33 +43,43 @@ def state(run, out, data_dir):
     folder = out / run.folder
     if not (folder / "args.json").exists():
         return TO_DO
-    saved, args = runs.read_args(folder), run.parse()
-    args.batch_size = min(args.batch_size, _largest(args, run, data_dir))
+    saved = runs.read_args(folder)
     given = [word[2:].split("=")[0] for word in run.words if word[:2] == "--"]
-    for name, value in vars(args).items():
-        # A flag that is newer than the run does not matter unless it is given.
-        if name in PLACES or (name not in saved and name not in given):
+    asked = vars(run.args) | {"batch_size": _batch_size(run, data_dir)}
+    for name, value in asked.items():
+        # What the plan leaves open may be newer than the run.
+        is_open = name not in given and (value is None or name not in saved)
+        if name in PLACES or is_open:
             continue
-        asked = str(value) if isinstance(value, Path) else value
-        if saved.get(name) != asked:
+        value = str(value) if isinstance(value, Path) else value
+        if saved.get(name) != value:
             raise UserError(
                 f"{folder} was trained with {name} {saved.get(name)}, but the "
-                f"plan asks for {asked}; move that folder away or choose "
+                f"plan asks for {value}; move that folder away or choose "
                 "another --out"
             )
     return DONE if (folder / "result.json").exists() else STOPPED
 
 
-def train(todo, out, data_dir, jobs):
+def words(run, out, data_dir):
+    """The script's command line: from the start, or on from a stopped run."""
+    folder = out / run.folder
+    if state(run, out, data_dir) == STOPPED:
+        return [f"--resume={folder}", f"--data_dir={data_dir}"]
+    return [*run.words, f"--run_dir={folder}", f"--data_dir={data_dir}"]
+
+
+def train(todo, out, data_dir, jobs, on_start):
     """Train runs, `jobs` at a time.
 
     Args:
         todo: list of `plan.Run`, in order.
         out, data_dir: see `state`.
-        jobs: number of worker processes; 1 trains in this one.
+        jobs: number of worker processes; 1 trains in this process.
+        on_start: called with each run that is handed to a worker.
 
     Yields:
-        (run, error) as the runs end; the error is a line, or None.
+        (run, error) as the runs end; the error is one line, or None.
     """
     threads = max(1, joblib.cpu_count() // jobs)
     left = {run.folder: run for run in todo}
@@ -83,21 +94,22 @@ def train(todo, out, data_dir, jobs):
             )
             tasks = (
                 joblib.delayed(_train)(run, out, data_dir, os.getpid(), threads)
-                for run in _noted(list(left.values()), started)
+                for run in _noted(list(left.values()), started, on_start)
             )
             try:
                 for folder, error in parallel(tasks):
                     yield left.pop(folder), error
             except TerminatedWorkerError:
-                # Nobody knows which of those under way has killed it.
+                # Nobody knows which of the runs under way has killed it.
                 for run in started:
                     if left.pop(run.folder, None):
-                        yield run, "a worker process died; out of memory?"
+                        yield run, "its process died, perhaps out of memory"
 
 
-def _noted(todo, started):
+def _noted(todo, started, on_start):
     for run in todo:
         started.append(run)
+        on_start(run)
         yield run
 
 
@@ -114,12 +126,12 @@ def _train(run, out, data_dir, parent, threads):
         if os.getpid() != parent:
             _settle_worker(parent, threads)
             # Libraries in C write past sys.stderr.
-            os.dup2(file.fileno(), 2)
+            os.dup2(file.fileno(), sys.__stderr__.fileno())
         # A worker of a killed comparison may still be at this run.
         fcntl.flock(file, fcntl.LOCK_EX)
         try:
             if state(run, out, data_dir) != DONE:
-                _call_script(run, folder, data_dir)
+                _call_script(run, out, data_dir)
         # Training can fail in any way; the other runs go on.
         except Exception as error:
             traceback.print_exc()
@@ -127,14 +139,14 @@ def _train(run, out, data_dir, parent, threads):
     return run.folder, None
 
 
+@functools.cache
 def _settle_worker(parent, threads):
-    """Make a worker process quiet, modest, and end with its parent."""
-    if getattr(_settle_worker, "is_done", False):
-        return
-    _settle_worker.is_done = True
+    """Make a worker process modest, and let it end with its parent."""
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(name, str(threads))
+    # Workers that share a GPU must not take all of its memory.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     # Ctrl-C reaches all processes of a terminal; the parent decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -147,47 +159,42 @@ def _settle_worker(parent, threads):
         threading.Thread(target=watch, daemon=True).start()
 
 
-def _call_script(run, folder, data_dir):
-    words = [f"--data_dir={data_dir}"]
-    if (folder / "args.json").exists():
-        words += [f"--resume={folder}"]
-    else:
-        words += [*run.words, f"--run_dir={folder}"]
-        # What was killed before it wrote its arguments left nothing else.
-        for path in folder.glob(".args.*"):
-            path.unlink()
-    before, sys.argv = sys.argv, [f"{run.script}.py", *words]
+def _call_script(run, out, data_dir):
+    argv = words(run, out, data_dir)
+    # One that was killed while it wrote its arguments left half a file.
+    for path in (out / run.folder).glob(".args.*"):
+        path.unlink()
+    before, sys.argv = sys.argv, [f"{run.script}.py", *argv]
     _forget_peak_memory()
     try:
-        importlib.import_module(run.script).main(words)
+        importlib.import_module(run.script).main(argv)
     finally:
         sys.argv = before
-        import keras
-
-        # Without it, each run would leave its graphs to the next.
-        keras.utils.clear_session()
+        if "keras" in sys.modules:
+            # Without it, every run would leave its graphs to the next.
+            sys.modules["keras"].utils.clear_session()
 
 
 def _forget_peak_memory():
-    """Let the kernel measure the peak of this run, where it can (Linux)."""
+    """Let the peak that a run reports be its own, where the system can."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
-def _largest(args, run, data_dir):
-    """Training images of the largest dataset, as a script would see them."""
+def _batch_size(run, data_dir):
+    """The batch size of a run: its largest training set may be smaller."""
     sizes = []
-    for name, limit in cli.limits(args, run.datasets).items():
+    for name, limit in cli.limits(run.args, run.datasets).items():
         path = Path(data_dir) / "db" / f"{name}.json"
+        # Results can be gathered where the data is not.
         with contextlib.suppress(OSError, ValueError, KeyError):
             facts = json.loads(path.read_text(encoding="utf-8"))
             rows = facts["counts"]["train"]["rows"]
             sizes.append(min(rows, limit or rows))
-    return max(sizes, default=args.batch_size)
+    return min([run.args.batch_size, *([max(sizes)] if sizes else [])])
 
 
 def _one_line(error):
-    lines = str(error).strip().splitlines() or [""]
-    if isinstance(error, UserError):
-        return lines[0]
-    return f"{type(error).__name__}: {lines[0]}"
+    line = next(iter(str(error).strip().splitlines()), "")
+    is_plain = isinstance(error, UserError)
+    return line if is_plain else f"{type(error).__name__}: {line}"
