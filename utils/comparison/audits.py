@@ -1,0 +1,102 @@
+"""What the runs' audits tell about their pseudo labels."""
+
+import re
+
+import numpy as np
+import pandas as pd
+
+KINDS = ("all", "selected", "rejected")
+
+
+def accuracies(comparison, out):
+    """How many pseudo labels meet the hidden truth, where it is known.
+
+    rounds.csv tells it of all and of the selected labels. Of the rejected
+    ones the runs' weights_round<k>.csv do, as long as they exist.
+
+    Returns:
+        DataFrame: pair, task, method, seed, share (of training, in %),
+        all, selected, rejected (0..1, NaN where unknown).
+    """
+    found = []
+    folders = _folders(comparison)
+    keys = ["pair", "method", "seed"]
+    for key, rows in comparison.rounds.groupby(keys, sort=False):
+        for column in rows:
+            match = re.fullmatch(r"pseudo_([a-z]+)_accuracy", column)
+            if not match:
+                continue
+            for row in rows.dropna(subset=[column]).to_dict("records"):
+                number, last = row["round"], rows["round"].max()
+                path = out / folders.get(key, "") / _name(number)
+                found.append(
+                    {
+                        **dict(zip(keys, key, strict=True)),
+                        "task": match[1],
+                        "share": 100 * number / last,
+                        "all": row[column],
+                        "selected": row.get(f"{column}_selected", np.nan),
+                        "rejected": _rejected(path, match[1]),
+                    }
+                )
+    return pd.DataFrame(found, columns=[*keys, "task", "share", *KINDS])
+
+
+def last_weights(comparison, out, pair):
+    """The weights of each task's last pseudo labels, of one seed's runs.
+
+    Returns:
+        DataFrame: method, task, weight (0..1) and selected (0 or 1), a row an
+        image; empty where the run folders are gone.
+    """
+    parts = [pd.DataFrame(columns=["method", "task", "weight", "selected"])]
+    first = {}
+    for (of, method, _), folder in _folders(comparison).items():
+        if of == pair:
+            first.setdefault(method, folder)
+    for method, folder in first.items():
+        seen = set()
+        for path in sorted(
+            (out / folder).glob("weights_round*.csv"), key=_number, reverse=True
+        ):
+            table = _read(path, ["task", "weight", "selected"])
+            table = table[~table["task"].isin(seen)]
+            if table.empty:
+                break
+            seen |= set(table["task"])
+            parts.append(table.assign(method=method))
+    return pd.concat(parts[1:] or parts)
+
+
+def _folders(comparison):
+    """{(pair, method, seed): the run's folder}."""
+    rows = comparison.results
+    return dict(
+        zip(
+            zip(rows["pair"], rows["method"], rows["seed"], strict=True),
+            rows["run"],
+            strict=True,
+        )
+    )
+
+
+def _rejected(path, task):
+    if not path.exists():
+        return np.nan
+    table = _read(path, ["pseudo_label", "selected", "truth", "task"])
+    rejected = (table["task"] == task) & (table["selected"] == 0)
+    rows = table[rejected & (table["truth"] != "")]
+    return (rows["pseudo_label"] == rows["truth"]).mean()
+
+
+def _read(path, columns):
+    text = {name: str for name in ("pseudo_label", "truth", "task")}
+    return pd.read_csv(path, usecols=columns, dtype=text, keep_default_na=False)
+
+
+def _name(number):
+    return f"weights_round{int(number)}.csv"
+
+
+def _number(path):
+    return int(re.search(r"\d+", path.stem)[0])

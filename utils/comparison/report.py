@@ -1,0 +1,159 @@
+"""Tables, figures and the HTML report of a comparison.
+
+    python -m utils.comparison.report comparison/small
+
+writes them anew from results.csv, rounds.csv, failed.csv and plan.toml of
+that folder, which compare.py has made.
+"""
+
+import sys
+from pathlib import Path
+
+from utils import files
+from utils.comparison import audits, figures, page, summary
+from utils.comparison.text import percent, points, probability
+from utils.errors import UserError, run_script
+
+LEGEND = """\
+Test accuracy in %, mean ± standard deviation over the seeds; balanced accuracy
+in %; difference to {baseline} in points with p of a paired bootstrap over test
+images and seeds, Holm-corrected over the methods and tasks of the pair. Bold:
+best of the column, and p < 0.05.
+"""
+
+
+def write(out):
+    """Write comparisons.csv, table.md, figures and report.html.
+
+    Args:
+        out: folder of the comparison. It is read as far as it goes: one seed
+            or one method make a shorter report.
+
+    Raises:
+        UserError: there is no results.csv, or a file cannot be written.
+    """
+    out = Path(out)
+    comparison = summary.read(out)
+    numbers = summary.numbers(comparison)
+    with files.write(out / "comparisons.csv") as path:
+        numbers.differences.to_csv(path, index=False, float_format="%.6g")
+    _text(out / "table.md", markdown(comparison, numbers))
+    drawn = _draw(comparison, numbers, out)
+    for name, svg in drawn.items():
+        _text(out / "figures" / f"{name}.svg", svg)
+    _text(
+        out / "report.html",
+        page.html(out.resolve().name, comparison, numbers, drawn),
+    )
+
+
+def markdown(comparison, numbers):
+    """The main table of every pair, as Markdown."""
+    parts = []
+    for pair in comparison.pairs:
+        tasks = comparison.tasks(pair)
+        columns = ["accuracy", "balanced", "difference", "p"]
+        heads = [
+            f"{task} {column}" if place == 0 else column
+            for task in tasks
+            for place, column in enumerate(columns)
+        ]
+        lines = [["method", *heads], ["---", *["---:"] * len(heads)]]
+        table = summary.main_table(comparison, numbers, pair)
+        for method, cells in table.items():
+            line = [comparison.titles[method]]
+            for task in tasks:
+                line += _cells(cells.get(task))
+            lines.append(line)
+        rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        parts.append(f"## {pair}\n\n{rows}\n")
+    baseline = comparison.titles.get(summary.BASELINE, summary.BASELINE)
+    parts.append(LEGEND.format(baseline=baseline.lower()))
+    return "\n".join(parts)
+
+
+def _cells(cell):
+    """The four Markdown cells of a method and a task."""
+    if cell is None:
+        return [""] * 4
+    accuracy = percent(cell["accuracy"])
+    if cell["is_best"]:
+        accuracy = f"**{accuracy}**"
+    if cell["accuracy_deviation"] is not None:
+        accuracy += f" ± {percent(cell['accuracy_deviation'])}"
+    balanced = percent(cell["balanced_accuracy"])
+    if cell["is_best_balanced"]:
+        balanced = f"**{balanced}**"
+    if cell["difference"] is None:
+        return [accuracy, balanced, "", ""]
+    p = probability(cell["corrected_p"])
+    return [
+        accuracy,
+        balanced,
+        points(cell["difference"]),
+        f"**{p}**" if cell["is_significant"] else p,
+    ]
+
+
+def _draw(comparison, numbers, out):
+    """{file name without suffix: SVG} of every figure that has data."""
+    drawn = {}
+    known = audits.accuracies(comparison, out)
+    for pair in comparison.pairs:
+        weights = audits.last_weights(comparison, out, pair)
+        for task in comparison.tasks(pair):
+            found = _task_figures(
+                comparison.titles,
+                task,
+                _rows(numbers.differences, pair=pair, task=task),
+                _rows(comparison.rounds, pair=pair),
+                _rows(known, pair=pair, task=task),
+                _rows(weights, task=task),
+            )
+            for name, figure in found:
+                drawn[f"{name}_{pair}_{task}"] = figures.svg(figure)
+    if numbers.ranks:
+        figure = figures.ranks(numbers.ranks, comparison.titles)
+        drawn["ranks"] = figures.svg(figure)
+    return drawn
+
+
+def _task_figures(titles, task, tests, rounds, known, weights):
+    """(name, Figure) of a pair's task, as far as the tables go."""
+    baseline, column = summary.BASELINE, f"validation_{task}_accuracy"
+    to_baseline = _rows(tests, baseline=baseline)
+    if len(to_baseline):
+        yield "forest", figures.forest(to_baseline, titles)
+    if len(tests):
+        yield "duels", figures.duels(tests, titles)
+    if column in rounds and rounds[column].notna().any():
+        yield "curves", figures.curves(rounds, task, titles, baseline)
+    if len(known):
+        yield "pseudo", figures.pseudo_accuracy(known, titles)
+    if len(weights):
+        yield "weights", figures.weights(weights, titles)
+
+
+def _rows(table, **values):
+    """The rows that have these values."""
+    for name, value in values.items():
+        table = table[table[name] == value]
+    return table
+
+
+def _text(path, text):
+    with files.write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def main():
+    if len(sys.argv) != 2:
+        raise UserError(
+            "give the folder of a comparison, for example comparison/small"
+        )
+    write(sys.argv[1])
+    print(Path(sys.argv[1], "report.html"))
+
+
+if __name__ == "__main__":
+    run_script(main)

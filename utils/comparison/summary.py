@@ -1,0 +1,340 @@
+"""From results.csv to the numbers of the report."""
+
+import itertools
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from utils.comparison import plan, statistics
+from utils.comparison.results import FAILED, RESULTS
+from utils.comparison.text import known, percent
+from utils.errors import UserError
+
+BASELINE = "single-task"
+CODED = ("confusion", "correct", "classes")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison left.
+
+    Attributes:
+        results, rounds, failed: DataFrames of the CSV files.
+        plan: as `plan.load` gives it, or None.
+        pairs, methods: names, in the order of the plan.
+        titles: {method: name for the reader}.
+    """
+
+    results: pd.DataFrame
+    rounds: pd.DataFrame
+    failed: pd.DataFrame
+    plan: dict | None
+    pairs: list
+    methods: list
+    titles: dict
+
+    def tasks(self, pair):
+        """Names of a pair's tasks, in their order in results.csv."""
+        rows = self.results[self.results["pair"] == pair]
+        return list(dict.fromkeys(rows["task"]))
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What the report says: the results of the functions of these names."""
+
+    scores: pd.DataFrame
+    differences: pd.DataFrame
+    costs: pd.DataFrame
+    ranks: dict | None
+    tested_on: list
+
+
+def numbers(comparison):
+    """All numbers of the report."""
+    results = comparison.results
+    return Numbers(
+        scores(results),
+        differences(comparison),
+        costs(results),
+        ranks(comparison),
+        tested_on(results),
+    )
+
+
+def read(out):
+    """Read the folder of a comparison.
+
+    Raises:
+        UserError: it has no readable results.csv, or a bad plan.toml.
+    """
+    results = _csv(out / "results.csv", RESULTS)
+    if results is None:
+        raise UserError(
+            f"{out} has no complete results.csv; give the folder that "
+            "compare.py writes to (--out)"
+        )
+    toml = out / "plan.toml"
+    planned = plan.load(toml) if toml.exists() else None
+    order = planned or {"pairs": {}, "methods": {}}
+    methods = _ordered(order["methods"], results["method"])
+    titles = {
+        name: order["methods"].get(name, {}).get("title", name)
+        for name in [*order["methods"], *methods]
+    }
+    keys = ("pair", "method", "seed")
+    rounds = _csv(out / "rounds.csv", keys)
+    failed = _csv(out / "failed.csv", FAILED)
+    return Comparison(
+        results,
+        pd.DataFrame(columns=keys) if rounds is None else rounds,
+        pd.DataFrame(columns=FAILED) if failed is None else failed,
+        planned,
+        _ordered(order["pairs"], results["pair"]),
+        methods,
+        titles,
+    )
+
+
+def scores(results):
+    """Mean and standard deviation over seeds of every method.
+
+    Returns:
+        DataFrame with index (pair, task, method): seeds; accuracy and
+        balanced_accuracy, 0..1, and accuracy_deviation (unbiased, NaN for
+        one seed); forgetting, 0..1, NaN where there is none.
+    """
+    return results.groupby(["pair", "task", "method"]).agg(
+        seeds=("seed", "nunique"),
+        accuracy=("accuracy", "mean"),
+        accuracy_deviation=("accuracy", "std"),
+        balanced_accuracy=("balanced_accuracy", "mean"),
+        forgetting=("forgetting", "mean"),
+    )
+
+
+def differences(comparison, draws=statistics.DRAWS):
+    """Test every method against every other, on every task of every pair.
+
+    Two methods are compared on the seeds that both have, and where they were
+    tested on the same images. Holm's correction is over all methods and tasks
+    of a pair that are compared with the same baseline.
+
+    Returns:
+        DataFrame: pair, task, method, baseline, seeds (in common), difference,
+        low, high (points: method minus baseline, 95 % interval), p and
+        corrected_p.
+    """
+    columns = ["pair", "task", "method", "baseline", "seeds"]
+    columns += [*statistics.Paired._fields, "corrected_p"]
+    found = [
+        {"pair": pair, "task": task, **row}
+        for pair in comparison.pairs
+        for task in comparison.tasks(pair)
+        for row in _task_tests(comparison, pair, task, draws)
+    ]
+    table = pd.DataFrame(found, columns=columns)
+    for name in ("pair", "method", "baseline"):
+        order = getattr(comparison, "pairs" if name == "pair" else "methods")
+        table[name] = pd.Categorical(table[name], order)
+    table = table.sort_values(["pair", "baseline"], kind="stable")
+    family = table.groupby(["pair", "baseline"], observed=True)
+    table["corrected_p"] = family["p"].transform(statistics.holm)
+    return table.astype({"pair": str, "method": str, "baseline": str})
+
+
+def tested_on(results):
+    """[(pair, task, {method: test images})] where methods do not agree."""
+    found = []
+    for (pair, task), rows in results.groupby(["pair", "task"], sort=False):
+        if len(set(rows.apply(_images, axis=1))) > 1:
+            counts = rows.groupby("method", sort=False)["count"].first()
+            found.append((pair, task, counts.to_dict()))
+    return found
+
+
+def ranks(comparison):
+    """Average ranks of the methods over pairs, tasks and seeds.
+
+    Counted are the methods that have results for every task, in the blocks
+    (pair, task, seed) that all of them have.
+
+    Returns:
+        dict: ranks ({method: float}, best first), blocks (int), statistic and
+        p (Friedman's test) and critical_difference; or None with fewer than
+        three methods or two blocks.
+    """
+    table = comparison.results.pivot_table(
+        index=["pair", "task", "seed"], columns="method", values="accuracy"
+    )
+    tasks = table.groupby(["pair", "task"]).count()
+    table = table.loc[:, (tasks > 0).all()].dropna()
+    blocks, count = table.shape
+    if count < 3 or blocks < 2:
+        return None
+    average = statistics.average_ranks(table)
+    test = stats.friedmanchisquare(*table.to_numpy().T)
+    return {
+        "ranks": dict(
+            sorted(zip(table.columns, average, strict=True), key=lambda x: x[1])
+        ),
+        "blocks": blocks,
+        "statistic": float(test.statistic),
+        "p": float(test.pvalue),
+        "critical_difference": statistics.critical_difference(count, blocks),
+    }
+
+
+def costs(results):
+    """What a seed of every method costs, on average.
+
+    The runs of single tasks count together: their seconds add up.
+
+    Returns:
+        DataFrame with index (pair, method): seconds, images_per_second,
+        peak_memory_mib, pseudo_share (of the seconds, 0..1).
+    """
+    runs = results.drop_duplicates(["pair", "method", "seed", "run"])
+    seeds = runs.groupby(["pair", "method", "seed"]).agg(
+        seconds=("seconds", "sum"),
+        pseudo_seconds=("pseudo_seconds", "sum"),
+        images_per_second=("images_per_second", "mean"),
+        peak_memory_mib=("peak_memory_mib", "max"),
+    )
+    table = seeds.groupby(["pair", "method"]).mean()
+    table["pseudo_share"] = table.pop("pseudo_seconds") / table["seconds"]
+    return table
+
+
+def main_table(comparison, numbers, pair):
+    """What the main table says of every method and task of a pair.
+
+    Returns:
+        {method: {task: cell}}. A cell has the columns of `scores` and of
+        `differences` to the single-task baseline, None where unknown;
+        is_best and is_best_balanced, when no method is better in the digits
+        that are shown; and is_significant.
+    """
+    found, best = {}, {}
+    tests = numbers.differences
+    tests = tests[(tests["pair"] == pair) & (tests["baseline"] == BASELINE)]
+    tests = tests.set_index(["task", "method"])
+    nothing = dict.fromkeys(tests.columns)
+    for task in comparison.tasks(pair):
+        rows = numbers.scores.loc[pair, task]
+        for kind in ("accuracy", "balanced_accuracy"):
+            best[task, kind] = percent(rows[kind].max())
+        for method in comparison.methods:
+            if method not in rows.index:
+                continue
+            key = (task, method)
+            test = tests.loc[key].to_dict() if key in tests.index else nothing
+            cell = {**test, **rows.loc[method].to_dict()}
+            cell = {name: known(value) for name, value in cell.items()}
+            p = cell["corrected_p"]
+            found.setdefault(method, {})[task] = {
+                **cell,
+                "is_best": percent(cell["accuracy"]) == best[task, "accuracy"],
+                "is_best_balanced": percent(cell["balanced_accuracy"])
+                == best[task, "balanced_accuracy"],
+                "is_significant": p is not None and p < statistics.ALPHA,
+            }
+    return {name: found[name] for name in comparison.methods if name in found}
+
+
+def confusion(rows):
+    """Mean confusion matrix of a method's runs: [C, C] float counts."""
+    return np.mean([json.loads(text) for text in rows["confusion"]], axis=0)
+
+
+def classes(rows):
+    """Names of the C classes of a task."""
+    return json.loads(rows["classes"].iloc[0])
+
+
+def _csv(path, columns):
+    """A CSV file with at least these columns, or None."""
+    # Names such as "none" or "1e5" are text.
+    text = {name: str for name in (*FAILED, "task", "split", *CODED, "commit")}
+    del text["seed"]
+    try:
+        names = pd.read_csv(path, nrows=0).columns
+        if not set(columns) <= set(names):
+            return None
+        numbers = [name for name in names if name not in text]
+        return pd.read_csv(
+            path,
+            dtype=text,
+            keep_default_na=False,
+            na_values={name: ["", "nan"] for name in numbers},
+        )
+    except (OSError, ValueError):
+        return None
+
+
+def _ordered(first, found):
+    """Those of the names that were found, the planned ones first."""
+    found = dict.fromkeys(found)
+    return [name for name in dict.fromkeys([*first, *found]) if name in found]
+
+
+def _task_tests(comparison, pair, task, draws):
+    rows = comparison.results
+    rows = rows[(rows["pair"] == pair) & (rows["task"] == task)]
+    shares = {}
+    for _, same in rows.groupby(rows.apply(_images, axis=1)):
+        correct = np.array([_bits(row) for row in same.itertuples()])
+        accuracies = statistics.resampled(correct, draws)
+        places = {
+            key: place
+            for place, key in enumerate(
+                zip(same["method"], same["seed"], strict=True)
+            )
+        }
+        for method, baseline in itertools.combinations(comparison.methods, 2):
+            seeds = [
+                seed
+                for seed in sorted(set(same["seed"]))
+                if (method, seed) in places and (baseline, seed) in places
+            ]
+            if not seeds:
+                continue
+            if len(seeds) not in shares:
+                shares[len(seeds)] = statistics.seed_shares(len(seeds), draws)
+            one = [places[method, seed] for seed in seeds]
+            two = [places[baseline, seed] for seed in seeds]
+            test = statistics.paired_test(
+                correct[one].mean(axis=1) - correct[two].mean(axis=1),
+                accuracies[:, one] - accuracies[:, two],
+                shares[len(seeds)],
+            )
+            yield from _both_ways(method, baseline, len(seeds), test)
+
+
+def _both_ways(method, baseline, seeds, test):
+    """The rows of a test and of its mirror image, in points."""
+    difference, low, high = (100 * value for value in test[:3])
+    for one, two, numbers in (
+        (method, baseline, (difference, low, high)),
+        (baseline, method, (-difference, -high, -low)),
+    ):
+        fields = statistics.Paired(*numbers, test.p)
+        yield {
+            "method": one,
+            "baseline": two,
+            "seeds": seeds,
+            **fields._asdict(),
+        }
+
+
+def _bits(row):
+    packed = np.frombuffer(bytes.fromhex(row.correct), np.uint8)
+    return np.unpackbits(packed)[: row.count].astype(bool)
+
+
+def _images(row):
+    """What tells apart test sets: how many images each class has."""
+    return str(np.sum(json.loads(row["confusion"]), axis=1).tolist())

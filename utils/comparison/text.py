@@ -1,0 +1,36 @@
+"""How the numbers of a comparison are written."""
+
+import math
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def percent(share):
+    """0..1 as a number of %, with a decimal."""
+    return f"{100 * share:.1f}"
+
+
+def points(value):
+    """A difference with its sign and a decimal."""
+    text = f"{value:+.1f}"
+    return "0.0" if float(text) == 0 else text.replace("-", MINUS)
+
+
+def probability(p):
+    """A p-value; what is below 0.001 is written so."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def seconds(value):
+    """A time as seconds, minutes or hours."""
+    if value < 100:
+        return f"{value:.0f} s"
+    if value < 6000:
+        return f"{value / 60:.0f} min"
+    return f"{value / 3600:.1f} h"
+
+
+def known(value):
+    """The value, or None for what pandas calls missing."""
+    is_missing = isinstance(value, float) and math.isnan(value)
+    return None if is_missing else value
