@@ -347,16 +347,48 @@ def test_resume_refuses_a_run_of_another_script(stopped_run):
         cli.parse(single_task_parser(), ["--resume", str(stopped_run)])
 
 
+@pytest.mark.parametrize(
+    ("words", "fer", "mtfl"),
+    [
+        ("", 0, 0),
+        ("--augmentation_strength=2", 0, 0),
+        ("--is_augmentation", 1, 1),
+        ("--is_augmentation --augmentation_strength=2", 2, 2),
+        ("--is_augmentation --augmentation_strength mtfl:2", 1, 2),
+        ("--is_augmentation --augmentation_strength MTFL:2 0.5", 0.5, 2),
+    ],
+)
+def test_views_have_a_strength_for_each_dataset(words, fer, mtfl):
+    args = parse(words)
+    assert cli.view_strength(args, "ferplus") == fer
+    assert cli.view_strength(args, "mtfl") == mtfl
+
+
+def test_a_strength_is_above_0():
+    with pytest.raises(UserError, match="above 0"):
+        parse("--augmentation_strength mtfl:0")
+
+
+def test_classes_are_weighed_by_task():
+    assert parse("--class_weights Pose age").class_weights == ["pose", "age"]
+    assert parse("--class_weights=balanced").class_weights == ["balanced"]
+    with pytest.raises(UserError, match="'poze' is none of"):
+        parse("--class_weights poze")
+
+
 def test_method_carries_the_flags_over():
-    chosen = cli.method(parse("--is_interpolation --cluster_k=4 --gamma=2"))
+    words = "--is_interpolation --cluster_k=4 --gamma=2 --selection_scope=class"
+    chosen = cli.method(parse(words))
     assert chosen == pseudo.Method(
         kind="interpolation",
         distill_t=2.0,
         selection_threshold=0.8,
+        selection_scope="class",
         interpolation_weights=0.0,
         confidence=True,
         density=True,
         density_t=0.6,
+        density_exact_limit=100_000,
         distribution=True,
         cluster_k=4,
         distribution_metric="both",

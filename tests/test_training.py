@@ -13,7 +13,8 @@ from utils.learner import Learner
 ARGS = SimpleNamespace(
     batch_size=8,
     seed=0,
-    augmentation_strength=0.0,
+    is_augmentation=False,
+    augmentation_strength=None,
     class_weights=None,
     votes=True,
     epoch=3,
@@ -166,7 +167,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(datasets, tmp_path, stop):
     options = {
         "is_freezing": True,
         "no_freezing_epoch": 1,
-        "augmentation_strength": 1.0,
+        "is_augmentation": True,
         "ema_momentum": 0.9,
     }
     whole, rows = _fit(datasets, tmp_path / "whole", **options)

@@ -20,8 +20,10 @@ from utils.flags import (
     limit,
     model,
     parser,
+    strength,
     task,
     task_list,
+    weighed,
 )
 from utils.legacy import repair
 from utils.methods import (
@@ -54,6 +56,7 @@ __all__ = [
     "parse",
     "parser",
     "repair",
+    "view_strength",
 ]
 
 LEARNING_RATES = {"mini_xception": 3e-3, "vggface": 1e-4}
@@ -143,10 +146,10 @@ def add_training_flags(parser):
     text = "random flips, shifts and the like; flips swap left and right poses"
     flag("is_augmentation", boolean, False, text)
     text = (
-        "scales the random views of --is_augmentation; 2 suits a few "
-        "thousand images"
+        "scales the random views of --is_augmentation, of every dataset or of "
+        "one as in mtfl:2; 2 suits a few thousand images (default: 1)"
     )
-    flag("augmentation_strength", Number(float, 0, above=True), 1.0, text)
+    flag("augmentation_strength", strength, None, text, many=True)
     text = "freeze the trunk and train only the task layers and heads"
     flag("is_freezing", boolean, False, text)
     text = (
@@ -154,8 +157,11 @@ def add_training_flags(parser):
         "tenth of the learning rate"
     )
     flag("no_freezing_epoch", Number(int, 0), 0, text)
-    text = "weigh true labels by the rarity of their class"
-    flag("class_weights", ("none", "balanced"), "none", text)
+    text = (
+        "weigh true labels by the rarity of their class: balanced for all "
+        "tasks, or the tasks' names (default: none)"
+    )
+    flag("class_weights", weighed, None, text, many=True)
     text = (
         "statistics of batch normalisation outside training: estimated on "
         "all datasets mixed, or left as the last round made them"
@@ -267,6 +273,15 @@ def limits(args, wanted):
     return found
 
 
+def view_strength(args, name):
+    """How strong a dataset's random views are, 0 for images as they are."""
+    if not args.is_augmentation:
+        return 0.0
+    words = args.augmentation_strength or ()
+    values = dict(word.rpartition(":")[::2] for word in words)
+    return float(values.get(name, values.get("", 1.0)))
+
+
 def loss_weights(args, tasks):
     """The weight of each task's loss: {task name: float}."""
     return {
@@ -324,8 +339,6 @@ def _choose_datasets(args, drawn):
 
 
 def _check_training(args):
-    if not args.is_augmentation:
-        args.augmentation_strength = 0.0
     if args.learning_rate is None:
         args.learning_rate = LEARNING_RATES[args.model]
     if args.no_freezing_epoch and not args.is_freezing:

@@ -50,6 +50,7 @@ def open_datasets(args, wanted, tasks):
     """
     keras.utils.set_random_seed(args.seed)
     limits = cli.limits(args, wanted)
+    cli.by_dataset(args, "augmentation_strength", wanted)  # checks the names
     read = [
         tables.read(name, args.data_dir, counting)
         for name, counting in _counting(args, wanted, tasks).items()

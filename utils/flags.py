@@ -72,6 +72,12 @@ def task(text):
     return name
 
 
+def weighed(text):
+    """A task whose classes are weighed, or none, or balanced for all."""
+    word = text.lower()
+    return word if word in ("none", "balanced") else task(text)
+
+
 def task_list():
     """The tasks with their numbers, as shown in help and errors."""
     return ", ".join(f"{k} {name}" for k, name in TASK_NUMBERS.items())
@@ -116,11 +122,20 @@ def labels(text):
     return f"{dataset(name)}:{','.join(tasks)}"
 
 
-def limit(text):
-    """A number of images, of every dataset or of one: 1000, ferplus:1000."""
-    name, colon, count = text.rpartition(":")
-    number = Number(int, 0)(count)
-    return f"{dataset(name)}:{number}" if colon else str(number)
+@dataclass(frozen=True)
+class ByDataset:
+    """A number for every dataset or, as in ferplus:1000, for one; as text."""
+
+    number: Number
+
+    def __call__(self, text):
+        name, colon, value = text.rpartition(":")
+        value = self.number(value)
+        return f"{dataset(name)}:{value}" if colon else str(value)
+
+
+limit = ByDataset(Number(int, 0))
+strength = ByDataset(Number(float, 0, above=True))
 
 
 def add_flag(group, name, kind, default, text, many=False):

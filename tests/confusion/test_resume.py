@@ -12,7 +12,7 @@ from utils import confusion, training
 from utils.confusion import label_transfer
 
 ARGS = types.SimpleNamespace(
-    **{**vars(small.ARGS), "augmentation_strength": 1.0},
+    **{**vars(small.ARGS), "is_augmentation": True},
     epoch=3,
     patience=0,
     is_freezing=False,

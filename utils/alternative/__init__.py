@@ -3,7 +3,7 @@
 import functools
 import time
 
-from utils import triples
+from utils import cli, triples
 from utils.batches import Batches
 from utils.filling import fill_missing, predict
 from utils.training import Round
@@ -55,7 +55,7 @@ class Rounds:
             triples.labelled(part.table, self.tasks, self.args) | filled,
             self.args.batch_size,
             seed=[self.args.seed, number],
-            strength=self.args.augmentation_strength,
+            strength=cli.view_strength(self.args, part.table.name),
         )
         return Round(part.table.name, batches, audits, seconds)
 

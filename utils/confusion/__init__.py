@@ -8,7 +8,7 @@ import time
 import keras
 import numpy as np
 
-from utils import filling, triples
+from utils import cli, filling, triples
 from utils.batches import Batches
 from utils.errors import UserError
 from utils.learner import Term, triple_loss
@@ -69,7 +69,7 @@ class Rounds:
                 labelled[index] | filled[index],
                 self.shares[index],
                 seed=[self.args.seed, number, index],
-                strength=self.args.augmentation_strength,
+                strength=cli.view_strength(self.args, part.table.name),
                 order=self._order(index, number),
             )
             for index, part in enumerate(self.parts)

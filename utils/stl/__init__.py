@@ -1,6 +1,6 @@
 """Single-task learning: every round is one pass over one dataset."""
 
-from utils import triples
+from utils import cli, triples
 from utils.batches import Batches
 from utils.training import Round
 
@@ -30,6 +30,6 @@ class Rounds:
             labelled,
             self.args.batch_size,
             seed=[self.args.seed, number],
-            strength=self.args.augmentation_strength,
+            strength=cli.view_strength(self.args, self.part.table.name),
         )
         return Round(self.part.table.name, batches)
