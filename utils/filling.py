@@ -3,6 +3,7 @@
 import numpy as np
 
 from utils import pseudo
+from utils.pseudo.sampling import CONFIDENCE
 
 REFERENCE_IMAGES = 5000  # most reference images per dataset and round
 
@@ -50,7 +51,20 @@ def fill_missing(part, parts, tasks, method, predict, args, number):
         )
         if method.kind != "distilled":
             audits.append((task, part, audit))
+        if "density_bounds" in audit:
+            _print_bounds(task, part, method, audit["density_bounds"])
     return filled, audits
+
+
+def _print_bounds(task, part, method, bounds):
+    print(
+        f"{task.name} on {part.table.name}: density estimated for pseudo "
+        f"labels of over {method.density_exact_limit:,} images "
+        f"(--density_exact_limit); with probability {CONFIDENCE:.0%} all "
+        f"weights are within {bounds.weight:.2g} of the exact ones at "
+        f"--density_t={method.density_t:g} +- {bounds.quantile:.2g}",
+        flush=True,
+    )
 
 
 def left_out(part, tasks):

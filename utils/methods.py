@@ -76,6 +76,12 @@ def add_method_flags(parser):
         flag(f"is_pseudo_{name}", boolean, None, text)
     text = "quantile of the distances that bounds a neighbourhood"
     flag("density_t", Number(float, 0, 1), 0.6, text)
+    text = (
+        "most images of a pseudo label that are all compared; of more, the "
+        "density is estimated from 10,000 random ones, and the error bound "
+        "printed"
+    )
+    flag("density_exact_limit", Number(int, 0), 100_000, text)
     text = "components of the Gaussian mixtures"
     flag("cluster_k", Number(int, 0), 3, text)
     text = "how mixtures are compared"
@@ -151,6 +157,7 @@ def method(args):
         selection_scope=args.selection_scope,
         interpolation_weights=args.interpolation_weights,
         density_t=args.density_t,
+        density_exact_limit=args.density_exact_limit,
         cluster_k=args.cluster_k,
         distribution_metric=args.distribution_metric,
         gamma=args.gamma,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from utils.pseudo import density, local_density
+from utils.pseudo import density, local_density, sampling
 
 
 def naive(features, labels, quantile):
@@ -155,6 +155,68 @@ def test_edge_cases_get_one():
     )
     empty = local_density(np.zeros((0, 4), "float32"), np.zeros(0, int), 0.6)
     assert empty.shape == (0,)
+
+
+def crowd(count=700):
+    """Features in two lumps and a haze around them: densities of all kinds."""
+    random = np.random.default_rng(7)
+    spread = random.choice([0.1, 0.5, 3.0], size=(count, 1))
+    features = random.normal(size=(count, 8)) * spread
+    features[: count // 3] += 2
+    return features.astype("float32")
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("quantile", [0.1, 0.6])
+def test_estimate_is_within_its_bound_of_the_exact_density(seed, quantile):
+    features, labels = crowd(), np.zeros(700, int)
+    found, bounds = density.bounded_density(features, labels, quantile, 0, seed)
+    assert 0 < bounds.weight < 0.25
+    assert 0 < bounds.quantile < 0.01
+    error = np.abs(found - local_density(features, labels, quantile))
+    assert 0 < error.max() <= bounds.weight
+    # Shares grow with the radius, whose quantile is known to bounds.quantile.
+    low, high = (
+        (brute(features, quantile + shift) + 1) / len(features)
+        for shift in (-bounds.quantile, bounds.quantile)
+    )
+    shares = density.estimated_shares(features, quantile, seed)
+    off = sampling.error_bound(density.REFERENCES, 2 * len(features))
+    assert (low - off <= shares).all()
+    assert (shares <= high + off).all()
+
+
+def test_estimate_repeats_and_leaves_small_classes_exact():
+    features = crowd()
+    labels = np.repeat([4, 1], [500, 200])
+    exact = local_density(features, labels, 0.6)
+    found, bounds = density.bounded_density(features, labels, 0.6, 499, 3)
+    again, _ = density.bounded_density(features, labels, 0.6, 499, 3)
+    other, _ = density.bounded_density(features, labels, 0.6, 499, 4)
+    np.testing.assert_array_equal(found, again)
+    assert (found[:500] != exact[:500]).any()
+    assert (found[:500] != other[:500]).any()
+    np.testing.assert_array_equal(found[500:], exact[500:])
+    all_exact, no_bounds = density.bounded_density(features, labels, 0.6, 500)
+    np.testing.assert_array_equal(all_exact, exact)
+    assert bounds is not None
+    assert no_bounds is None
+
+
+@pytest.mark.parametrize("unit", [2.0**-100, 2.0**80])
+def test_estimate_of_tiny_and_huge_units(unit):
+    np.testing.assert_array_equal(
+        density.estimated_shares(crowd(300) * np.float32(unit), 0.6),
+        density.estimated_shares(crowd(300), 0.6),
+    )
+
+
+def test_estimate_of_equal_and_of_single_members_promises_nothing():
+    features = np.full((9, 2), 0.1, "float32")
+    labels = np.array([0, 0, 0, 0, 0, 0, 1, 1, 2])
+    found, bounds = density.bounded_density(features, labels, 0.6, 0)
+    np.testing.assert_array_equal(found, np.ones(9))
+    assert bounds.weight == 1
 
 
 pools = st.integers(1, 40).flatmap(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from utils.pseudo import distribution, distribution_similarity
+from utils.pseudo import distribution, distribution_similarity, sampling
 
 
 def naive_squared_mmd(x, y, bandwidth):
@@ -56,6 +56,17 @@ def test_mmd_across_large_blocks():
 
     expected = within(x) + within(y) - 2 * mean_kernel(squared).mean()
     assert abs(distribution.squared_mmd(x, y, 1.0) - expected) < 1e-5
+
+
+def test_mmd_of_many_samples_is_within_the_bound_of_random_pairs(monkeypatch):
+    random = np.random.default_rng(8)
+    x, y = random.normal(size=(400, 3)), random.normal(size=(300, 3)) + 0.5
+    exact = distribution.squared_mmd(x, y, 2.0)
+    monkeypatch.setattr(distribution, "EXACT_MEAN", 299)
+    estimated = distribution.squared_mmd(x, y, 2.0)
+    bound = sampling.error_bound(distribution.KERNEL_PAIRS, 2)
+    assert 0 < abs(estimated - exact) <= 2 * bound
+    assert estimated == distribution.squared_mmd(x, y, 2.0)
 
 
 def test_mmd_is_unbiased():

@@ -10,12 +10,27 @@ from dataclasses import dataclass
 import numpy as np
 from keras import ops
 
-from utils.pseudo import distances
+from utils.pseudo import distances, sampling
 
 HELD_PAIRS = 4_000_000  # most pairs kept in memory at once: 48 MB
 SAMPLED_PAIRS = 32_768  # pairs drawn to guess where the quantile lies
 BINS = 1_024
 SMALL_POOL = 4 * SAMPLED_PAIRS
+REFERENCES = 10_000  # members of a class that an estimate compares with
+RADIUS_PAIRS = 1_048_576  # pairs drawn to estimate the quantile itself
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far estimated weights are from exact ones, at most.
+
+    With probability `sampling.CONFIDENCE`, for all samples at once, no weight
+    is farther than `weight` from the exact one at a quantile that is within
+    `quantile` of the one asked for. Both in 0..1.
+    """
+
+    weight: float
+    quantile: float
 
 
 def local_density(features, labels, quantile):
@@ -44,18 +59,101 @@ def local_density(features, labels, quantile):
     Raises:
         ValueError: features are not finite, or quantile is out of range.
     """
+    return bounded_density(features, labels, quantile)[0]
+
+
+def bounded_density(features, labels, quantile, exact_limit=np.inf, seed=0):
+    """Local density, estimated in classes of more than `exact_limit`.
+
+    There, rho_i is replaced by the share s_i of `estimated_shares`. That is
+    the share of all members of the class, i among them, (rho_i + 1) / n, but
+    for an error of at most e, `sampling.error_bound` of the references and of
+    all samples at once. If no s_i is off by more than e,
+
+        |w_i - exact w_i| <= 2 e / (max s - min s)
+
+    as e_i - (1 - w_i) e_min - w_i e_max is what the numerator is off by.
+
+    Args:
+        features, labels, quantile: see `local_density`.
+        exact_limit: most members of a class whose density is exact.
+        seed: draws the references and the pairs.
+
+    Returns:
+        ([N] float32 NumPy array in 0..1, `Bounds`; None where all is exact).
+
+    Raises:
+        ValueError: features are not finite, or quantile is out of range.
+    """
     features = distances.finite(features)
     if not 0 <= quantile <= 1:
         raise ValueError(f"quantile must be in 0..1, not {quantile}")
     labels = ops.convert_to_numpy(labels)
     weights = np.ones(len(features), "float32")
-    for label in np.unique(labels):
+    narrowest = np.inf
+    classes = np.unique(labels)
+    for label in classes:
         members = np.flatnonzero(labels == label)
-        rho = neighbours(features[members], quantile)
+        is_exact = len(members) <= max(exact_limit, 1)
+        if is_exact:
+            rho = neighbours(features[members], quantile)
+        else:
+            rho = estimated_shares(features[members], quantile, seed)
         spread = rho.max() - rho.min()
         if spread > 0:
             weights[members] = (rho - rho.min()) / spread
-    return weights
+        if not is_exact:
+            narrowest = min(narrowest, spread)
+    if narrowest == np.inf:
+        return weights, None
+    # Half of what may go wrong is left to the shares, half to the radii.
+    share = sampling.error_bound(REFERENCES, 2 * len(features))
+    radius = sampling.error_bound(RADIUS_PAIRS, 2 * len(classes))
+    weight = 2 * share / narrowest if narrowest > 2 * share else 1.0
+    return weights, Bounds(weight, radius)
+
+
+def estimated_shares(features, quantile, seed=0):
+    """Estimate the share of a class within the quantile of every sample.
+
+        s_i = 1/m #{k : |h_i - h_r(k)| < d},  r(1) .. r(m) random samples
+
+    m is `REFERENCES`; they are drawn with replacement, and i may be among
+    them, so that s_i is a mean of independent draws. d is the order statistic
+    of d_c (see `neighbours`) among the distances of `RADIUS_PAIRS` other
+    random pairs: by the DKW inequality it lies between the quantiles
+    `quantile` - b and `quantile` + b of all pairs, b their
+    `sampling.error_bound`. Distances are those of float32.
+
+    Args:
+        features: [N, d] float32 NumPy array, N >= 2.
+        quantile: in 0..1.
+        seed: draws the samples and the pairs.
+
+    Returns:
+        [N] float64 NumPy array in 0..1.
+    """
+    random = np.random.default_rng(seed)
+    features, centred = _in_range(features)
+    pairs = sampling.random_pairs(len(features), RADIUS_PAIRS, random)
+    rank = _rank(quantile, RADIUS_PAIRS)
+    radius = np.partition(distances.of_pairs(features, *pairs), rank)[rank]
+    shares = np.zeros(len(features))
+    if radius == 0:
+        return shares
+    chosen = random.integers(len(features), size=REFERENCES)
+    references = distances.blocks(centred[chosen])
+    cutoff = np.float32(radius**2)
+    for start in range(0, len(features), distances.LARGE):
+        some = slice(start, start + distances.LARGE)
+        (rows,) = distances.blocks(centred[some])
+        closer = sum(
+            ops.sum(ops.cast(tile < cutoff, "int32"), axis=1)
+            for tile in distances.between([rows], references)
+        )
+        found = ops.convert_to_numpy(closer)[: len(centred[some])]
+        shares[some] = found / REFERENCES
+    return shares
 
 
 def neighbours(features, quantile):
@@ -84,9 +182,7 @@ def neighbours(features, quantile):
     pairs = count * (count - 1) // 2
     if pairs < 2 or (features == features[0]).all():
         return np.zeros(count, "int64")
-    # 0.07 * 100 is 7.000000000000001, which must not become rank 8.
-    exact = 1 - 2 * np.finfo("float64").eps
-    rank = int(np.ceil(quantile * (pairs - 1) * exact))
+    rank = _rank(quantile, pairs)
     features, centred = _in_range(features)
     radius = np.square(centred).sum(axis=1, dtype="float64").max()
     slack = _slack(features, centred, radius)
@@ -111,15 +207,29 @@ def neighbours(features, quantile):
             low, high = _narrowed(scan, ahead, slack, low, high)
 
 
+def _rank(quantile, count):
+    """Rank of the order statistic, from 0, that is d_c among `count`."""
+    # 0.07 * 100 is 7.000000000000001, which must not become rank 8.
+    exact = 1 - 2 * np.finfo("float64").eps
+    return int(np.ceil(quantile * (count - 1) * exact))
+
+
 def _in_range(features):
     """The features in a unit of about their spread, and the same centred.
 
     Squares of tiny or huge features would leave float32's range. The unit is a
     power of two, so the change is exact.
     """
-    centred = features - features.mean(axis=0, dtype="float64")
-    unit = -np.frexp(np.abs(centred).max())[1]
-    return np.ldexp(features, unit), np.ldexp(centred, unit).astype("float32")
+    mean = features.mean(axis=0, dtype="float64")
+    low, high = features.min(axis=0), features.max(axis=0)
+    unit = -np.frexp(np.maximum(high - mean, mean - low).max())[1]
+    features = np.ldexp(features, unit)
+    centred = np.empty_like(features)
+    # In float64 without a copy of that size: NumPy casts piece by piece.
+    np.subtract(
+        features, np.ldexp(mean, unit), out=centred, casting="same_kind"
+    )
+    return features, centred
 
 
 @dataclass(frozen=True)
@@ -193,7 +303,7 @@ def _resolve(features, scan, ahead, slack, bracket):
         return None
     closer = values < middle - 2 * slack
     unsure = np.flatnonzero(np.abs(values - middle) <= 2 * slack)
-    exact = _exact(features, i[unsure], j[unsure])
+    exact = distances.of_pairs(features, i[unsure], j[unsure])
     rest = ahead - np.count_nonzero(closer)
     cutoff = np.partition(exact, rest)[rest]
     closer[unsure] = exact < cutoff
@@ -202,16 +312,6 @@ def _resolve(features, scan, ahead, slack, bracket):
         + np.bincount(i[closer], minlength=len(features))
         + np.bincount(j[closer], minlength=len(features))
     )
-
-
-def _exact(features, i, j):
-    """float64 distances of the pairs (i, j), from differences: [len(i)]."""
-    found = np.empty(len(i))
-    for start in range(0, len(i), 8192):
-        some = slice(start, start + 8192)
-        difference = features[i[some]].astype("float64") - features[j[some]]
-        found[some] = np.sqrt(np.square(difference).sum(axis=1))
-    return found
 
 
 def _slack(features, centred, radius):
@@ -230,7 +330,7 @@ def _slack(features, centred, radius):
     squared = squared[: len(left), : len(right)].ravel()
     i, j = np.repeat(left, len(right)), np.tile(right, len(left))
     norms = np.square(centred).sum(axis=1, dtype="float64")
-    error = np.abs(squared - _exact(features, i, j) ** 2)
+    error = np.abs(squared - distances.of_pairs(features, i, j) ** 2)
     size = np.maximum(norms[i] + norms[j], np.finfo("float32").tiny)
     ratio = max((error / size).max(), np.finfo("float32").eps)
     return 8 * ratio * radius
@@ -243,10 +343,8 @@ def _guess(features, quantile, everything, slack):
     sqrt(quantile (1 - quantile) / m): five of them miss once in a million.
     """
     random = np.random.default_rng(0)
-    count = len(features)
-    i = random.integers(count, size=SAMPLED_PAIRS)
-    j = (i + random.integers(1, count, size=SAMPLED_PAIRS)) % count
-    sample = np.sort(_exact(features, i, j)) ** 2
+    i, j = sampling.random_pairs(len(features), SAMPLED_PAIRS, random)
+    sample = np.sort(distances.of_pairs(features, i, j)) ** 2
     margin = 5 * np.sqrt(quantile * (1 - quantile) / SAMPLED_PAIRS)
     first = int((quantile - margin) * SAMPLED_PAIRS) - 1
     last = int((quantile + margin) * SAMPLED_PAIRS) + 1

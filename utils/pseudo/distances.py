@@ -9,7 +9,8 @@ kernel value is 0.
 import numpy as np
 from keras import ops
 
-SMALL, LARGE = 128, 1024
+SMALL, LARGE = 128, 1024  # rows of a block
+PAIRS = 8192  # chosen pairs computed at once
 
 
 def finite(features):
@@ -76,3 +77,21 @@ def within(rows):
         yield p, p, tile(row, row) + lower
         for q in range(p + 1, len(rows)):
             yield p, q, tile(row, rows[q])
+
+
+def of_pairs(features, i, j):
+    """|x_i - x_j| of chosen pairs, from float64 differences.
+
+    Args:
+        features: [N, d] NumPy array.
+        i, j: [P] int.
+
+    Returns:
+        [P] float64 NumPy array.
+    """
+    found = np.empty(len(i))
+    for start in range(0, len(i), PAIRS):
+        some = slice(start, start + PAIRS)
+        difference = features[i[some]].astype("float64") - features[j[some]]
+        found[some] = np.sqrt(np.square(difference).sum(axis=1))
+    return found

@@ -18,12 +18,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
-from utils.pseudo import distances
+from utils.pseudo import distances, sampling
 
 METRICS = ("both", "emd", "mmd")
 SCOPES = ("class", "all")
 ITERATIONS = 50  # cap on the steps of expectation maximisation
 BANDWIDTH_SAMPLES = 256  # of either set, for the median distance
+EXACT_MEAN = 20_000  # most samples whose kernel is averaged over all pairs
+KERNEL_PAIRS = 262_144  # pairs drawn where there are more
+FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the squared bandwidth
 
 
 def distribution_similarity(
@@ -133,7 +136,7 @@ def _component_mmd(pool, mixture, known, seed):
     owners = mixture.responsibilities.argmax(axis=1)
     bandwidth = median_bandwidth(pool, known, seed)
     known_blocks = distances.blocks(known)
-    known_mean = _mean_kernel_within(known_blocks, len(known), bandwidth)
+    known_mean = _mean_kernel_within(known, bandwidth)
     found = np.full(len(mixture.shares), np.inf)
     for j in range(len(found)):
         samples = pool[owners == j]
@@ -257,7 +260,9 @@ def squared_mmd(samples, reference, bandwidth):
         f in 1/4, 1/2, 1, 2, 4
 
     sigma is the bandwidth. The mean over the pairs of a single sample, which
-    has none, is k(x, x) = 1. Can be slightly negative.
+    has none, is k(x, x) = 1. Can be slightly negative. Of more than
+    `EXACT_MEAN` samples, x or y, `KERNEL_PAIRS` random pairs are averaged: see
+    `sampling.error_bound`.
 
     Args:
         samples: [n, d], n >= 1; reference: [m, d], m >= 1.
@@ -270,12 +275,11 @@ def squared_mmd(samples, reference, bandwidth):
     reference = distances.finite(reference)
     mean = reference.mean(axis=0, dtype="float64")
     reference = (reference - mean).astype("float32")
-    blocks = distances.blocks(reference)
     return _squared_mmd(
         (samples - mean).astype("float32"),
-        blocks,
+        distances.blocks(reference),
         len(reference),
-        _mean_kernel_within(blocks, len(reference), bandwidth),
+        _mean_kernel_within(reference, bandwidth),
         bandwidth,
     )
 
@@ -283,15 +287,21 @@ def squared_mmd(samples, reference, bandwidth):
 def _squared_mmd(samples, known_blocks, known, known_mean, bandwidth):
     blocks = distances.blocks(samples)
     across = _kernel_sum(distances.between(blocks, known_blocks), bandwidth)
-    within = _mean_kernel_within(blocks, len(samples), bandwidth)
+    within = _mean_kernel_within(samples, bandwidth)
     return within + known_mean - 2.0 * across / (len(samples) * known)
 
 
-def _mean_kernel_within(blocks, count, bandwidth):
-    """Mean of k over the pairs i != j of `count` samples."""
+def _mean_kernel_within(samples, bandwidth):
+    """Mean of k over the pairs i != j of [n, d] samples, or random ones."""
+    count = len(samples)
     if count == 1:
         return 1.0
-    tiles = (tile for _, _, tile in distances.within(blocks))
+    if count > EXACT_MEAN:
+        random = np.random.default_rng(0)
+        pairs = sampling.random_pairs(count, KERNEL_PAIRS, random)
+        squared = (distances.of_pairs(samples, *pairs) / bandwidth) ** 2
+        return np.mean([np.exp(squared / (-2.0 * f)) for f in FACTORS])
+    tiles = (tile for _, _, tile in distances.within(distances.blocks(samples)))
     return _kernel_sum(tiles, bandwidth) / (count * (count - 1) / 2)
 
 

@@ -15,7 +15,7 @@ from keras import ops
 
 from utils.errors import UserError
 from utils.pseudo.confidence import confidence
-from utils.pseudo.density import local_density
+from utils.pseudo.density import bounded_density
 from utils.pseudo.distribution import (
     METRICS,
     SCOPES,
@@ -51,6 +51,8 @@ class Method:
     interpolation_weights: 0..1, where not 0 it replaces w in the blend.
     confidence, density, distribution: the weights to multiply.
     density_t: 0..1, quantile of the distances within a class.
+    density_exact_limit: >= 0, most images of a pseudo class whose density is
+        exact.
     cluster_k: >= 1 (0 where distribution is off), Gaussians of a mixture.
     distribution_metric: "both", "emd" or "mmd".
     gamma: >= 0, how fast the distribution weight falls.
@@ -65,6 +67,7 @@ class Method:
     confidence: bool = True
     density: bool = True
     density_t: float = 0.6
+    density_exact_limit: int = 100_000
     distribution: bool = True
     cluster_k: int = 3
     distribution_metric: str = "both"
@@ -88,6 +91,7 @@ class Method:
             ("selection_threshold", 0, 1),
             ("interpolation_weights", 0, 1),
             ("density_t", 0, 1),
+            ("density_exact_limit", 0, np.inf),
             ("cluster_k", 1 if self.distribution else 0, np.inf),
             ("gamma", 0, np.inf),
         ):
@@ -206,7 +210,8 @@ def fill(
         Triples, and the audit: dict of [N] arrays `pseudo_label` (int64),
         `weight` (float32; 0 where the method uses no pseudo labels),
         `selected` (bool) and those of `confidence`, `density`, `distribution`
-        that the method multiplied.
+        that the method multiplied; `density_bounds`, `density.Bounds`, where
+        density was estimated.
 
     Raises:
         UserError: the teacher's logits or features are not finite.
@@ -225,10 +230,12 @@ def fill(
     if method.kind == "interpolation" and method.interpolation_weights > 0:
         weights = np.full(count, method.interpolation_weights, "float32")
     else:
-        chosen = _chosen_weights(
+        chosen, bounds = _chosen_weights(
             method, logits, features, reference_features, reference_labels, seed
         )
-        audit.update(chosen)
+        audit |= chosen
+        if bounds:
+            audit["density_bounds"] = bounds
         weights = combine(chosen.values(), count)
     audit["weight"] = weights
     if method.kind == "interpolation":
@@ -258,16 +265,24 @@ def combine(weights, count):
 def _chosen_weights(
     method, logits, features, reference_features, reference_labels, seed
 ):
-    """The weights that the method multiplies: dict of [N] float32."""
+    """The weights that the method multiplies, and the bounds of density.
+
+    Returns:
+        (dict of [N] float32, `density.Bounds` or None).
+    """
     labels = logits.argmax(axis=1)
-    weights = {}
+    weights, bounds = {}, None
     if method.confidence:
         weights["confidence"] = ops.convert_to_numpy(
             confidence(_softmax(logits, 1.0))
         )
     if method.density:
-        weights["density"] = local_density(
-            _finite(features), labels, method.density_t
+        weights["density"], bounds = bounded_density(
+            _finite(features),
+            labels,
+            method.density_t,
+            method.density_exact_limit,
+            seed,
         )
     if method.distribution:
         weights["distribution"] = distribution_similarity(
@@ -281,7 +296,7 @@ def _chosen_weights(
             method.gmm_scope,
             seed,
         )
-    return weights
+    return weights, bounds
 
 
 def _finite(array):
