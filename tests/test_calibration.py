@@ -2,19 +2,44 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from utils.calibration import expected_calibration_error, temperature
+from utils.calibration import (
+    CHANCE,
+    expected_calibration_error,
+    refutation,
+    temperature,
+)
+
+
+def _calibrated(rng, count):
+    """Logits [count, 4], and labels drawn by their probabilities."""
+    logits = rng.normal(0, 2, (count, 4))
+    draws = rng.random((count, 1))
+    return logits, (softmax(logits, 1).cumsum(axis=1) < draws).sum(axis=1)
 
 
 def test_temperature_undoes_what_logits_were_multiplied_by():
-    rng = np.random.default_rng(0)
-    logits = rng.normal(0, 2, (20000, 4))
-    draws = rng.random((20000, 1))
-    labels = (softmax(logits, 1).cumsum(axis=1) < draws).sum(axis=1)
+    logits, labels = _calibrated(np.random.default_rng(0), 20000)
     assert temperature(logits, labels) == pytest.approx(1, abs=0.05)
     assert temperature(3 * logits, labels) == pytest.approx(3, abs=0.15)
     before = expected_calibration_error(softmax(3 * logits, 1), labels)
     after = expected_calibration_error(softmax(logits, 1), labels)
     assert after < 0.02 < 0.1 < before
+
+
+def test_a_calibrated_network_is_refuted_as_rarely_as_promised():
+    rng = np.random.default_rng(0)
+    sets = [_calibrated(rng, 300) for _ in range(400)]
+    chances = [refutation(*some, temperature(*some)) for some in sets]
+    # Under the null hypothesis they are uniform: each decile holds a tenth.
+    shares = np.histogram(chances, 10, (0, 1))[0] / len(sets)
+    np.testing.assert_allclose(shares, 0.1, atol=0.05)
+    assert np.mean(np.less(chances, CHANCE)) == pytest.approx(0.05, abs=0.03)
+
+
+def test_a_boastful_network_is_refuted():
+    logits, labels = _calibrated(np.random.default_rng(1), 300)
+    fitted = temperature(2 * logits, labels)
+    assert refutation(2 * logits, labels, fitted) < 1e-6
 
 
 def test_calibration_error_by_hand():

@@ -3,9 +3,11 @@
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
+from scipy.stats import chi2
 
 BINS = 15
 HOTTEST = 20.0  # largest temperature that is tried; the smallest is 1 / 20
+CHANCE = 0.05  # of mending probabilities that need no mending
 
 
 def temperature(logits, labels):
@@ -21,17 +23,37 @@ def temperature(logits, labels):
     Returns:
         float in 1/20 to 20.
     """
-    logits = np.asarray(logits, "float64")
-    rows = np.arange(len(labels))
-
-    def loss(log_temperature):
-        scores = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return -scores[rows, labels].mean()
-
     edge = np.log(HOTTEST)
-    return float(
-        np.exp(minimize_scalar(loss, bounds=(-edge, edge), method="bounded").x)
+    found = minimize_scalar(
+        lambda log_temperature: _loss(logits, labels, np.exp(log_temperature)),
+        bounds=(-edge, edge),
+        method="bounded",
     )
+    return float(np.exp(found.x))
+
+
+def refutation(logits, labels, temperature):
+    """How likely so much would be gained by chance if the network were right.
+
+    The likelihood-ratio test of T = 1 against the fitted temperature (Wilks
+    1938): twice the gain in log-likelihood over all images has a chi-squared
+    distribution with one degree of freedom if T = 1 is true.
+
+    Args:
+        logits, labels: as in `temperature`.
+        temperature: fitted to them.
+
+    Returns:
+        float, 0 to 1; below CHANCE, the images refute T = 1.
+    """
+    gain = _loss(logits, labels, 1) - _loss(logits, labels, temperature)
+    return float(chi2.sf(2 * len(labels) * gain, 1))
+
+
+def _loss(logits, labels, temperature):
+    """Mean negative log-likelihood of softmax(z / T)."""
+    scores = log_softmax(np.asarray(logits, "float64") / temperature, axis=1)
+    return -scores[np.arange(len(labels)), labels].mean()
 
 
 def expected_calibration_error(probabilities, labels, bins=BINS):
