@@ -39,7 +39,9 @@ def write(
     the same for all runs.
     """
     random = np.random.default_rng(7)
-    skills = dict(zip(methods, random.normal(0, 0.25, len(methods)), strict=True))
+    skills = dict(
+        zip(methods, random.normal(0, 0.25, len(methods)), strict=True)
+    )
     found, curves = [], []
     for pair, tasks in pairs.items():
         labels = {

@@ -75,7 +75,8 @@ def duels(tests, titles):
 
     Returns:
         Figure; deeper colour for larger differences, dots where the row
-        differs from the column after correction over the row.
+        differs from the column after correction over the row; on the right,
+        how many methods it is better than in this sense : worse than.
     """
     order = [name for name in titles if name in set(tests["baseline"])]
     limit = max(tests["difference"].abs().max(), 1e-9)
@@ -101,11 +102,22 @@ def duels(tests, titles):
             )
             if test.corrected_p < ALPHA:
                 axes.plot(column, row, ".", markersize=4, color=INK)
+        for row, name in enumerate(order):
+            own = tests[tests["baseline"] == name]
+            lost = own["difference"][own["corrected_p"] < ALPHA] > 0
+            axes.text(
+                len(order) - 0.2,
+                row,
+                f"{(~lost).sum()} : {lost.sum()}",
+                va="center",
+                fontsize=9,
+            )
         axes.set_xlim(-0.6, len(order) - 0.4)
         axes.xaxis.tick_top()
         step = 1 if len(order) <= 12 else 2
         places = range(0, len(order), step)
-        axes.set_xticks(places, [place + 1 for place in places])
+        numbers = [place + 1 for place in places]
+        axes.set_xticks(places, numbers, fontsize=8.5)
         axes.grid(False)
         axes.spines[:].set_visible(False)
         return figure
@@ -148,10 +160,11 @@ def curves(rounds, task, titles, baseline):
             )
             axes.plot(share, 100 * mean, color=BLUE, linewidth=1.5)
         _share_axis(grid, "share of training (%)")
-        floor = min(np.median(mean) for _, mean, *_ in lines.values())
-        top = max(np.max(high) for *_, high in lines.values())
-        # Early rounds may start anywhere; what matters is how they end.
-        grid[0].set_ylim(max(0, 100 * (1.5 * floor - 0.5 * top) - 5), None)
+        # Early rounds start anywhere; the second half fills the panels.
+        late = [low[share >= 50].min() for share, _, low, _ in lines.values()]
+        top = max(high.max() for *_, high in lines.values())
+        room = 0.1 * (top - min(late)) + 0.005
+        grid[0].set_ylim(100 * (min(late) - room), 100 * (top + room))
         figure.supylabel("validation accuracy (%)", fontsize=11)
         return figure
 
@@ -244,6 +257,7 @@ def ranks(found, titles):
                 linewidth=2,
             )
             axes.plot(value, place, "o", color=colour, markersize=6)
+        axes.set_xlim(left=0.5)
         axes.set_xlabel("average rank")
         return figure
 
@@ -264,7 +278,7 @@ def inline(text):
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
     # Names of groups would repeat from one figure of the page to the next.
-    text = re.sub(r'<g id="[^"]*">', "<g>", text)
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
     text = re.sub(
         r"font: (?:(\d+) )?([\d.]+)px [^;\"]*",
         lambda match: (

@@ -237,6 +237,7 @@ def main_table(comparison, numbers, pair):
             p = cell["corrected_p"]
             found.setdefault(method, {})[task] = {
                 **cell,
+                "seeds": int(cell["seeds"]),
                 "is_best": percent(cell["accuracy"]) == best[task, "accuracy"],
                 "is_best_balanced": percent(cell["balanced_accuracy"])
                 == best[task, "balanced_accuracy"],

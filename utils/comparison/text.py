@@ -1,6 +1,7 @@
 """How the numbers of a comparison are written."""
 
 import math
+from html import escape
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -21,6 +22,11 @@ def probability(p):
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def number(value):
+    """A count, or a mean of counts: small ones with a decimal."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
 def seconds(value):
     """A time as seconds, minutes or hours."""
     if value < 100:
@@ -34,3 +40,18 @@ def known(value):
     """The value, or None for what pandas calls missing."""
     is_missing = isinstance(value, float) and math.isnan(value)
     return None if is_missing else value
+
+
+def data(metric, value, **names):
+    """A number in HTML, marked by what it is."""
+    return (
+        f'<span data-metric="{metric}"{where(**names)}>'
+        f"{escape(str(value))}</span>"
+    )
+
+
+def where(**names):
+    """HTML attributes that tell the pair, method or task of what is inside."""
+    return "".join(
+        f' data-{name}="{escape(str(value))}"' for name, value in names.items()
+    )

@@ -1,0 +1,618 @@
+"""The report of an invented comparison, every number of it worked out anew."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from collections import defaultdict
+from html.parser import HTMLParser
+from pathlib import Path
+
+import invented
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.metrics import balanced_accuracy_score
+
+from utils.comparison import audits, figures, report, statistics, summary
+from utils.errors import UserError
+
+REPOSITORY = Path(__file__).parent.parent.parent
+METHODS = ("single-task", "naive", "sa-mtl-hard", "sa-mtl-plus")
+PAIRS = {
+    "emotion-pose": ("emotion", "pose"),
+    "emotion-gender-age": ("emotion", "gender", "age"),
+}
+PLAN = """
+seeds = [0, 1, 2]
+[settings]
+passes = 16
+limit = { ferplus = 1000 }
+[pairs.emotion-gender-age]
+dataset_emotion = "ferplus"
+[pairs.emotion-pose]
+dataset_emotion = "ferplus"
+[methods.single-task]
+title = "Single task"
+family = "single"
+[methods.sa-mtl-plus]
+title = "SA-MTL+ <new> & better"
+family = "alternating"
+[methods.never-run]
+title = "Never run"
+family = "joint"
+"""
+VOID = ("meta", "br", "path", "use", "rect", "line", "circle")
+
+
+class Page(HTMLParser):
+    """What a page says.
+
+    Attributes:
+        numbers: [(the `data-` attributes around it, text)] of the elements
+            with data-metric.
+        matrices: [(attributes, rows of (share, count))].
+        prose: the visible text outside of them and of the figures.
+    """
+
+    def __init__(self, text):
+        super().__init__()
+        self.stack, self.numbers, self.matrices = [], [], []
+        self.prose, self.tags = "", set()
+        self.feed(text)
+        self.close()
+        assert self.stack == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        if tag in VOID:
+            return
+        own = {
+            name[5:]: value
+            for name, value in attributes
+            if name.startswith("data-")
+        }
+        around = self.stack[-1][1] if self.stack else {}
+        self.stack.append((tag, {**around, **own}))
+        if own.get("metric") == "confusion":
+            self.matrices.append((self.stack[-1][1], []))
+        elif "metric" in own:
+            self.numbers.append([self.stack[-1][1], ""])
+        if tag in ("tr", "td") and around.get("metric") == "confusion":
+            rows = self.matrices[-1][1]
+            rows.append([]) if tag == "tr" else rows[-1].append([])
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.stack.pop()[0] == tag
+
+    def handle_data(self, text):
+        tags = [tag for tag, _ in self.stack]
+        around = self.stack[-1][1] if self.stack else {}
+        if around.get("metric") == "confusion":
+            if "td" in tags:
+                self.matrices[-1][1][-1][-1].append(text)
+        elif "metric" in around:
+            self.numbers[-1][1] += text
+        elif not {"style", "svg"} & set(tags):
+            self.prose += text
+
+    def found(self, metric, **names):
+        """Texts of the numbers of this metric with these attributes."""
+        wanted = {"metric": metric, **names}
+        return [
+            text
+            for around, text in self.numbers
+            if wanted.items() <= around.items()
+        ]
+
+
+class Truth:
+    """The same numbers from results.csv, by other means than the report's."""
+
+    def __init__(self, out):
+        self.cells = defaultdict(dict)
+        with (out / "results.csv").open(encoding="utf-8") as file:
+            self.rows = list(csv.DictReader(file))
+        for row in self.rows:
+            key = (row["pair"], row["task"], row["method"])
+            self.cells[key][int(row["seed"])] = row
+        self.p = {}
+
+    def right(self, key):
+        """[S, N] bool: whether each seed's run is right on each image."""
+        found = []
+        for _, row in sorted(self.cells[key].items()):
+            count = int(row["count"])
+            number = int(row["correct"], 16)
+            digits = f"{number:0{4 * len(row['correct'])}b}"[:count]
+            found.append([digit == "1" for digit in digits])
+        return np.array(found)
+
+    def mean(self, key, column):
+        values = [float(row[column]) for row in self.cells[key].values()]
+        return sum(values) / len(values)
+
+    def balanced(self, key):
+        """Mean over the seeds, from the confusion matrices."""
+        found = []
+        for row in self.cells[key].values():
+            matrix = np.array(json.loads(row["confusion"]))
+            true, predicted = np.nonzero(matrix)
+            found.append(
+                balanced_accuracy_score(
+                    true, predicted, sample_weight=matrix[true, predicted]
+                )
+            )
+        return np.mean(found)
+
+    def test(self, pair, task, method, baseline):
+        one = self.right((pair, task, method))
+        two = self.right((pair, task, baseline))
+        accuracies = statistics.resampled([*one, *two])
+        count = len(one)
+        return statistics.paired_test(
+            one.mean(axis=1) - two.mean(axis=1),
+            accuracies[:, :count] - accuracies[:, count:],
+            statistics.seed_shares(count),
+        )
+
+    def family(self, pair, tasks, baseline):
+        """{(task, method): (Paired, corrected p)}."""
+        tests = {
+            (task, method): self.test(pair, task, method, baseline)
+            for task in tasks
+            for method in METHODS
+            if method != baseline
+        }
+        found, worst = {}, 0
+        ordered = sorted(tests, key=lambda key: tests[key].p)
+        for place, key in enumerate(ordered):
+            worst = max(worst, tests[key].p * (len(tests) - place))
+            found[key] = (tests[key], min(1, worst))
+        return found
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("comparison") / "invented"
+    invented.write(folder, METHODS, PAIRS, images=400, rounds=8)
+    (folder / "plan.toml").write_text(PLAN, encoding="utf-8")
+    report.write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(out):
+    return Page((out / "report.html").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def truth(out):
+    return Truth(out)
+
+
+def signed(value):
+    text = f"{value:+.1f}"
+    return "0.0" if text in ("-0.0", "+0.0") else text.replace("-", "\u2212")
+
+
+def p_text(p):
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_scores_of_the_main_table(page, truth, pair):
+    for task in PAIRS[pair]:
+        for method in METHODS:
+            key = (pair, task, method)
+            names = {"pair": pair, "task": task, "method": method}
+            right = truth.right(key)
+            accuracies = right.mean(axis=1)
+            assert truth.mean(key, "accuracy") == accuracies.mean()
+            mean = f"{100 * accuracies.mean():.1f}"
+            assert mean in page.found("accuracy", **names)
+            deviation = f"{100 * stats.tstd(accuracies):.1f}"
+            assert page.found("accuracy_deviation", **names) == [deviation]
+            balanced = f"{100 * truth.balanced(key):.1f}"
+            assert page.found("balanced_accuracy", **names) == [balanced]
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_differences_and_verdicts(page, truth, pair):
+    tasks = PAIRS[pair]
+    family = truth.family(pair, tasks, "single-task")
+    for (task, method), (test, p) in family.items():
+        names = {"pair": pair, "task": task, "method": method}
+        difference = signed(100 * test.difference)
+        assert page.found("difference", **names) == [difference]
+        assert page.found("corrected_p", **names) == [p_text(p)]
+    for method in METHODS[1:]:
+        task = min(tasks, key=lambda task: family[task, method][0].difference)
+        worst = signed(100 * family[task, method][0].difference)
+        names = {"pair": pair, "task": task, "method": method}
+        assert page.found("worst", **names) == [worst]
+    for task in tasks:
+        tests = [family[task, method] for method in METHODS[1:]]
+        names = {"pair": pair, "task": task}
+        better = sum(p < 0.05 and test.difference > 0 for test, p in tests)
+        worse = sum(p < 0.05 and test.difference < 0 for test, p in tests)
+        assert page.found("better", **names) == [str(better)]
+        assert page.found("worse", **names) == [str(worse)]
+        assert page.found("tested", **names) == [str(len(tests))]
+        assert better + worse > 0, "the example should tell some apart"
+
+
+def test_every_pair_of_methods_is_in_comparisons(out, truth):
+    table = pd.read_csv(out / "comparisons.csv")
+    assert len(table) == 5 * 4 * 3
+    for pair, tasks in PAIRS.items():
+        for baseline in METHODS:
+            family = truth.family(pair, tasks, baseline)
+            rows = table[table["pair"] == pair]
+            rows = rows[rows["baseline"] == baseline]
+            assert len(rows) == len(family)
+            for row in rows.itertuples():
+                test, p = family[row.task, row.method]
+                found = (row.difference, row.low, row.high)
+                expected = [100 * value for value in test[:3]]
+                assert found == pytest.approx(expected, rel=1e-4, abs=1e-4)
+                assert row.p == pytest.approx(test.p, rel=1e-4)
+                assert row.corrected_p == pytest.approx(p, rel=1e-4)
+                assert row.seeds == 3
+
+
+def test_forgetting_and_costs(page, truth):
+    for (pair, task, method), seeds in truth.cells.items():
+        names = {"pair": pair, "task": task, "method": method}
+        expected = []
+        if all(row["forgetting"] for row in seeds.values()):
+            drop = truth.mean((pair, task, method), "forgetting")
+            expected = [f"{100 * drop:.1f}"]
+        assert page.found("forgetting", **names) == expected
+    for pair, tasks in PAIRS.items():
+        for method in METHODS:
+            names = {"pair": pair, "method": method}
+            runs = {
+                row["run"]: row
+                for row in truth.rows
+                if (row["pair"], row["method"]) == (pair, method)
+            }.values()
+            seconds = sum(float(run["seconds"]) for run in runs) / 3
+            pseudo = sum(float(run["pseudo_seconds"]) for run in runs) / 3
+            speed = np.mean([float(run["images_per_second"]) for run in runs])
+            assert len(runs) == 3 * (len(tasks) if method == METHODS[0] else 1)
+            assert page.found("seconds", **names) == [f"{seconds / 60:.0f} min"]
+            share = f"{100 * pseudo / seconds:.1f}" if pseudo else ""
+            assert page.found("pseudo_share", **names) == [share]
+            assert page.found("images_per_second", **names) == [f"{speed:.0f}"]
+            memory = np.mean([float(run["peak_memory_mib"]) for run in runs])
+            assert page.found("peak_memory_mib", **names) == [f"{memory:,.0f}"]
+
+
+def test_confusion_matrices(page, truth):
+    assert len(page.matrices) == len(truth.cells)
+    for around, rows in page.matrices:
+        key = tuple(around[name] for name in ("pair", "task", "method"))
+        matrices = [
+            json.loads(row["confusion"]) for row in truth.cells[key].values()
+        ]
+        mean = np.mean(matrices, axis=0)
+        found = [cells for cells in rows if cells]
+        assert len(found) == len(mean)
+        for cells, counts in zip(found, mean, strict=True):
+            for texts, count in zip(cells, counts, strict=True):
+                share = f"{100 * count / counts.sum():.0f}"
+                shown = f"{count:.0f}" if count >= 10 else f"{count:.1f}"
+                assert texts == ([share, shown] if count else [])
+
+
+def test_ranks(page, truth):
+    blocks = []
+    for pair, tasks in PAIRS.items():
+        for task in tasks:
+            rights = [
+                truth.right((pair, task, method)).mean(axis=1)
+                for method in METHODS
+            ]
+            blocks += list(np.transpose(rights))
+    blocks = np.array(blocks)
+    assert page.found("blocks") == [str(len(blocks))]
+    p = stats.friedmanchisquare(*blocks.T).pvalue
+    assert page.found("friedman_p") == [p_text(p)]
+    difference = 2.569 * np.sqrt(4 * 5 / 6 / len(blocks))
+    assert page.found("critical_difference") == [f"{difference:.1f}"]
+
+
+def test_header(page, truth):
+    assert page.found("runs") == [str(len({r["run"] for r in truth.rows}))]
+    for metric, count in (("methods", 4), ("pairs", 2), ("failed", 1)):
+        assert page.found(metric) == [str(count)]
+    assert "20d4129c0ffee" in page.prose
+
+
+def test_no_number_stands_outside_the_marked_elements(page):
+    """But for the plan, names, and the words of the captions."""
+    prose = page.prose
+    for words in (
+        *("20d4129c0ffee", "passes 16", "limit ferplus 1000", "p < 0.05"),
+        *("its 95 % interval", "1 is best", "below zero"),
+        *(name for names in invented.CLASSES.values() for name in names),
+    ):
+        prose = prose.replace(words, "")
+    assert re.findall(r".*\d.*", prose) == []
+
+
+def test_every_metric_of_the_page_is_tested(page):
+    """By one of the tests above."""
+    source = Path(__file__).read_text(encoding="utf-8")
+    for metric in {around["metric"] for around, _ in page.numbers}:
+        assert f'found("{metric}"' in source or f'("{metric}", ' in source
+
+
+def test_failed_runs_and_seeds_are_named(page):
+    assert page.found("error") == ["training has diverged"]
+    assert page.found("seed") == ["3"]
+    # In the header and below the main table of every pair.
+    assert page.found("seeds") == ["3"] * (1 + len(PAIRS))
+
+
+def test_the_page_needs_nothing_else(out, page):
+    text = (out / "report.html").read_text(encoding="utf-8")
+    addresses = set(re.findall(r'https?://[^"\s]+', text))
+    assert addresses <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
+    assert not {"script", "link", "img", "iframe"} & page.tags
+    ids = re.findall(r'<(?:section|g)[^>]* id="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    anchors = re.findall(r'<a href="#([^"]+)"', text)
+    assert set(anchors) <= set(ids)
+
+
+def test_titles_are_the_plans_and_escaped(out, page):
+    text = (out / "report.html").read_text(encoding="utf-8")
+    assert "<new>" not in text
+    assert "SA-MTL+ <new> & better" in page.prose
+    assert "Never run" not in page.prose
+
+
+def test_order_is_the_plans_then_that_of_the_results(out):
+    comparison = summary.read(out)
+    assert comparison.pairs == ["emotion-gender-age", "emotion-pose"]
+    assert comparison.methods == [
+        *("single-task", "sa-mtl-plus", "naive", "sa-mtl-hard")
+    ]
+
+
+def test_markdown_has_the_numbers_of_the_page(out, page):
+    text = (out / "table.md").read_text(encoding="utf-8")
+    parts = re.split(r"^## (.*)$", text, flags=re.M)[1:]
+    titles = {"single-task": "Single task", "naive": "naive"}
+    for pair, part in zip(parts[::2], parts[1::2], strict=True):
+        lines = [
+            [cell.strip() for cell in line.strip("|").split("|")]
+            for line in part.splitlines()
+            if line.startswith("| ")
+        ]
+        rows = {line[0]: line[1:] for line in lines}
+        for method, title in titles.items():
+            for place, task in enumerate(PAIRS[pair]):
+                names = {"pair": pair, "task": task, "method": method}
+                cells = rows[title][4 * place : 4 * place + 4]
+                plain = [cell.replace("**", "") for cell in cells]
+                accuracy, deviation = plain[0].split(" ± ")
+                assert accuracy in page.found("accuracy", **names)
+                assert [deviation] == page.found("accuracy_deviation", **names)
+                for metric, cell in zip(
+                    ("balanced_accuracy", "difference", "corrected_p"),
+                    plain[1:],
+                    strict=True,
+                ):
+                    assert (page.found(metric, **names) or [""]) == [cell]
+    assert "difference to single task" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_best_is_bold(out, page, pair):
+    text = (out / "report.html").read_text(encoding="utf-8")
+    section = text[text.index(f'<section id="pair-{pair}"') :]
+    section = section[: section.index("</table>")]
+    bold = re.findall(r'<b><span data-metric="(\w+)">([\d.]+)', section)
+    for place, task in enumerate(PAIRS[pair]):
+        for metric in ("accuracy", "balanced_accuracy"):
+            texts = page.found(metric, pair=pair, task=task)
+            best = max(texts, key=float)
+            assert (metric, best) in bold, place
+    assert len(bold) >= 2 * len(PAIRS[pair])
+
+
+def test_figures_are_written(out):
+    names = {path.name for path in (out / "figures").iterdir()}
+    expected = {"ranks.svg"} | {
+        f"{kind}_{pair}_{task}.svg"
+        for kind in ("forest", "duels", "curves", "weights")
+        for pair, tasks in PAIRS.items()
+        for task in tasks
+    }
+    expected |= {f"pseudo_{pair}_emotion.svg" for pair in PAIRS}
+    assert names == expected
+
+
+def test_writing_again_changes_nothing(out):
+    names = ("table.md", "comparisons.csv", "report.html")
+    before = [(out / name).read_bytes() for name in names]
+    subprocess.run(
+        [sys.executable, "-m", "utils.comparison.report", str(out)],
+        cwd=REPOSITORY,
+        check=True,
+        capture_output=True,
+    )
+    assert [(out / name).read_bytes() for name in names] == before
+
+
+def test_neither_keras_nor_tensorflow_is_loaded():
+    code = (
+        "import sys, utils.comparison.report\n"
+        "assert not {'keras', 'tensorflow'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)
+
+
+@pytest.mark.parametrize("methods", [("single-task",), ("naive", "distilled")])
+@pytest.mark.parametrize("seeds", [(4,), (0, 1)])
+def test_a_few_rows_are_enough(tmp_path, methods, seeds):
+    pairs = {"emotion-pose": ("emotion", "pose")}
+    invented.write(tmp_path / "out", methods, pairs, seeds, images=20, rounds=2)
+    for name in ("rounds.csv", "failed.csv"):
+        (tmp_path / "out" / name).unlink()
+    report.write(tmp_path / "out")
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.found("methods") == [str(len(methods))]
+    assert page.found("difference") == []
+    assert "nan" not in page.prose + "".join(t for _, t in page.numbers)
+
+
+def test_only_failures_are_enough(tmp_path):
+    invented.write(tmp_path, ("naive",), {})
+    report.write(tmp_path)
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert page.found("error") == ["training has diverged"]
+    assert page.found("runs") == ["0"]
+
+
+def test_a_folder_without_results_says_what_to_give(tmp_path):
+    with pytest.raises(UserError, match=r"--out"):
+        report.write(tmp_path)
+
+
+def test_methods_are_compared_on_the_seeds_that_both_have(tmp_path):
+    pairs = {"emotion-pose": ("emotion", "pose")}
+    table = invented.write(tmp_path, METHODS[:2], pairs, images=50, rounds=2)
+    is_gone = (table["method"] == "naive") & (table["seed"] == 2)
+    table[~is_gone].to_csv(tmp_path / "results.csv", index=False)
+    comparison = summary.read(tmp_path)
+    rows = summary.differences(comparison, draws=100)
+    assert set(rows["seeds"]) == {2}
+    means = table[table["seed"] < 2].groupby(["task", "method"])["accuracy"]
+    means = 100 * means.mean()
+    for row in rows.itertuples():
+        expected = means[row.task, row.method] - means[row.task, row.baseline]
+        assert row.difference == pytest.approx(expected)
+    report.write(tmp_path)
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert page.found("seeds", method="naive") == ["2"]
+
+
+def test_other_test_images_are_not_compared_but_named(tmp_path):
+    pairs = {"emotion-pose": ("emotion", "pose")}
+    table = invented.write(tmp_path, METHODS[:2], pairs, images=50, rounds=2)
+    invented.write(tmp_path, METHODS[:2], pairs, images=60, rounds=2)
+    other = pd.read_csv(tmp_path / "results.csv", dtype={"correct": str})
+    both = [
+        table[table["method"] == "naive"],
+        other[other["method"] != "naive"],
+    ]
+    pd.concat(both).to_csv(tmp_path / "results.csv", index=False)
+    report.write(tmp_path)
+    assert pd.read_csv(tmp_path / "comparisons.csv").empty
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    names = {"task": "pose", "pair": "emotion-pose"}
+    assert page.found("count", method="naive", **names) == ["50"]
+    assert page.found("count", method="single-task", **names) == ["60"]
+
+
+def test_rejected_pseudo_labels_are_counted_in_the_runs(out):
+    comparison = summary.read(out)
+    table = audits.accuracies(comparison, out)
+    assert set(table["task"]) == {"emotion"}
+    keys = ["pair", "method", "seed"]
+    for row in table.sample(5, random_state=0).itertuples():
+        number = round(row.share * 8 / 100)
+        folder = out / "runs" / row.pair / row.method / f"seed{row.seed}"
+        counts = [0, 0]
+        path = folder / f"weights_round{number}.csv"
+        with path.open(encoding="utf-8") as file:
+            for line in csv.DictReader(file):
+                if line["task"] == "emotion" and line["selected"] == "0":
+                    counts[line["pseudo_label"] == line["truth"]] += 1
+        assert row.rejected == pytest.approx(counts[1] / sum(counts))
+        rounds = comparison.rounds
+        for key in keys:
+            rounds = rounds[rounds[key] == getattr(row, key)]
+        rounds = rounds[rounds["round"] == number].iloc[0]
+        assert row.all == rounds["pseudo_emotion_accuracy"]
+        assert row.selected == rounds["pseudo_emotion_accuracy_selected"]
+
+
+def test_last_weights_are_those_of_the_last_round_of_each_task(out):
+    comparison = summary.read(out)
+    found = audits.last_weights(comparison, out, "emotion-pose")
+    assert set(found["method"]) == {"sa-mtl-hard", "sa-mtl-plus"}
+    folder = out / "runs" / "emotion-pose" / "sa-mtl-hard" / "seed0"
+    last = pd.read_csv(folder / "weights_round7.csv")
+    rows = found[found["method"] == "sa-mtl-hard"]
+    for task in PAIRS["emotion-pose"]:
+        np.testing.assert_array_equal(
+            rows[rows["task"] == task]["weight"],
+            last[last["task"] == task]["weight"],
+        )
+
+
+def test_a_forest_draws_the_intervals():
+    tests = pd.DataFrame(
+        {
+            "method": ["a", "b", "c"],
+            "difference": [2.0, -3.0, 0.5],
+            "low": [1.0, -4.0, -1.0],
+            "high": [3.0, -2.0, 2.0],
+            "corrected_p": [0.01, 0.04, 0.3],
+        }
+    )
+    axes = figures.forest(tests, dict(zip("abc", "ABC", strict=True))).axes[0]
+    bars = [
+        line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2
+    ]
+    np.testing.assert_array_equal(
+        bars[:3], [[1.0, 3.0], [-4.0, -2.0], [-1.0, 2.0]]
+    )
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [dot.get_xdata()[0] for dot in dots] == [2.0, -3.0, 0.5]
+    fills = [dot.get_markerfacecolor() for dot in dots]
+    assert fills == [figures.BLUE, figures.RED, figures.PAPER]
+
+
+def test_curves_are_the_mean_over_the_seeds():
+    rounds = pd.DataFrame(
+        {
+            "method": ["a"] * 4 + ["single-task"] * 2,
+            "seed": [0, 0, 1, 1, 0, 0],
+            "round": [1, 2, 1, 2, 1, 2],
+            "validation_pose_accuracy": [0.5, 0.6, 0.7, 0.8, 0.4, 0.5],
+        }
+    )
+    titles = {"single-task": "S", "a": "A"}
+    figure = figures.curves(rounds, "pose", titles, "single-task")
+    grey, blue = figure.axes[0].lines
+    np.testing.assert_allclose(grey.get_ydata(), [40, 50])
+    np.testing.assert_allclose(blue.get_ydata(), [60, 70])
+    np.testing.assert_allclose(blue.get_xdata(), [50, 100])
+
+
+def test_duels_count_what_is_won_and_lost():
+    rows = [("a", "b", 2.0, 0.01), ("b", "a", -2.0, 0.02)]
+    rows += [("a", "c", 1.0, 0.2), ("c", "a", -1.0, 0.2)]
+    rows += [("b", "c", -1.0, 0.01), ("c", "b", 1.0, 0.01)]
+    names = ["method", "baseline", "difference", "corrected_p"]
+    figure = figures.duels(
+        pd.DataFrame(rows, columns=names), dict(zip("abc", "ABC", strict=True))
+    )
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == ["1 : 0", "0 : 2", "1 : 0"]
