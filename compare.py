@@ -15,7 +15,6 @@ import shlex
 import shutil
 from pathlib import Path
 
-from data_preparation import synthetic
 from utils import cli, flags
 from utils.comparison import plan, progress, results, sweep
 from utils.errors import run_script
@@ -68,21 +67,25 @@ def main(argv=None):
     if args.dry_run:
         _list(once.values(), states, out, args.data_dir)
         return 0
+    # What takes seconds to load; a list should not wait for it.
+    from utils.comparison import report
+
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(args.plan, out / "plan.toml")
     failures = {}
-    try:
-        if not args.report_only:
+    if not args.report_only:
+        try:
             _train(list(once.values()), states, out, args, failures)
-    finally:
-        results.write(runs, out, failures)
-    # Drawing takes a second to load; the runs should not wait for it.
-    from utils.comparison import report
-
-    report.write(out)
-    print(f"{out / 'report.html'}")
+        except KeyboardInterrupt:
+            print("stopped; the same command goes on from here")
+            raise
+        finally:
+            results.write_failed(runs, out, failures)
     if failures:
         print(f"{len(failures)} runs failed: {out / 'failed.csv'} says why")
+    results.write(runs, out)
+    report.write(out)
+    print(out / "report.html")
     return 1 if failures else 0
 
 
@@ -104,6 +107,8 @@ def _list(runs, states, out, data_dir):
 
 def _train(runs, states, out, args, failures):
     """Train what is left; a failed run's folder and error go to `failures`."""
+    from data_preparation import synthetic
+
     # Two workers must not draw one set at the same time.
     names = {name for run in runs for name in run.datasets}
     synthetic.ensure(names, args.data_dir)

@@ -230,6 +230,8 @@ def test_method_names(command, name):
         ("--dataset_pose=../x", "not a dataset's name"),
         ("--labels mtfl", "is not NAME:TASK"),
         ("--labels mtfl:smile", "'smile' is none of 0 emotion"),
+        ("--limit=-1", "'-1' is not a whole number of at least 0"),
+        ("--limit=ferplus:x", "'x' is not a whole number"),
         ("--schedule=step", "cosine"),
         ("--epoch", "expected one argument"),
         ("--epochs=3", "did you mean --epoch?"),
@@ -244,6 +246,33 @@ def test_mistakes_are_one_line_with_the_cure(command, message):
         parse(command)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_limit_is_for_all_datasets_or_for_one():
+    wanted = ["expw", "ferplus", "mtfl"]
+    for words, expected in {
+        "": [0, 0, 0],
+        "--limit 7": [7, 7, 7],
+        "--limit Fer+:5 MTFL:0": [0, 5, 0],
+        "--limit mtfl:3 7": [7, 7, 3],
+    }.items():
+        limits = cli.limits(parse(words), wanted)
+        assert list(limits.values()) == expected
+    with pytest.raises(UserError, match="--limit=sfew:5 names a dataset"):
+        cli.limits(parse("--limit sfew:5"), wanted)
+
+
+def test_joint_training_is_of_the_tasks_that_have_datasets():
+    tasks = ("emotion", "pose", "gender", "age")
+    parser = cli.parser("", "")
+    cli.add_dataset_flags(parser, tasks)
+    args = cli.parse(parser, [], drawn=("emotion", "pose"))
+    assert cli.given_tasks(args, tasks) == ["emotion", "pose"]
+    assert args.dataset_pose == ["synthetic_pose"]
+    args = cli.parse(parser, ["--dataset_age=a", "--dataset_emotion=b"])
+    assert cli.given_tasks(args, tasks) == ["emotion", "age"]
+    with pytest.raises(UserError, match="--dataset_age is one task alone"):
+        cli.given_tasks(cli.parse(parser, ["--dataset_age=a"]), tasks)
 
 
 def test_repairs_are_said(capsys):

@@ -18,13 +18,13 @@ def data_dir(tmp_path):
     return tmp_path
 
 
-def _open(data_dir, tasks, labels=None, **datasets):
+def _open(data_dir, tasks, labels=None, limit=None, **datasets):
     args = SimpleNamespace(
         data_dir=data_dir,
         labels=labels,
         model="mini_xception",
         cache_gb=1.0,
-        limit=0,
+        limit=limit,
         seed=0,
         batch_size=32,
         **{f"dataset_{task}": datasets.get(task) for task in tasks},
@@ -81,6 +81,19 @@ def test_several_datasets_take_turns_at_one_task(data_dir):
     )
     assert list(counted) == ["fer2013", "expw", "mtfl"]
     assert args.batch_size == 20  # no training set has more
+
+
+def test_a_dataset_can_have_its_own_limit(data_dir):
+    *_, parts, args = _open(
+        data_dir,
+        ["emotion", "pose"],
+        limit=["mtfl:10", "12"],
+        emotion=["fer2013"],
+        pose=["mtfl"],
+    )
+    assert [len(part["train"]) for part in parts] == [12, 10]
+    assert [len(part["test"]) for part in parts] == [8, 8]
+    assert args.batch_size == 12
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from tests import tiny
-from utils import images
+from utils import images, tables
 from utils.errors import UserError
 
 
@@ -62,6 +62,18 @@ def test_limit_keeps_every_class_and_repeats(tmp_path):
     np.testing.assert_array_equal(part.indices, again.indices)
     first = images.read(part.table.paths[0], (8, 8, 1))
     np.testing.assert_array_equal(part.images([0])[0], first)
+
+
+def test_limit_keeps_the_same_rows_whichever_labels_count(tmp_path):
+    tiny.dataset(tmp_path, "faces", ["gender", "age"], counts=(50, 9, 9))
+    kept = [
+        images.split(tables.read("faces", tmp_path, tasks), (8, 8, 1), limit=20)
+        for tasks in (["gender"], ["age"], ["gender", "age"])
+    ]
+    for parts in kept[1:]:
+        np.testing.assert_array_equal(
+            parts["train"].indices, kept[0]["train"].indices
+        )
 
 
 def test_batches_cover_the_rows_in_order(tmp_path):

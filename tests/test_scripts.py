@@ -17,9 +17,11 @@ import ALTERNATIVE_EA
 import ALTERNATIVE_EGA
 import ALTERNATIVE_EP
 import ALTERNATIVE_EPGA
+import CONFUSION_EP_multitask
+import CONFUSION_EP_multitask_manifold
 import STL_general_train
 from tests import tiny
-from utils import release
+from utils import release, runs
 from utils.errors import UserError, run_script
 
 METHODS = {
@@ -139,6 +141,34 @@ def _check_release(run, data_dir, out):
     assert "| gender: female | 4 |" in (out / "figures.md").read_text()
     with pytest.raises(UserError, match="give --overwrite"):
         release.main([f"{run}", f"--data_dir={data_dir}", f"--out={out}"])
+
+
+@pytest.mark.parametrize(
+    ("script", "flags"),
+    [
+        (CONFUSION_EP_multitask, ["--is_MRF"]),
+        (CONFUSION_EP_multitask_manifold, []),
+    ],
+)
+def test_joint_training_of_other_tasks(
+    data_dir, tmp_path, monkeypatch, script, flags
+):
+    monkeypatch.setattr(runs, "export", lambda *arguments: None)
+    run = tmp_path / "run"
+    script.main(
+        [
+            "--dataset_emotion=ferplus",
+            "--dataset_gender=utkface",
+            "--dataset_age=utkface",
+            f"--data_dir={data_dir}",
+            f"--run_dir={run}",
+            "--epoch=1",
+            "--bn_statistics=running",
+            *flags,
+        ]
+    )
+    result = json.loads((run / "result.json").read_text())
+    assert list(result["tasks"]) == ["emotion", "gender", "age"]
 
 
 def test_single_task_learning(data_dir, tmp_path):

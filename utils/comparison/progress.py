@@ -2,7 +2,7 @@
 
 import time
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
@@ -37,7 +37,7 @@ class Progress:
         if self.console.is_terminal:
             self.live = Live(
                 console=self.console,
-                get_renderable=self.table,
+                get_renderable=self.view,
                 refresh_per_second=LIVE_PER_SECOND,
                 redirect_stdout=False,
                 redirect_stderr=False,
@@ -67,19 +67,18 @@ class Progress:
             flush=True,
         )
 
-    def table(self):
-        """The rich table of a moment."""
+    def view(self):
+        """What the terminal shows at this moment, for rich."""
         pairs = list(dict.fromkeys(run.pair for run in self.runs))
-        table = Table(title=self._headline(), title_justify="left")
+        table = Table()
         table.add_column("method")
         for pair in pairs:
             table.add_column(pair, justify="right")
         for title in dict.fromkeys(run.title for run in self.runs):
             cells = [self._cell(title, pair) for pair in pairs]
             table.add_row(title, *cells)
-        table.caption = "\n".join(map(self._under_way, list(self.started)))
-        table.caption_justify = "left"
-        return table
+        under_way = map(self._under_way, list(self.started))
+        return Group(self._headline(), table, *under_way)
 
     def _cell(self, title, pair):
         found = [
@@ -122,7 +121,7 @@ class Progress:
 
 def duration(seconds):
     """A time as people say it: 35 s, 4 min, 3 h 20 min."""
-    if seconds < 60:
+    if round(seconds) < 60:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"

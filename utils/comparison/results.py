@@ -37,8 +37,8 @@ RESULTS = (
 FAILED = ("pair", "method", "seed", "error", "run")
 
 
-def write(runs, out, failures):
-    """Write results.csv, rounds.csv and failed.csv of a comparison.
+def write(runs, out):
+    """Write results.csv and rounds.csv of the finished runs.
 
     results.csv has one row a run and task, on the test split; `confusion` is
     the matrix as JSON, rows true; `correct` tells which test images were
@@ -51,28 +51,30 @@ def write(runs, out, failures):
     Args:
         runs: list of `plan.Run`; those without a result are left out.
         out: folder of the comparison.
-        failures: {run's folder: error of one line}.
 
     Raises:
         UserError: a run's files cannot be read.
     """
-    places = {
-        name: list(dict.fromkeys(getattr(run, name) for run in runs))
-        for name in ("pair", "method", "seed")
-    }
-    ordered = sorted(
-        runs,
-        key=lambda run: [
-            places[name].index(getattr(run, name)) for name in places
-        ],
-    )
-    finished = [r for r in ordered if (out / r.folder / "result.json").exists()]
+    finished = [
+        run
+        for run in _ordered(runs)
+        if (out / run.folder / "result.json").exists()
+    ]
     rows = [row for run in finished for row in _results(run, out)]
     _write(out / "results.csv", pd.DataFrame(rows, columns=RESULTS))
     # A single-task run that pairs share tells its rounds once a pair.
     rounds = [_rounds(run, out) for run in finished]
     empty = pd.DataFrame(columns=["pair", "method", "seed"])
     _write(out / "rounds.csv", pd.concat([empty, *rounds]))
+
+
+def write_failed(runs, out, failures):
+    """Write failed.csv, one row a run that has failed.
+
+    Args:
+        runs, out: see `write`.
+        failures: {run's folder: error of one line}.
+    """
     rows = [
         {
             "pair": run.pair,
@@ -81,10 +83,24 @@ def write(runs, out, failures):
             "error": failures[run.folder],
             "run": str(run.folder),
         }
-        for run in ordered
+        for run in _ordered(runs)
         if run.folder in failures
     ]
     _write(out / "failed.csv", pd.DataFrame(rows, columns=FAILED))
+
+
+def _ordered(runs):
+    """The runs by pair, method and seed, each in the order of the plan."""
+    places = {
+        name: list(dict.fromkeys(getattr(run, name) for run in runs))
+        for name in ("pair", "method", "seed")
+    }
+    return sorted(
+        runs,
+        key=lambda run: [
+            values.index(getattr(run, name)) for name, values in places.items()
+        ],
+    )
 
 
 def _results(run, out):

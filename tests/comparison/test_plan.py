@@ -1,0 +1,211 @@
+"""Plans are read, checked, and turned into the scripts' command lines."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from utils import cli
+from utils.comparison import plan
+from utils.errors import UserError
+
+PLANS = sorted(Path(__file__).parents[2].glob("plans/*.toml"))
+TEXT = """
+seeds = [0, 1]
+
+[settings]
+passes = 5
+batch_size = 16
+limit = { ferplus = 100, utkface = 200 }
+
+[pairs.emotion-age]
+dataset_emotion = "ferplus"
+dataset_age = "utkface"
+
+[pairs.all]
+dataset_emotion = "ferplus"
+dataset_pose = "mtfl"
+dataset_gender = ["utkface", "adience"]
+dataset_age = ["utkface", "adience"]
+labels = ["mtfl:pose"]
+
+[methods.naive]
+title = "Naive"
+family = "alternating"
+is_naive = true
+batch_size = 8
+
+[methods.dcn-ap]
+title = "DCN-AP"
+family = "joint"
+is_MRF = true
+
+[methods.slrm]
+title = "SLRM"
+family = "manifold"
+"""
+SINGLE = """
+[methods.single-task]
+title = "Single task"
+family = "single"
+"""
+
+
+def _plan(tmp_path, text):
+    path = tmp_path / "plan.toml"
+    path.write_text(text)
+    return plan.load(path)
+
+
+def _command(run):
+    return f"{run.script} {shlex.join(run.words)}"
+
+
+def test_a_plan_becomes_command_lines(tmp_path):
+    runs = plan.runs(_plan(tmp_path, TEXT))
+    assert len(runs) == 2 * 2 * 3
+    assert [_command(run) for run in runs[:6]] == [
+        "ALTERNATIVE_EA --dataset_emotion=ferplus --dataset_age=utkface "
+        "--epoch=10 --batch_size=8 --limit ferplus:100 utkface:200 "
+        "--is_naive=True --seed=0",
+        "CONFUSION_EP_multitask --dataset_emotion=ferplus "
+        "--dataset_age=utkface --epoch=5 --batch_size=16 "
+        "--limit ferplus:100 utkface:200 --is_MRF=True --seed=0",
+        "CONFUSION_EP_multitask_manifold --dataset_emotion=ferplus "
+        "--dataset_age=utkface --epoch=5 --batch_size=16 "
+        "--limit ferplus:100 utkface:200 --seed=0",
+        # Four datasets, each in its turn.
+        "ALTERNATIVE_EPGA --dataset_emotion=ferplus --dataset_pose=mtfl "
+        "--dataset_gender utkface adience --dataset_age utkface adience "
+        "--epoch=20 --batch_size=8 --limit ferplus:100 utkface:200 "
+        "--labels=mtfl:pose --is_naive=True --seed=0",
+        "CONFUSION_EP_multitask --dataset_emotion=ferplus "
+        "--dataset_pose=mtfl --dataset_gender utkface adience "
+        "--dataset_age utkface adience --epoch=5 --batch_size=16 "
+        "--limit ferplus:100 utkface:200 --labels=mtfl:pose --is_MRF=True "
+        "--seed=0",
+        "CONFUSION_EP_multitask_manifold --dataset_emotion=ferplus "
+        "--dataset_pose=mtfl --dataset_gender utkface adience "
+        "--dataset_age utkface adience --epoch=5 --batch_size=16 "
+        "--limit ferplus:100 utkface:200 --labels=mtfl:pose --seed=0",
+    ]
+    assert runs[3].datasets == ["ferplus", "mtfl", "utkface", "adience"]
+    assert runs[3].folder == Path("runs/all/naive/seed0")
+    assert [run.seed for run in runs] == [0] * 6 + [1] * 6
+
+
+def test_seeds_and_limit_can_be_given_anew(tmp_path):
+    runs = plan.runs(_plan(tmp_path, TEXT), [7], ["50", "utkface:60"])
+    assert {run.seed for run in runs} == {7}
+    assert "--limit 50 utkface:60" in _command(runs[0])
+    assert runs[0].args.limit == ["50", "utkface:60"]
+
+
+def test_a_single_task_is_trained_once_for_all_pairs(tmp_path):
+    text = TEXT.replace('["utkface", "adience"]', '"utkface"') + SINGLE
+    runs = plan.runs(_plan(tmp_path, text), [0])
+    single = [run for run in runs if run.method == "single-task"]
+    assert [(run.pair, run.tasks, str(run.folder)) for run in single] == [
+        (pair, (task,), f"runs/{owner}/single-task/seed0/{task}")
+        for pair, task, owner in [
+            ("emotion-age", "emotion", "emotion-age"),
+            ("emotion-age", "age", "emotion-age"),
+            ("all", "emotion", "emotion-age"),
+            ("all", "pose", "all"),
+            ("all", "gender", "all"),
+            ("all", "age", "emotion-age"),
+        ]
+    ]
+    assert _command(single[0]) == (
+        "STL_general_train --dataset=ferplus --task_type=emotion --epoch=5 "
+        "--batch_size=16 --limit=ferplus:100 --seed=0"
+    )
+    assert _command(single[3]) == (  # no limit for mtfl, no --labels
+        "STL_general_train --dataset=mtfl --task_type=pose --epoch=5 "
+        "--batch_size=16 --seed=0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds = [0, 1]", "", "seeds is missing"),
+        ("seeds = [0, 1]", "seeds = 3", "seeds is missing"),
+        ("seeds = [0, 1]", "seeds = [0, 1", "cannot read the plan"),
+        ("seeds", "batch_size = 8\nseeds", "batch_size is none of seeds"),
+        ("passes = 5", "", "settings has no passes"),
+        ('family = "joint"', 'family = "both"', "dcn-ap needs a title"),
+        ("[pairs.all]", '[pairs."a/b"]', "'a/b' cannot be a folder"),
+    ],
+)
+def test_a_faulty_plan_is_refused(tmp_path, old, new, message):
+    with pytest.raises(UserError, match=message) as caught:
+        _plan(tmp_path, TEXT.replace(old, new, 1))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("is_MRF", "is_MFR", "dcn-ap on emotion-age: .* mean --is_MRF"),
+        ("ferplus = 100", "expw = 100", "limit names expw"),
+    ],
+)
+def test_a_wrong_flag_is_said_with_its_place(tmp_path, old, new, message):
+    text = TEXT.replace(old, new)
+    with pytest.raises(UserError, match=message):
+        plan.runs(_plan(tmp_path, text))
+
+
+def test_a_pair_without_a_script_is_refused(tmp_path):
+    pair = '[pairs.pose-age]\ndataset_pose = "mtfl"\ndataset_age = "utkface"\n'
+    text = TEXT.replace("[pairs.all]", f"{pair}[pairs.all]")
+    with pytest.raises(UserError, match=r"naive on pose-age: no script .* age"):
+        plan.runs(_plan(tmp_path, text))
+
+
+def test_a_missing_plan_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"none\.toml: No such file"):
+        plan.load(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_the_plans_of_the_repository_are_good(path):
+    runs = plan.runs(plan.load(path))
+    assert {run.method for run in runs} >= {"single-task", "sa-mtl-hard"}
+    passes = set()
+    for run in runs:
+        is_alternating = run.script.startswith("ALTERNATIVE")
+        turns = len(run.datasets) if is_alternating else 1
+        passes.add(run.args.epoch / turns)
+    assert len(passes) == 1
+    commands = {(r.pair, r.method, r.words) for r in runs}
+    assert len({(pair, words) for pair, _, words in commands}) == len(commands)
+
+
+def test_the_small_plan_has_every_method():
+    path = next(path for path in PLANS if path.stem == "small")
+    runs = plan.runs(plan.load(path), [0])
+    names = {
+        cli.method_name(run.args) for run in runs if "is_naive" in run.args
+    }
+    ablations = ["confidence", "density", "distribution"]
+    pairs = ["-".join(ablations[:2]), "-".join(ablations[::2])]
+    pairs.append("-".join(ablations[1:]))
+    assert names == {
+        "all-in-one",
+        "sfsmr",
+        "slrm",
+        "lel-ltn",
+        "dcn-ap",
+        "naive",
+        "dml-lwf",
+        "distilled",
+        "sa-mtl-hard",
+        "sa-mtl-interpolation",
+        *(f"hard-{name}" for name in (*ablations, *pairs)),
+    }
+    metrics = {
+        run.args.distribution_metric for run in runs if "gamma" in run.args
+    }
+    assert metrics == {"both", "emd", "mmd"}

@@ -1,0 +1,264 @@
+"""Runs are skipped, resumed, compared and outlived, whatever happens."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import joblib
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import compare
+from tests import tiny
+from tests.comparison import stub
+from utils import files, runs
+from utils.comparison import plan, sweep
+from utils.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+MEASURED = ["seconds", "pseudo_seconds", "images_per_second"]
+PLAN = """
+seeds = [0]
+
+[settings]
+passes = 2
+batch_size = 16
+is_augmentation = true
+bn_statistics = "running"
+
+[pairs.emotion-pose]
+dataset_emotion = "ferplus"
+dataset_pose = "mtfl"
+
+[methods.all-in-one]
+title = "All-in-one"
+family = "joint"
+is_naive = true
+
+[methods.sa-mtl-hard]
+title = "SA-MTL, hard"
+family = "alternating"
+"""
+
+
+def _train(todo, out, jobs):
+    """{folder: error} of all runs, and the folders in the order of starting."""
+    started = []
+    ended = sweep.train(
+        todo, out, out / "data", jobs, lambda run: started.append(run.folder)
+    )
+    return {run.folder: error for run, error in ended}, started
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_failed_run_does_not_stop_the_others(tmp_path, jobs):
+    seeds = [stub.GOOD, stub.MISTAKE, stub.DEFECT, stub.GOOD]
+    todo = [stub.run(seed, number=n) for n, seed in enumerate(seeds)]
+    errors, started = _train(todo, tmp_path, jobs)
+    assert started == [run.folder for run in todo]
+    assert [errors[folder] for folder in started] == [
+        None,
+        "no such file; choose another",
+        "RuntimeError: out of range",
+        None,
+    ]
+    log = (tmp_path / f"{todo[2].folder}.log").read_text()
+    assert "process " in log
+    assert "second line" in log
+    assert (f"process {os.getpid()} " in log) is (jobs == 1)
+    if jobs == 2:
+        assert f"threads {max(1, joblib.cpu_count() // 2)}\n" in log
+    states = [sweep.state(run, tmp_path, tmp_path / "data") for run in todo]
+    assert states == ["done", "stopped", "stopped", "done"]
+
+
+def test_a_dead_worker_does_not_stop_the_others(tmp_path):
+    seeds = [stub.DEATH, stub.GOOD, stub.GOOD, stub.GOOD]
+    todo = [stub.run(seed, number=n) for n, seed in enumerate(seeds)]
+    errors, _ = _train(todo, tmp_path, 2)
+    assert len(errors) == 4
+    assert "process died" in errors[todo[0].folder]
+    # One more may have been under way.
+    assert sum(error is None for error in errors.values()) >= 2
+
+
+def test_a_worker_ends_with_its_parent(tmp_path):
+    code = (
+        "import pathlib, sys\n"
+        "from tests.comparison import stub\n"
+        "from utils.comparison import sweep\n"
+        "todo = [stub.run(stub.WAIT, number=n) for n in (0, 1)]\n"
+        "out = pathlib.Path(sys.argv[1])\n"
+        "list(sweep.train(todo, out, out, 2, print))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=ROOT)
+    log = tmp_path / f"{stub.run(stub.WAIT).folder}.log"
+    _wait(lambda: log.exists() and log.read_text().count("\n"), parent)
+    worker = int(log.read_text().split()[1])
+    assert worker != parent.pid
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    _wait(lambda: not _is_alive(worker))
+
+
+def _wait(condition, process=None):
+    for _ in range(1200):
+        if condition():
+            return
+        assert process is None or process.poll() is None
+        time.sleep(0.05)
+    pytest.fail("waited for a minute")
+
+
+def _is_alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    # A dead child that nobody has waited for still has its number.
+    status = Path(f"/proc/{process}/stat")
+    return not status.exists() or ") Z" not in status.read_text()
+
+
+def _save(out, run, result=False, **changes):
+    arguments = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(run.args).items()
+    }
+    arguments |= changes
+    for name in [name for name, value in changes.items() if value is ...]:
+        del arguments[name]
+    folder = out / run.folder
+    files.write_json(folder / "args.json", {"arguments": arguments})
+    if result:
+        files.write_json(folder / "result.json", {})
+
+
+def test_a_run_is_known_by_its_arguments(tmp_path):
+    run = stub.run(0, "--is_dropout=True")
+    data = tmp_path / "data"
+    assert sweep.state(run, tmp_path, data) == "to do"
+    _save(tmp_path, run, cache_gb=1.0, data_dir="elsewhere", run_dir="there")
+    assert sweep.state(run, tmp_path, data) == "stopped"
+    assert sweep.words(run, tmp_path, data)[0].startswith("--resume=")
+    _save(tmp_path, run, result=True)
+    assert sweep.state(run, tmp_path, data) == "done"
+    _save(tmp_path, run, patience=...)  # a flag that came later
+    assert sweep.state(run, tmp_path, data) == "done"
+    _save(tmp_path, run, is_dropout=...)  # one that the plan asks for
+    with pytest.raises(UserError, match=r"is_dropout None, but .* True"):
+        sweep.state(run, tmp_path, data)
+    _save(tmp_path, run, learning_rate=0.1)
+    with pytest.raises(UserError, match=r"_rate 0\.1, but .* 0\.003"):
+        sweep.state(run, tmp_path, data)
+
+
+def test_a_batch_size_that_the_data_has_lowered_is_the_same(tmp_path):
+    run = stub.run(0, "--batch_size=64", "--limit", "mtfl:30")
+    for name, rows in (("ferplus", 40), ("mtfl", 50)):
+        counts = {"train": {"rows": rows}}
+        files.write_json(tmp_path / f"db/{name}.json", {"counts": counts})
+    _save(tmp_path, run, batch_size=40)
+    assert sweep.state(run, tmp_path, tmp_path) == "stopped"
+    _save(tmp_path, run, batch_size=30)
+    with pytest.raises(UserError, match=r"batch_size 30, but .* 40"):
+        sweep.state(run, tmp_path, tmp_path)
+
+
+def test_half_written_arguments_are_swept_away(tmp_path):
+    run = stub.run(stub.GOOD)
+    folder = tmp_path / run.folder
+    folder.mkdir(parents=True)
+    (folder / ".args.x1.json").write_text("{")
+    errors, _ = _train([run], tmp_path, 1)
+    assert errors == {run.folder: None}
+    assert not list(folder.glob(".args*"))
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    tiny.dataset(folder, "ferplus", [tiny.FERPLUS_EMOTION], (24, 8, 8))
+    tiny.dataset(folder, "mtfl", ["pose", "gender"], (20, 10, 10), seed=1)
+    (folder / "plan.toml").write_text(PLAN)
+    return folder
+
+
+def _words(data_dir, out):
+    plan = f"--plan={data_dir / 'plan.toml'}"
+    return [plan, f"--data_dir={data_dir}", f"--out={out}"]
+
+
+def test_a_killed_comparison_ends_with_the_same_results(
+    data_dir, tmp_path, capsys, monkeypatch
+):
+    """And a run's bits do not depend on what its process trained before."""
+    # Exporting takes as long as all of the training.
+    monkeypatch.setattr(runs, "export", lambda *arguments: None)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "compare.py", *_words(data_dir, killed)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+    )
+    assert compare.main(_words(data_dir, whole)) == 0
+    second = killed / "runs/emotion-pose/sa-mtl-hard/seed0"
+    _wait((second / "metrics.csv").exists, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (second / "result.json").exists(), "killed too late"
+    assert compare.main([*_words(data_dir, killed), "--dry_run"]) == 0
+    assert "1 done, 1 stopped" in capsys.readouterr().out
+    assert compare.main(_words(data_dir, killed)) == 0
+    output = capsys.readouterr().out
+    assert "2/2  emotion-pose/sa-mtl-hard/seed0  " in output
+    drop = {
+        "results.csv": [*MEASURED, "peak_memory_mib", "commit"],
+        "rounds.csv": [*MEASURED, "train_seconds"],
+    }
+    for name, measured in drop.items():
+        tables = [
+            pd.read_csv(out / name).drop(columns=measured)
+            for out in (whole, killed)
+        ]
+        assert len(tables[0]) >= 4
+        pd.testing.assert_frame_equal(*tables, check_exact=True)
+    for method in ("all-in-one", "sa-mtl-hard"):
+        path = f"runs/emotion-pose/{method}/seed0/best.keras"
+        networks = [
+            keras.saving.load_model(out / path) for out in (whole, killed)
+        ]
+        for one, other in zip(*(n.weights for n in networks), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert (killed / "report.html").exists()
+
+
+def test_another_plan_does_not_overwrite_runs(data_dir, tmp_path):
+    run, _ = plan.runs(plan.load(data_dir / "plan.toml"))
+    _save(tmp_path, run, result=True, epoch=9)
+    with pytest.raises(UserError, match=r"with epoch 9, but .* 2; move"):
+        compare.main(_words(data_dir, tmp_path))
+
+
+def test_listing_the_runs_needs_no_keras(data_dir, tmp_path):
+    code = "import sys, compare; compare.main(); print('keras' in sys.modules)"
+    words = [*_words(data_dir, tmp_path / "out"), "--dry_run"]
+    result = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = result.stdout.splitlines()
+    assert lines[-2:] == ["2 to do", "False"]
+    assert lines[1].startswith(
+        "to do  emotion-pose  All-in-one    0     python"
+    )
+    assert lines[1].count("--") > 5
+    assert not (tmp_path / "out").exists()
