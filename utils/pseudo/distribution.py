@@ -24,7 +24,7 @@ METRICS = ("both", "emd", "mmd")
 SCOPES = ("class", "all")
 ITERATIONS = 50  # cap on the steps of expectation maximisation
 BANDWIDTH_SAMPLES = 256  # of either set, for the median distance
-EXACT_MEAN = 20_000  # most samples whose kernel is averaged over all pairs
+EXACT_MEAN = 10_000  # most samples whose kernel is averaged over all pairs
 KERNEL_PAIRS = 262_144  # pairs drawn where there are more
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the squared bandwidth
 
