@@ -39,9 +39,7 @@ def write(
     the same for all runs.
     """
     random = np.random.default_rng(7)
-    skills = dict(
-        zip(methods, random.normal(0, 0.25, len(methods)), strict=True)
-    )
+    skills = {method: random.normal(0, 0.6) for method in methods}
     found, curves = [], []
     for pair, tasks in pairs.items():
         labels = {
