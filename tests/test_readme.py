@@ -71,7 +71,9 @@ def test_paths_exist(path):
     assert (ROOT / path).exists()
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\(([^):#]+)\)", README))
+@pytest.mark.parametrize(
+    "link", re.findall(r"""(?:\]\(|src=")([^):#"]+)[)"]""", README)
+)
 def test_links_lead_somewhere(link):
     assert (ROOT / link).is_file()
 
