@@ -115,6 +115,7 @@ def test_rounds_are_those_of_all_runs(tmp_path, runs):
         == ["single"] * 2 + ["naive"] * 2 + ["single"] * 2
     )
     assert table["round"].tolist() == [1, 2] * 3
+    assert table["round"].dtype == int
     seen = table["pseudo_age_accuracy"].tolist()
     np.testing.assert_array_equal(seen, [np.nan] * 3 + [0.75] + [np.nan] * 2)
 

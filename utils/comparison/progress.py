@@ -77,8 +77,10 @@ class Progress:
         for title in dict.fromkeys(run.title for run in self.runs):
             cells = [self._cell(title, pair) for pair in pairs]
             table.add_row(title, *cells)
-        under_way = map(self._under_way, list(self.started))
-        return Group(self._headline(), table, *under_way)
+        # Copied, as runs start and end while this is drawn.
+        under_way = list(self.started.items())
+        lines = [self._under_way(folder, since) for folder, since in under_way]
+        return Group(self._headline(), table, *lines)
 
     def _cell(self, title, pair):
         found = [
@@ -99,8 +101,8 @@ class Progress:
             f"{self._left()}"
         )
 
-    def _under_way(self, folder):
-        seconds = time.monotonic() - self.started[folder]
+    def _under_way(self, folder, since):
+        seconds = time.monotonic() - since
         rounds = _rounds(self.out / folder / "metrics.csv")
         name = folder.relative_to("runs")
         return f"{name}: round {rounds + 1}, {duration(seconds)}"

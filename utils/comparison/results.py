@@ -65,7 +65,7 @@ def write(runs, out):
     # A single-task run that pairs share tells its rounds once a pair.
     rounds = [_rounds(run, out) for run in finished]
     empty = pd.DataFrame(columns=["pair", "method", "seed"])
-    _write(out / "rounds.csv", pd.concat([empty, *rounds]))
+    _write(out / "rounds.csv", pd.concat(rounds) if rounds else empty)
 
 
 def write_failed(runs, out, failures):

@@ -126,7 +126,7 @@ def _train(run, out, data_dir, parent, threads):
         if os.getpid() != parent:
             _settle_worker(parent, threads)
             # Libraries in C write past sys.stderr.
-            os.dup2(file.fileno(), sys.__stderr__.fileno())
+            os.dup2(file.fileno(), 2)
         # A worker of a killed comparison may still be at this run.
         fcntl.flock(file, fcntl.LOCK_EX)
         try:
@@ -191,7 +191,7 @@ def _batch_size(run, data_dir):
             facts = json.loads(path.read_text(encoding="utf-8"))
             rows = facts["counts"]["train"]["rows"]
             sizes.append(min(rows, limit or rows))
-    return min([run.args.batch_size, *([max(sizes)] if sizes else [])])
+    return min(run.args.batch_size, max(sizes, default=run.args.batch_size))
 
 
 def _one_line(error):
