@@ -39,6 +39,7 @@ SCRIPTS = {
     "manifold": "CONFUSION_EP_multitask_manifold",
 }
 ALTERNATING = ("EP", "EA", "EGA", "EPGA")  # letters of tasks with a script
+OWN = ("epoch", "seed", "data_dir", "runs", "run_dir", "resume")
 PARTS = {"seeds": list, "settings": dict, "pairs": dict, "methods": dict}
 
 
@@ -160,14 +161,27 @@ def _fault(plan):
         return f"{strange[0]} is none of {', '.join(PARTS)}"
     if not isinstance(plan["settings"].get("passes"), int):
         return "settings has no passes, how often a run goes over each dataset"
-    for name in (*plan["pairs"], *plan["methods"]):
+    for name, flags in _groups(plan):
+        if not isinstance(flags, dict):
+            return f"{name} is no table of flags"
         if not re.fullmatch(r"[\w+-]+", name):
             return f"{name!r} cannot be a folder; use letters, digits and -"
+        if "passes" in flags and flags is not plan["settings"]:
+            return f"passes is for settings, all methods have the same ({name})"
+        own = [flag for flag in OWN if flag in flags]
+        if own:
+            return f"{own[0]} is not for a plan, compare.py gives it ({name})"
     for name, method in plan["methods"].items():
         if method.get("family") not in SCRIPTS or "title" not in method:
             families = ", ".join(SCRIPTS)
             return f"method {name} needs a title and a family: {families}"
     return None
+
+
+def _groups(plan):
+    """All tables of flags of a plan, with their names."""
+    first = ("settings", plan["settings"])
+    return [first, *plan["pairs"].items(), *plan["methods"].items()]
 
 
 def _trainings(flags):
@@ -220,8 +234,7 @@ def _check_names(plan):
         if flag.startswith("dataset_")
         for name in _listed(names)
     }
-    groups = [plan["settings"], *plan["pairs"].values()]
-    for flags in (*groups, *plan["methods"].values()):
+    for _, flags in _groups(plan):
         for flag, value in flags.items():
             names = set(value) - used - {""} if isinstance(value, dict) else ()
             for name in names:

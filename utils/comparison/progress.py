@@ -74,19 +74,20 @@ class Progress:
         table.add_column("method")
         for pair in pairs:
             table.add_column(pair, justify="right")
-        for title in dict.fromkeys(run.title for run in self.runs):
-            cells = [self._cell(title, pair) for pair in pairs]
+        methods = {run.method: run.title for run in self.runs}
+        for method, title in methods.items():
+            cells = [self._cell(method, pair) for pair in pairs]
             table.add_row(title, *cells)
         # Copied, as runs start and end while this is drawn.
         under_way = list(self.started.items())
         lines = [self._under_way(folder, since) for folder, since in under_way]
         return Group(self._headline(), table, *lines)
 
-    def _cell(self, title, pair):
+    def _cell(self, method, pair):
         found = [
             run.folder
             for run in self.runs
-            if run.title == title and run.pair == pair
+            if run.method == method and run.pair == pair
         ]
         if not found:
             return ""
