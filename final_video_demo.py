@@ -203,7 +203,8 @@ def _tables(args, tasks):
                 continue
             try:
                 file = stack.enter_context(
-                    path.open("w", newline="", encoding="utf-8")
+                    # A line is written whole, at once.
+                    path.open("w", buffering=1, newline="", encoding="utf-8")
                 )
             except OSError as error:
                 raise UserError(

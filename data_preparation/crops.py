@@ -256,13 +256,8 @@ def decode(path, mode):
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert(mode))
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        Image.DecompressionBombError,
-    ):
+    # Pillow's decoders fail on broken files in every way there is.
+    except Exception:
         return None
 
 

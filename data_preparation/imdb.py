@@ -20,12 +20,14 @@ The splits are drawn with equal shares of the age groups; all photos of a
 person are in the same one.
 """
 
+import functools
+
 import numpy as np
 import pandas as pd
 from scipy.io import loadmat
 
 from data_preparation import ages, common, raw
-from utils import flags
+from utils import flags, isolation
 from utils.errors import UserError
 from utils.tasks import AGE, GENDER, Task
 
@@ -53,6 +55,7 @@ FIRST_DAY, LAST_DAY = 367, 1_000_000
 OLDEST = 100
 # Share of a published crop that is the detected face; the rest is margin.
 FACE = 1 / (1 + 2 * 0.4)
+PATIENCE = 30  # seconds that reading a MiB of the .mat file may take
 PATH = r"(?:\w[\w.-]*/)*\w[\w.-]*\.\w+"
 
 
@@ -124,7 +127,9 @@ def load(path, name):
         UserError: the file is damaged, or not as published.
     """
     try:
-        content = loadmat(path, simplify_cells=True)
+        read = functools.partial(loadmat, simplify_cells=True)
+        seconds = PATIENCE * (1 + path.stat().st_size / 2**20)
+        content = isolation.call(read, path, seconds=round(seconds))
     # A damaged file fails in any of the ways of the reader's compiled code.
     except Exception as error:
         raise UserError(

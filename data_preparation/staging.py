@@ -4,15 +4,15 @@ While a set is prepared, `db/.<name>.partial` holds the crops that are done and
 a journal of them, so that a run goes on where one that was killed stopped.
 """
 
-import contextlib
 import hashlib
 import json
 import os
 import shutil
+import zlib
 from pathlib import Path
 
 from data_preparation.crops import Crop
-from utils import tables
+from utils import files, tables
 from utils.errors import UserError
 
 # Flags that do not change what is written.
@@ -78,17 +78,16 @@ def is_up_to_date(name, args, now):
     if args.overwrite or name not in tables.prepared(args.data_dir):
         return False
     path = args.data_dir / "db" / f"{name}.json"
-    description = {}
-    # A JSON that cannot be read tells as little as one without an origin.
-    with contextlib.suppress(OSError, ValueError):
-        description = json.loads(path.read_text(encoding="utf-8"))
-    before = description.get("origin")
     crops = args.data_dir / "db" / name
-    there = sum(len(files) for _, _, files in os.walk(crops))
-    kept = sum(part["rows"] for part in description.get("counts", {}).values())
-    different = _differences(before, now)
-    if before and there != kept:
-        different.append(f"{there} of {kept} crops are there")
+    there = sum(len(names) for _, _, names in os.walk(crops))
+    try:
+        description = files.read_json(path)
+        kept = sum(part["rows"] for part in description["counts"].values())
+        different = _differences(description["origin"], now)
+        if there != kept:
+            different.append(f"{there} of {kept} crops are there")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        different = ["its JSON does not say from what"]
     if not different:
         return True
     raise UserError(
@@ -98,8 +97,6 @@ def is_up_to_date(name, args, now):
 
 
 def _differences(before, now):
-    if not before:
-        return ["its JSON does not say from what"]
     different = []
     for flag in sorted({*before["flags"], *now["flags"]}):
         old, new = before["flags"].get(flag), now["flags"].get(flag)
@@ -139,8 +136,8 @@ class Staging:
                 self.remove()
                 self.crops.mkdir(parents=True)
             # Written anew, because a killed run may leave half a line.
-            lines = [json.dumps(now), *map(_line, self.done.items())]
-            self._journal.write_text("".join(f"{line}\n" for line in lines))
+            lines = [_line(now), *map(_entry, self.done.items())]
+            self._journal.write_text("".join(lines))
         except OSError as error:
             raise UserError(
                 f"cannot write {self._folder}: {error.strerror}; choose "
@@ -149,10 +146,10 @@ class Staging:
 
     def _read(self, now):
         try:
-            lines = self._journal.read_text().splitlines(keepends=True)
-            whole = [json.loads(line) for line in lines if line.endswith("\n")]
-        except (FileNotFoundError, ValueError):
+            lines = self._journal.read_text(errors="replace").splitlines()
+        except FileNotFoundError:
             return {}
+        whole = [json.loads(line[9:]) for line in lines if _is_whole(line)]
         if whole[:1] != [now]:
             return {}
         done = {name: Crop(*crop) for name, *crop in whole[1:]}
@@ -175,7 +172,7 @@ class Staging:
         self.done |= done
         try:
             with self._journal.open("a") as file:
-                file.writelines(f"{_line(item)}\n" for item in done.items())
+                file.writelines(map(_entry, done.items()))
         except OSError as error:
             raise UserError(
                 f"cannot write {self._journal}: {error.strerror}; free some "
@@ -187,6 +184,16 @@ class Staging:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _line(item):
+def _entry(item):
     name, crop = item
-    return json.dumps([name, *crop])
+    return _line([name, *crop])
+
+
+def _line(value):
+    """A line of the journal: eight digits of checksum, JSON."""
+    text = json.dumps(value)
+    return f"{zlib.crc32(text.encode()):08x} {text}\n"
+
+
+def _is_whole(line):
+    return line[:9] == f"{zlib.crc32(line[9:].encode()):08x} "

@@ -219,7 +219,7 @@ def parse(parser, argv=None, drawn=tuple(DRAWN)):
     if unknown:
         raise UserError(_unknown(unknown[0], flags))
     if getattr(args, "resume", None):
-        return _resumed(args, words)
+        return _resumed(parser, args, words)
     _choose_datasets(args, drawn)
     if "learning_rate" in args:
         _check_training(args)
@@ -300,7 +300,7 @@ def _unknown(word, flags):
     return f"unexpected word {word!r}; write flags as --name=value"
 
 
-def _resumed(args, words):
+def _resumed(parser, args, words):
     """The arguments of the stopped run, but for what may change."""
     # Imported here because utils.runs loads plotting libraries.
     from utils import runs
@@ -320,11 +320,36 @@ def _resumed(args, words):
             f"{args.resume} has no {missing[0]}; it is the run of another "
             "script, resume it with that one"
         )
+    _check_saved(parser, args.resume, {name: saved[name] for name in kept})
     for name in kept:
         is_path = name in ("data_dir", "runs", "run_dir", "weights")
         value = saved[name]
         setattr(args, name, Path(value) if is_path and value else value)
     return args
+
+
+def _check_saved(parser, run, saved):
+    """Refuse saved arguments that no command line gives."""
+    words = []
+    for name, value in saved.items():
+        values = value if isinstance(value, list) else [value]
+        words += [] if value is None else [f"--{name}", *map(str, values)]
+    try:
+        given = vars(parser.parse_args(words))
+    except UserError as error:
+        raise UserError(
+            f"{run}/args.json was damaged: {error}; start a new run"
+        ) from error
+    for name, value in saved.items():
+        if value is not None and value != _plain(given[name]):
+            raise UserError(
+                f"{run}/args.json was damaged: {name} is {value!r}; start a "
+                "new run"
+            )
+
+
+def _plain(value):
+    return str(value) if isinstance(value, Path) else value
 
 
 def _choose_datasets(args, drawn):

@@ -1,6 +1,18 @@
 """The one exception that users see without a traceback."""
 
+import errno
 import sys
+
+# Errors of the operating system that need no programmer.
+USERS = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.EPERM,
+    errno.EROFS,
+}
 
 
 class UserError(Exception):
@@ -10,12 +22,23 @@ class UserError(Exception):
 def run_script(main):
     """Call main() and turn a UserError into one line and exit code 2.
 
+    So, too, a full disk and the like where nothing more telling is said.
     Otherwise main's return value is the exit code, None for 0.
     """
     try:
         status = main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in USERS:
+            raise
+        name = f"{error.filename}: " if error.filename else ""
+        print(
+            f"error: {name}{error.strerror}; free some disk space, or choose "
+            "a file or folder that may be used",
+            file=sys.stderr,
+        )
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

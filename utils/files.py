@@ -1,12 +1,15 @@
-"""Atomic writing: a file is either whole or absent."""
+"""Atomic writing: a file is either whole or absent. Reading JSON."""
 
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
 from pathlib import Path
 
 from utils.errors import UserError
+
+CHECKSUM = "checksum"  # key of a sealed JSON file
 
 
 @contextlib.contextmanager
@@ -17,35 +20,78 @@ def write(path):
     format by it. Parent folders are created. Nothing is left on failure.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: the folder cannot be written, or the disk is full.
     """
     path = Path(path)
+    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
             prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent
         )
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror}; choose a writable folder"
-        ) from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+    except OSError as error:
+        # HDF5's errors have no strerror.
+        reason = error.strerror or str(error).splitlines()[0]
+        raise UserError(
+            f"cannot write {path}: {reason}; choose a writable folder on a "
+            "disk with space"
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary:
+            temporary.unlink(missing_ok=True)
 
 
-def write_json(path, value):
-    """Write `value` as indented JSON, atomically."""
+def write_json(path, value, is_sealed=False):
+    """Write `value` as indented JSON, atomically.
+
+    Sealed, a dict gets a checksum, by which `read_json` finds damage.
+    """
+    if is_sealed:
+        value = {**value, CHECKSUM: _checksum(value)}
     with write(path) as temporary:
         temporary.write_text(
             json.dumps(value, indent=2, ensure_ascii=False) + "\n",
             encoding="utf-8",
         )
+
+
+def read_json(path):
+    """What a JSON file holds, without its checksum.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON, or its checksum is another.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if isinstance(value, dict):
+        found = value.pop(CHECKSUM, None)
+        if found not in (None, _checksum(value)):
+            raise ValueError(
+                "it is not what was written; if you changed it yourself, "
+                f"delete its {CHECKSUM}"
+            )
+    return value
+
+
+def sha256(path):
+    """Hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checksum(value):
+    # Tuples and numbers as keys as they are after writing and reading.
+    plain = json.loads(json.dumps(value))
+    text = json.dumps(plain, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _umask():

@@ -1,6 +1,8 @@
 """Pixels of a dataset: decoding, a decoded cache on disk, warping."""
 
+import contextlib
 import hashlib
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from utils.errors import UserError
 from utils.tables import ORDER, SPLITS, Table
 
 DECODERS = min(8, os.cpu_count() or 1)
+AT_ONCE = 256  # images decoded before they are written to the cache
 _END_MARKERS = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}
 
 
@@ -28,7 +31,7 @@ def read(path, shape):
         uint8 [height, width, channels] in 0..255.
 
     Raises:
-        UserError: the file is missing, truncated or not an image.
+        UserError: the file is missing, truncated, not an image or too large.
     """
     height, width, channels = shape
     try:
@@ -46,12 +49,15 @@ def read(path, shape):
             )
     flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
     image = None
-    if data:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    # OpenCV raises for more pixels than its limit, see utils/__init__.py.
+    with contextlib.suppress(cv2.error):
+        if data:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
     if image is None:
         raise UserError(
-            f"{path} is not an image that OpenCV can decode; prepare the "
-            "dataset again or remove its row from the CSV"
+            f"{path} is not an image that OpenCV can decode, or larger than "
+            "179 megapixels; prepare the dataset again or remove its row from "
+            "the CSV"
         )
     if image.shape[:2] != (height, width):
         shrinks = image.shape[0] > height
@@ -152,29 +158,28 @@ def _stratified(table, limit, seed):
 def _open(table, shape, cache_gb):
     """The dataset's pixels: memory-mapped where they fit, else a Decoder."""
     paths = table.paths
-    if len(paths) * int(np.prod(shape)) > cache_gb * 1e9:
+    shapes = (len(paths), *shape)
+    count = math.prod(shapes)
+    if count > cache_gb * 1e9:
         return Decoder(paths, shape)
     folder = table.data_dir / "cache"
     size = "x".join(map(str, shape))
-    path = folder / f"{table.name}-{size}-{_fingerprint(paths)}.npy"
-    if not path.exists():
-        for stale in folder.glob(f"{table.name}-{size}-*.npy"):
+    path = folder / f"{table.name}-{size}-{_fingerprint(paths)}.pixels"
+    if not (path.exists() and path.stat().st_size == count):
+        for stale in folder.glob(f"{table.name}-{size}-*"):
             stale.unlink(missing_ok=True)
         with files.write(path) as temporary:
             _decode_all(temporary, paths, shape, f"decoding {table.name}")
-    return np.load(path, mmap_mode="r")
+    return np.memmap(path, np.uint8, "r", shape=shapes)
 
 
 def _decode_all(target, paths, shape, description):
-    pixels = np.lib.format.open_memmap(
-        target, mode="w+", dtype=np.uint8, shape=(len(paths), *shape)
-    )
-    with ThreadPoolExecutor(DECODERS) as pool:
-        decoded = pool.map(lambda path: read(path, shape), paths)
-        numbered = enumerate(decoded)
-        for index, image in track(numbered, description, total=len(paths)):
-            pixels[index] = image
-    pixels.flush()
+    decoder = Decoder(paths, shape)
+    # Not to mapped memory: on a full disk, that would end in a crash.
+    with target.open("wb") as file:
+        for start in track(range(0, len(paths), AT_ONCE), description):
+            stop = min(start + AT_ONCE, len(paths))
+            file.write(decoder[range(start, stop)])
 
 
 def _fingerprint(paths):

@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.metadata
-import json
 import platform
 import resource
 import shlex
@@ -101,6 +100,7 @@ def write_args(run, args):
                 **{package: _version(package) for package in PACKAGES},
             },
         },
+        is_sealed=True,
     )
 
 
@@ -112,11 +112,11 @@ def read_args(run):
     """
     path = Path(run) / "args.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["arguments"]
+        return dict(files.read_json(path)["arguments"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{run} is not the folder of a run: it has no readable args.json; "
-            "give the folder that the training script printed"
+            f"{run} is not the folder of a run: it has no readable args.json "
+            f"({error}); give the folder that the training script printed"
         ) from error
 
 
@@ -129,7 +129,14 @@ def write_metrics(run, rows):
     """
     with files.write(run / "metrics.csv") as path:
         pd.DataFrame(rows).to_csv(path, index=False, float_format="%.6g")
-    _log(run / "events.out.tfevents.metrics", rows)
+    log = run / "events.out.tfevents.metrics"
+    try:
+        _log(log, rows)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {log}: {error.strerror}; free some disk space and "
+            "go on with --resume"
+        ) from error
 
 
 def write_predictions(run, split, predicted):
@@ -179,7 +186,8 @@ def write_result(run, result):
                 entry["classes"],
                 f"{name}, {split}: {scores['accuracy']:.1%} right",
             )
-    files.write_json(run / "result.json", {**result, "tasks": tasks})
+    result = {**result, "tasks": tasks}
+    files.write_json(run / "result.json", result, is_sealed=True)
 
 
 def export(network, run, tasks):
@@ -193,6 +201,18 @@ def export(network, run, tasks):
         run: folder of the run.
         tasks: its Tasks.
     """
+    try:
+        with files.write(run / "best.onnx") as path:
+            _export_onnx(network, path)
+    # The converters of the backends fail in every way there is; hours of
+    # training must not end without results over it.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        print(
+            f"warning: best.onnx was not written ({reason}); the packages "
+            "onnx and tf2onnx with the TensorFlow backend write it",
+            file=sys.stderr,
+        )
     height, width, channels = network.input_shape[1:]
     files.write_json(
         run / "labels.json",
@@ -207,20 +227,14 @@ def export(network, run, tasks):
             },
             "output": "softmax probabilities of each task, under its name",
             "normalisation": "inside the network: feed pixel values as read",
+            "sha256": {
+                path.name: files.sha256(path)
+                for path in (run / "best.keras", run / "best.onnx")
+                if path.exists()
+            },
         },
+        is_sealed=True,
     )
-    try:
-        with files.write(run / "best.onnx") as path:
-            _export_onnx(network, path)
-    # The converters of the backends fail in every way there is; hours of
-    # training must not end without results over it.
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        print(
-            f"warning: best.onnx was not written ({reason}); the packages "
-            "onnx and tf2onnx with the TensorFlow backend write it",
-            file=sys.stderr,
-        )
 
 
 def print_results(result):

@@ -9,7 +9,7 @@ the rows come from. Hidden labels, for audits only, are in
 `db/<name>.truth.csv`.
 """
 
-import json
+import functools
 import os
 import re
 from collections.abc import Sequence
@@ -251,7 +251,7 @@ def _require_prepared(name, data_dir):
 
 def _read_tasks(name, path):
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        description = files.read_json(path)
         tasks = description["tasks"]
         found = {t: Task(t, tuple(tasks[t])) for t in ORDER if t in tasks}
         is_good = len(found) == len(tasks) > 0 and all(
@@ -338,8 +338,8 @@ def _check_paths(path, column, data_dir, name):
             f"path {_shown(column, bad)} leaves the data folder",
             f"write it relative to {data_dir}",
         )
-    images = Paths(data_dir, column.to_numpy()).words()
-    bad = ~pd.Series(list(map(os.path.isfile, images)))
+    images = Paths(data_dir, column.to_numpy())
+    bad = ~pd.Series(list(map(os.path.isfile, images.words())))
     if bad.any():
         _refuse(
             path,
@@ -347,11 +347,33 @@ def _check_paths(path, column, data_dir, name):
             f"image {_shown(column, bad)} is missing ({bad.sum()} are)",
             f"restore it in {data_dir} or {_again(name)}",
         )
+    bad = ~pd.Series(list(_are_inside(images.words(), data_dir)))
+    if bad.any():
+        _refuse(
+            path,
+            bad,
+            f"a link takes {_shown(column, bad)} out of the data folder",
+            f"put the images themselves into {data_dir}",
+        )
 
 
 def _is_outside(image):
     normal = os.path.normpath(image)
     return os.path.isabs(normal) or normal.split(os.sep)[0] == ".."
+
+
+def _are_inside(images, data_dir):
+    """Yield for every path whether it is below the folder, links followed."""
+    root = os.path.join(os.path.realpath(data_dir), "")
+
+    def is_inside(path):
+        return os.path.join(os.path.realpath(path), "").startswith(root)
+
+    has_folder_inside = functools.cache(is_inside)
+    for image in images:
+        yield has_folder_inside(os.path.dirname(image)) and (
+            not os.path.islink(image) or is_inside(image)
+        )
 
 
 def _refuse_repeated(path, column):

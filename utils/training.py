@@ -27,7 +27,9 @@ from scipy.special import softmax
 from utils import evaluation, files, networks, runs
 from utils.audit import write_audit
 from utils.batches import Batches
+from utils.errors import UserError
 from utils.learner import Learner, fit_pass
+from utils.networks.weights import UNREADABLE
 
 THAWED_RATE = 0.1  # learning rate after thawing, relative
 STATE = "state.npz"  # file of a run folder: what a resumed run needs
@@ -94,8 +96,7 @@ def fit(
         state, rows, arrays = _read_state(state_path)
         thawed = _is_thawed(state["round"] - 1, args)
         learner = _compile(make_learner, plan, args, thawed)
-        for name, variable in _variables(learner).items():
-            variable.assign(arrays[name])
+        _restore(state_path, _variables(learner), arrays)
     while state["round"] < args.epoch and not _stopped(state, args):
         number = state["round"]
         if learner is None or thawed is not _is_thawed(number, args):
@@ -115,7 +116,7 @@ def fit(
         runs.write_metrics(run, rows)
         _save_state(state_path, learner, state, rows)
         _print_round(row, plan.tasks, args, state)
-    network.load_weights(run / "best.keras")
+    _load_best(network, run / "best.keras")
     return rows
 
 
@@ -379,7 +380,34 @@ def _save_state(path, learner, state, rows):
 
 def _read_state(path):
     """What `_save_state` saved: (state, rows, arrays by name)."""
-    with np.load(path, allow_pickle=False) as saved:
-        arrays = dict(saved)
-    values = json.loads(str(arrays.pop("json")))
-    return values["state"], values["rows"], arrays
+    try:
+        networks.refuse_bomb(path)
+        with np.load(path, allow_pickle=False) as saved:
+            arrays = dict(saved)
+        values = json.loads(str(arrays.pop("json")))
+        return values["state"], values["rows"], arrays
+    except UNREADABLE as error:
+        raise _damaged(path, error) from error
+
+
+def _restore(path, variables, arrays):
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if shapes != {name: tuple(v.shape) for name, v in variables.items()}:
+        raise _damaged(path, "it is of another network")
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+
+
+def _load_best(network, path):
+    try:
+        networks.refuse_bomb(path)
+        network.load_weights(path)
+    except UNREADABLE as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path, reason):
+    reason = (str(reason) or type(reason).__name__).splitlines()[0]
+    return UserError(
+        f"the run cannot go on from {path} ({reason}): start a new run"
+    )

@@ -15,6 +15,7 @@ from scipy.io import savemat
 
 from data_preparation import __main__ as command
 from data_preparation import common, imdb
+from utils import isolation
 from utils.errors import UserError
 from utils.tasks import AGE, GENDER
 
@@ -35,6 +36,14 @@ REASONS = {
     "low face score",
     "second face",
 }
+
+
+@pytest.fixture(autouse=True)
+def no_process(monkeypatch):
+    """Read in this process: another one takes a second to start."""
+    monkeypatch.setattr(
+        isolation, "call", lambda function, path, seconds: function(path)
+    )
 
 
 def matlab(year, month=1, day=1):

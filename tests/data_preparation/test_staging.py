@@ -89,7 +89,7 @@ def killed(source, data_dir):
     lines = (partial / "journal").read_text().splitlines(keepends=True)[1:]
     assert 60 <= len(lines) < FACES
     assert not (data_dir / "db" / "mtfl").exists()
-    names = [json.loads(line)[0] for line in lines if line.endswith("\n")]
+    names = [json.loads(line[9:])[0] for line in lines if line.endswith("\n")]
     return {n: (partial / "crops" / n).stat().st_mtime_ns for n in names}
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from utils import files
 from utils.faces.detect import Face
 
 TASKS = {
@@ -56,6 +57,7 @@ def network(folder, **description):
     content = {
         "tasks": TASKS,
         "input": {"shape": ["batch", SIDE, SIDE, 1]},
+        "sha256": {path.name: files.sha256(path)},
         **description,
     }
     path.with_suffix(".json").write_text(json.dumps(content))

@@ -163,6 +163,7 @@ def test_what_is_missing_or_wrong_is_named(tmp_path):
     renamed = {"mood": content["tasks"]["emotion"]}
     labels.write_text(json.dumps({**content, "tasks": renamed}))
     assert "does not have the input" in _refused(path)
+    del content["sha256"]
     labels.write_text(json.dumps(content))
     path.write_text("no network")
     assert "is not a network" in _refused(path)

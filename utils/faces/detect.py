@@ -11,15 +11,13 @@ import math
 import os
 import sys
 import threading
-import urllib.request
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from utils import files, flags
+from utils import files, flags, isolation
 from utils.errors import UserError
 
 # OpenCV's model zoo at a fixed commit, from the host that serves the file
@@ -31,6 +29,7 @@ URL = (
 )
 SHA256 = "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0"
 TIMEOUT = 10  # seconds without an answer
+PATIENCE = 60  # seconds that loading a network may take
 LEAST_SCORE = 0.6
 # YuNet sees faces that lie or stand on end too, but less surely, and takes the
 # chin for the forehead. Of 200 faces from four datasets, 89 % score more than
@@ -95,7 +94,7 @@ def open(model=None, largest=SIZES[-1]):
         return _load(model, largest)
     try:
         data = _cached()
-    except (OSError, HTTPException, UserError) as error:
+    except (OSError, UserError) as error:
         print(
             f"no YuNet ({error}): Haar cascades find the faces, though fewer; "
             f"download {URL} and give it as --detector_model",
@@ -302,36 +301,53 @@ def _load(path, largest):
             f"cannot read --detector_model={path}: {error.strerror}; download "
             f"{URL}"
         ) from error
-    detector = Detector("YuNet", lambda: _yunet(data), largest, SURE)
     try:
-        detector(np.zeros((64, 64, 3), np.uint8))
-    except cv2.error as error:
+        if not _is_yunet(data):
+            # OpenCV crashes on some damaged files.
+            isolation.call(_use, data, seconds=PATIENCE)
+        _use(data)
+    except (cv2.error, ChildProcessError) as error:
         raise UserError(
             f"--detector_model={path} is no YuNet that OpenCV "
             f"{cv2.__version__} reads; download {URL}"
         ) from error
-    return detector
+    return Detector("YuNet", lambda: _yunet(data), largest, SURE)
+
+
+def _use(data):
+    _yunet(data)(np.zeros((64, 64, 3), np.uint8))
 
 
 def _cached():
     """The bytes of YuNet's file, from the user's cache folder or the network.
 
     Raises:
-        OSError, HTTPException: it cannot be downloaded.
+        OSError: it cannot be downloaded.
         UserError: what was downloaded is another file.
     """
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     path = folder / "mtl-sa" / URL.rpartition("/")[2]
     if path.is_file() and _is_yunet(data := path.read_bytes()):
         return data
-    with urllib.request.urlopen(URL, timeout=TIMEOUT) as answer:
-        data = answer.read()
+    data = _downloaded()
     if not _is_yunet(data):
         raise UserError("the file at its address is another than it was")
     # Where the folder cannot be written, the next use downloads again.
     with contextlib.suppress(UserError), files.write(path) as temporary:
         temporary.write_bytes(data)
     return data
+
+
+def _downloaded():
+    # These take longer to import than a cached file takes to find a face.
+    import urllib.request
+    from http.client import HTTPException
+
+    try:
+        with urllib.request.urlopen(URL, timeout=TIMEOUT) as answer:
+            return answer.read()
+    except HTTPException as error:
+        raise OSError(f"the answer is broken: {error!r}") from error
 
 
 def _is_yunet(data):

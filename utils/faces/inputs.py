@@ -1,5 +1,6 @@
 """Pictures for the image demo: which files, and their pixels."""
 
+import contextlib
 import glob
 import importlib.util
 import warnings
@@ -120,10 +121,15 @@ def read(path):
         raise UserError(
             f"{path} is not an image; its content decides, not its name"
         ) from error
-    # Pillow's decoders raise all of these for broken files.
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError) as error:
+    except UserError:
+        raise
+    # Pillow's decoders fail on broken files in every way there is.
+    except Exception as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"cannot read {path}: {reason}") from error
+        reason = (reason or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"cannot read {path}: {reason}; get the file again"
+        ) from error
 
 
 def _eight_bits(image):
@@ -147,7 +153,8 @@ def _read_huge(path, reason):
         is_jpeg = file.read(3) == b"\xff\xd8\xff"
     if is_jpeg:
         # libjpeg computes the small image directly: no large one is held.
-        pixels = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_8)
+        with contextlib.suppress(cv2.error):
+            pixels = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_8)
     if pixels is None:
         limit = round(2 * Image.MAX_IMAGE_PIXELS / 1e6)
         raise UserError(

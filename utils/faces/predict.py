@@ -21,8 +21,8 @@ Any best.onnx or best.keras that a training run leaves is read the same way:
 the JSON is the one of the same name beside it, or else labels.json.
 """
 
+import contextlib
 import hashlib
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from utils import flags
+from utils import files, flags, isolation
 from utils.errors import UserError
 from utils.faces.detect import Face
 
@@ -42,6 +42,8 @@ MARGIN = 0.7
 # Medians over 243 faces of MTFL against YuNet's boxes.
 SIDE, BELOW = 0.40, 0.06
 LEAST_PROBABILITY = 1e-12
+LARGEST = 4096  # pixels of an input's side
+PATIENCE = 60  # seconds that loading a network may take
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,8 @@ def load(path=None):
         )
     tasks, shape = description["tasks"], description["shape"]
     load_network = _load_keras if path.suffix == ".keras" else _load_onnx
+    if expected is None and load_network is _load_onnx:
+        _probe(path, shape, list(tasks))
     run = load_network(path, list(tasks))
     predictor = Predictor(
         path.name,
@@ -284,7 +288,7 @@ def _describe(path):
     beside = path.with_suffix(".json")
     source = beside if beside.is_file() else path.with_name("labels.json")
     try:
-        content = json.loads(source.read_text(encoding="utf-8"))
+        content = files.read_json(source)
         tasks = {
             task: tuple(map(str, classes))
             for task, classes in content["tasks"].items()
@@ -297,7 +301,7 @@ def _describe(path):
         is_good = (
             tasks
             and all(tasks.values())
-            and min(height, width) > 0
+            and 0 < min(height, width) <= max(height, width) <= LARGEST
             and channels in (1, 3)
             and 0 <= margin < 10
             and all(0 < T < np.inf for T in temperatures.values())
@@ -310,7 +314,13 @@ def _describe(path):
             f"says what the outputs of {path.name} mean: {error.strerror}; put "
             "the file beside the weights"
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise UserError(
             f"{source} does not describe a network ({error!r}); get it again "
             "together with its weights"
@@ -322,6 +332,23 @@ def _describe(path):
         "margin": margin,
         "sha256": sha256,
     }, source
+
+
+def _probe(path, shape, tasks):
+    """Refuse a file that OpenCV crashes on, as on some damaged ones."""
+    try:
+        isolation.call(_use, path, shape, tasks, seconds=PATIENCE)
+    except ChildProcessError as error:
+        raise UserError(
+            f"{path} is damaged ({error}); get it again, or give another "
+            "network as --weights"
+        ) from error
+
+
+def _use(path, shape, tasks):
+    # What does not crash is reported by who loads the network.
+    with contextlib.suppress(cv2.error, UserError):
+        _load_onnx(path, tasks)(np.zeros((1, *shape), np.float32))
 
 
 def _load_onnx(path, tasks):
@@ -346,14 +373,19 @@ def _load_keras(path, tasks):
     from utils import networks
 
     try:
-        model = keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        networks.refuse_bomb(path)
+        # In safe mode, no code that is in the file runs.
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        model = networks.probabilities(model)
+    except UserError:
+        raise
+    # Keras fails on damaged files in every way there is.
+    except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
             f"{path} is not a network that Keras {keras.__version__} reads "
             f"({reason}); give the best.keras of a run as --weights"
         ) from error
-    model = networks.probabilities(model)
 
     def run(images):
         outputs = model(images, training=False)
@@ -369,7 +401,8 @@ def _try(predictor, path, source):
     try:
         outputs = predictor.run(np.zeros((1, *predictor.shape), np.float32))
         shapes = {task: outputs[task].shape for task in predictor.tasks}
-    except (cv2.error, KeyError, ValueError) as error:
+    # Each of OpenCV and Keras's backends has errors of its own.
+    except Exception as error:
         raise UserError(
             f"{path} does not have the input and outputs that {source} says; "
             "get both files from the same place"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from utils.networks import heads, mini_xception, vggface
 from utils.networks.heads import LABEL_DIMENSIONS, freeze, probabilities
-from utils.networks.weights import load_weights, pretrained
+from utils.networks.weights import load_weights, pretrained, refuse_bomb
 
 MODULES = {"mini_xception": mini_xception, "vggface": vggface}
 IMAGE_SHAPES = {name: module.IMAGE_SHAPE for name, module in MODULES.items()}
@@ -18,6 +18,7 @@ __all__ = [
     "load_weights",
     "pretrained",
     "probabilities",
+    "refuse_bomb",
 ]
 
 

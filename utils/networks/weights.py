@@ -5,7 +5,6 @@ effect, and an array is read only where the network has a place of its shape.
 """
 
 import contextlib
-import hashlib
 import io
 import re
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from utils import files
 from utils.errors import UserError
 from utils.networks import heads, mini_xception
 
@@ -29,7 +29,9 @@ VGGFACE_URL = (
 UNREADABLE = (
     OSError,
     EOFError,
-    KeyError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
     RuntimeError,
     TypeError,
     ValueError,
@@ -95,18 +97,18 @@ def load_weights(network, path):
         digest = _digest(path)
         with _open(path) as file:
             arrays, fresh = _matching(network, _layers(file), path)
+        for layer, values in arrays:
+            if not all(np.isfinite(value).all() for value in values):
+                raise UserError(
+                    f"{path} holds weights that are not finite (layer "
+                    f"{layer.name}): its training diverged; name another file"
+                )
     except UNREADABLE as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(
             f"cannot read weights from {path} ({reason}); it is damaged or no "
             "Keras weight file: fetch it again or name another"
         ) from error
-    for layer, values in arrays:
-        if not all(np.isfinite(value).all() for value in values):
-            raise UserError(
-                f"{path} holds weights that are not finite (layer "
-                f"{layer.name}): its training diverged; name another file"
-            )
     for layer, values in arrays:
         layer.set_weights(values)
     rest = f"; starts fresh: {', '.join(fresh)}" if fresh else ""
@@ -118,8 +120,7 @@ def load_weights(network, path):
 
 def _digest(path):
     """SHA-256 of the file, checked against `<path>.sha256` if there is one."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = files.sha256(path)
     expected = path.with_name(path.name + ".sha256")
     if expected.exists():
         words = expected.read_text(encoding="utf-8").split()
@@ -131,10 +132,29 @@ def _digest(path):
     return digest
 
 
+def refuse_bomb(path):
+    """Refuse a zip archive that would grow when it is unpacked.
+
+    Keras and NumPy store arrays in archives as they are.
+
+    Raises:
+        UserError: its content is larger than the file.
+        zipfile.BadZipFile: it is no zip archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > path.stat().st_size:
+        raise UserError(
+            f"{path} would unpack to {size:,} bytes, more than it has; no such "
+            "file is written here: get it again"
+        )
+
+
 @contextlib.contextmanager
 def _open(path):
     """The HDF5 file at `path`, or inside it where it is a .keras archive."""
     if zipfile.is_zipfile(path):
+        refuse_bomb(path)
         with zipfile.ZipFile(path) as archive:
             source = io.BytesIO(archive.read("model.weights.h5"))
     else:
