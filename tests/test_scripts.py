@@ -23,6 +23,7 @@ import STL_general_train
 from tests import tiny
 from utils import release, runs
 from utils.errors import UserError, run_script
+from utils.faces import detect
 
 METHODS = {
     "naive": ["--is_naive=True"],
@@ -104,7 +105,9 @@ def test_emotion_with_what_utkface_is_labelled_for(
     assert list(result["tasks"]) == tasks
 
 
-def test_four_tasks_with_withheld_labels_to_audit_with(data_dir, tmp_path):
+def test_four_tasks_with_withheld_labels_to_audit_with(
+    data_dir, tmp_path, monkeypatch
+):
     run = tmp_path / "run"
     ALTERNATIVE_EPGA.main(
         [
@@ -128,6 +131,8 @@ def test_four_tasks_with_withheld_labels_to_audit_with(data_dir, tmp_path):
     is_right = gender["pseudo_label"] == gender["truth"]
     accuracy = metrics.loc["mtfl", "pseudo_gender_accuracy"]
     assert accuracy == pytest.approx(is_right.mean())
+    # Without a network, and as fast where there is none.
+    monkeypatch.setattr(detect, "open", lambda _: lambda pixels: [])
     _check_release(run, data_dir, tmp_path / "weights")
 
 
@@ -138,7 +143,15 @@ def _check_release(run, data_dir, out):
     for name, digest in facts["sha256"].items():
         content = (out / name).read_bytes()
         assert hashlib.sha256(content).hexdigest() == digest
-    assert "| gender: female | 4 |" in (out / "figures.md").read_text()
+    assert facts["agreement"]["images"] == 16 + 10 + 8
+    assert facts["agreement"]["largest_difference"] < 1e-4
+    # Hidden labels, MTFL's gender, make groups too.
+    text = (out / "figures.md").read_text()
+    assert text.count("| gender: female | 5 |") == 1
+    assert text.count("| gender: female | 4 |") == 1
+    text = (out / "MODEL_CARD.md").read_text()
+    assert all(digest in text for digest in facts["sha256"].values())
+    assert "it says: no face found" in text
     with pytest.raises(UserError, match="give --overwrite"):
         release.main([f"{run}", f"--data_dir={data_dir}", f"--out={out}"])
 

@@ -161,7 +161,7 @@ def _calibrated(tasks, datasets):
         )
     headings = ("task", "validation images", "fitted T", "p", "T used")
     headings += ("validation before", "after", "test before", "after")
-    source = ", as MTFL's: AFLW" if "mtfl" in datasets else ""
+    source = " (MTFL's test photos are AFLW's)" if "mtfl" in datasets else ""
     spare = ("task", "validation", "test", "test, classes as in validation")
     return "\n".join(
         [

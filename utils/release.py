@@ -2,26 +2,26 @@
 
     python -m utils.release runs/ALTERNATIVE_EPGA/.../...-seed0
 
-copies the run's network to weights/four_tasks.onnx and .keras, fits one
-temperature a task on the validation images, and writes four_tasks.json (see
-utils/faces/predict.py) and figures.md, the test figures of MODEL_CARD.md.
+copies the run's network to weights/four_tasks.onnx and .keras, after a check
+that the two agree, fits one temperature a task on the validation images, and
+writes four_tasks.json (see utils/faces/predict.py), figures.md, the figures on
+test, and MODEL_CARD.md.
 """
 
 import argparse
-import hashlib
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
-from scipy.special import softmax
 
-from utils import cli, files, flags
-from utils.calibration import expected_calibration_error, temperature
+from utils import card, cli, figures, files, flags
 from utils.errors import UserError, run_script
+from utils.faces import detect, inputs, predict
 
 NAME = "four_tasks"
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+KINDS = ("onnx", "keras")
+CROPS, BATCH, TOLERANCE = 1000, 100, 1e-4
 
 
 def parser():
@@ -32,6 +32,7 @@ def parser():
     flags.add_flag(parser, "out", Path, WEIGHTS, "folder to write to")
     text = "replace the weights that are there"
     flags.add_flag(parser, "overwrite", flags.boolean, False, text)
+    detect.add_flag(parser)
     return parser
 
 
@@ -48,75 +49,170 @@ def main(argv=None):
         raise UserError(f"{given.out} has weights; give --overwrite")
     args = argparse.Namespace(**runs.read_args(given.run))
     args.data_dir = given.data_dir
-    tasks = list(json.loads((given.run / "labels.json").read_text())["tasks"])
-    wanted = experiment.wanted_datasets(args, tasks)
-    datasets, _ = experiment.open_datasets(args, wanted, tasks)
+    names = list(_read(given.run, "labels.json")["tasks"])
+    wanted = experiment.wanted_datasets(args, names)
+    datasets, tasks = experiment.open_datasets(args, wanted, names)
+    agreement = agree(given.run, [parts["test"] for parts in datasets])
     network = keras.saving.load_model(given.run / "best.keras")
     teacher = pseudo.Teacher(network, args.batch_size)
-    tempers, lines = {}, []
-    for task in tasks:
-        logits, labels, _ = _outputs(teacher, datasets, "validation", task)
-        tempers[task] = temperature(logits, labels)
-        outputs = _outputs(teacher, datasets, "test", task)
-        lines += _figures(task, *outputs, tempers[task])
-    _publish(given.run, given.out, tempers)
-    text = "\n".join(lines)
-    with files.write(given.out / "figures.md") as path:
-        path.write_text(text, encoding="utf-8")
-    print(text)
+    splits = [_predicted(teacher, datasets, split) for split in runs.SPLITS]
+    measured = [
+        figures.Task(
+            task.name,
+            task.classes,
+            *(_outputs(split, task.name, names) for split in splits),
+        )
+        for task in tasks
+    ]
+    _publish(given.run, given.out, measured, agreement)
+    facts = _facts(given, datasets)
+    _write(given.out / "figures.md", figures.write_up(measured))
+    _write(given.out / "MODEL_CARD.md", card.write_up(measured, facts))
     print(given.out)
 
 
-def _outputs(teacher, datasets, split, task):
-    """(logits [N, C], labels [N], tables) of all images with the label."""
-    logits, labels, tables = [], [], []
-    for parts in datasets:
-        part = parts[split]
-        if task in part.table.tasks:
-            found = teacher.predict(part.batches(teacher.batch_size))
-            logits.append(found["logits"][task])
-            labels.append(part.table.labels(task))
-            tables.append(part.table)
-    return np.concatenate(logits), np.concatenate(labels), tables
+def agree(run, parts):
+    """Compare the probabilities of a run's two files, on up to 1,000 crops.
 
+    Args:
+        run: folder with best.onnx and best.keras.
+        parts: list of Parts, which give as many crops each.
 
-def _figures(task, logits, labels, tables, temper):
-    """Markdown lines: accuracy, calibration and accuracy per group."""
-    is_right = logits.argmax(axis=1) == labels
-    before = expected_calibration_error(softmax(logits, 1), labels)
-    after = expected_calibration_error(softmax(logits / temper, 1), labels)
-    classes = tables[0].tasks[task].classes
-    groups = {(task, c): labels == i for i, c in enumerate(classes)}
-    for other in ("gender", "age"):
-        if other != task and all(other in table.tasks for table in tables):
-            values = np.concatenate([table.labels(other) for table in tables])
-            names = tables[0].tasks[other].classes
-            groups |= {(other, c): values == i for i, c in enumerate(names)}
-    lines = [
-        f"### {task}",
-        "",
-        f"{len(labels):,} test images, accuracy {is_right.mean():.1%}. "
-        f"Expected calibration error {before:.1%}, with temperature "
-        f"{temper:.2f} {after:.1%}.",
-        "",
-        "| group | images | accuracy |",
-        "|---|---:|---:|",
+    Returns:
+        {"images": count, "largest_difference": over all tasks and classes}.
+
+    Raises:
+        UserError: a file is missing, or they differ by more than 1e-4.
+    """
+    networks = [predict.load(run / f"best.{kind}").run for kind in KINDS]
+    share = -(-CROPS // len(parts))
+    rows = [
+        np.unique(np.linspace(0, len(part) - 1, share, dtype=int))
+        for part in parts
     ]
-    for (kind, name), rows in groups.items():
-        share = f"{is_right[rows].mean():.1%}" if rows.any() else ""
-        lines.append(f"| {kind}: {name} | {rows.sum():,} | {share} |")
-    return [*lines, ""]
+    crops = np.concatenate(
+        [part.images(some) for part, some in zip(parts, rows, strict=True)]
+    )[:CROPS].astype(np.float32)
+    gaps = []
+    for start in range(0, len(crops), BATCH):
+        batch = crops[start : start + BATCH]
+        one, other = (network(batch) for network in networks)
+        gaps += [np.abs(one[task] - other[task]).max() for task in one]
+    # NumPy's maximum is NaN where one of them is.
+    difference = float(np.max(gaps))
+    print(f"ONNX and Keras on {len(crops):,} crops: {difference:.1e} apart")
+    # Not "greater": that is not so for NaN.
+    if not difference <= TOLERANCE:
+        raise UserError(
+            f"best.onnx and best.keras of {run} are {difference:.1e} apart, "
+            f"more than {TOLERANCE}; train with --precision=float32"
+        )
+    return {"images": len(crops), "largest_difference": difference}
 
 
-def _publish(run, out, tempers):
-    labels = json.loads((run / "labels.json").read_text(encoding="utf-8"))
+def _predicted(teacher, datasets, split):
+    """List of (Table, {task: logits [N, C]}), one a dataset."""
+    parts = [parts[split] for parts in datasets]
+    return [
+        (
+            part.table,
+            teacher.predict(part.batches(teacher.batch_size))["logits"],
+        )
+        for part in parts
+    ]
+
+
+def _outputs(split, task, names):
+    """figures.Outputs of all images of a split that have the task's label."""
+    split = [(table, found) for table, found in split if task in table.tasks]
+    groups = {
+        kind: np.concatenate([_known(table, kind) for table, _ in split])
+        for kind in ("gender", "age")
+        if kind in names
+    }
+    return figures.Outputs(
+        np.concatenate([found[task] for _, found in split]),
+        np.concatenate([table.labels(task) for table, _ in split]),
+        {kind: v for kind, v in groups.items() if (v >= 0).any()},
+    )
+
+
+def _known(table, kind):
+    """Labels of a table, hidden ones too, int [N]; -1 where unknown."""
+    if kind in table.tasks:
+        return table.labels(kind)
+    hidden = table.truth(kind)
+    return np.full(len(table), -1) if hidden is None else hidden
+
+
+def _facts(given, datasets):
+    """What the card says beside figures; see `card.write_up`."""
+    description = _read(given.out, f"{NAME}.json")
+    tables = [parts["train"].table for parts in datasets]
+    owners = {
+        table.name: _read(given.data_dir / "db", f"{table.name}.json")
+        for table in tables
+    }
+    return {
+        "name": NAME,
+        "args": _read(given.run, "args.json"),
+        "result": _read(given.run, "result.json"),
+        "input": description["input"]["shape"][1:],
+        "size": (given.out / f"{NAME}.onnx").stat().st_size,
+        "sha256": description["sha256"],
+        "agreement": description["agreement"],
+        "datasets": {
+            table.name: {
+                "labels": list(table.tasks),
+                "images": len(table),
+                **owners[table.name],
+            }
+            for table in tables
+        },
+        "sample": _sample(given),
+    }
+
+
+def _sample(given):
+    """What the released network says of the demos' sample portrait."""
+    predictor = predict.load(given.out / f"{NAME}.onnx")
+    pixels = inputs.read(inputs.portrait()).pixels
+    faces = detect.open(given.detector_model)(pixels)
+    if not faces:
+        return "no face found"
+    found = predictor.probabilities([predictor.crop(pixels, faces[0])])
+    labels = predictor.named({task: rows[0] for task, rows in found.items()})
+    return predict.Prediction(faces[0], labels, 1).text()
+
+
+def _write(path, text):
+    with files.write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _read(folder, name):
+    try:
+        return files.read_json(folder / name)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot read {name} of {folder}: {error}; release another run"
+        ) from error
+
+
+def _publish(run, out, measured, agreement):
     digests = {}
-    for kind in ("onnx", "keras"):
+    for kind in KINDS:
         target = out / f"{NAME}.{kind}"
         with files.write(target) as temporary:
             shutil.copyfile(run / f"best.{kind}", temporary)
-        digests[target.name] = hashlib.sha256(target.read_bytes()).hexdigest()
-    facts = {"margin": 0.7, "temperatures": tempers, "sha256": digests}
+        digests[target.name] = files.sha256(target)
+    facts = {
+        "margin": predict.MARGIN,
+        "temperatures": {task.name: task.temperature for task in measured},
+        "sha256": digests,
+        "agreement": agreement,
+    }
+    labels = _read(run, "labels.json")
     files.write_json(out / f"{NAME}.json", labels | facts)
 
 

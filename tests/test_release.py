@@ -1,0 +1,99 @@
+"""The shipped files, and the check that a release makes of a run's two."""
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from data_preparation import synthetic
+from utils import files, release
+from utils.errors import UserError
+from utils.faces import predict
+
+FACES = 125
+
+
+class Drawn:
+    """Stands in for a dataset's part: drawn faces in eight views."""
+
+    def __init__(self):
+        self._images = []
+        for number in range(FACES):
+            face, _ = synthetic.draw_face(
+                "synthetic_emotion", "test", number, 64, 0
+            )
+            gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None]
+            views = [gray, gray // 2, 255 - gray, np.roll(gray, 8, axis=0)]
+            self._images += [*views, *(view[:, ::-1] for view in views)]
+
+    def __len__(self):
+        return len(self._images)
+
+    def images(self, rows):
+        return np.stack([self._images[row] for row in rows])
+
+
+def test_the_shipped_networks_agree_on_a_thousand_drawn_faces(tmp_path):
+    for kind in release.KINDS:
+        source = release.WEIGHTS / f"{release.NAME}.{kind}"
+        shutil.copyfile(source, tmp_path / f"best.{kind}")
+    source = release.WEIGHTS / f"{release.NAME}.json"
+    shutil.copyfile(source, tmp_path / "labels.json")
+    found = release.agree(tmp_path, [Drawn()])
+    assert found["images"] == 1000
+    assert found["largest_difference"] <= 1e-4
+
+
+def test_the_shipped_description_fits_the_files():
+    text = (release.WEIGHTS / f"{release.NAME}.json").read_text()
+    facts = json.loads(text)
+    assert set(facts["sha256"]) == {
+        f"{release.NAME}.{kind}" for kind in release.KINDS
+    }
+    card = (release.WEIGHTS / "MODEL_CARD.md").read_text()
+    for name, digest in facts["sha256"].items():
+        assert files.sha256(release.WEIGHTS / name) == digest
+        assert digest in card
+    assert facts["agreement"]["images"] == 1000
+    assert facts["agreement"]["largest_difference"] <= 1e-4
+    assert (release.WEIGHTS / f"{release.NAME}.onnx").stat().st_size < 3e6
+    assert set(predict.load().temperatures) == set(facts["tasks"])
+
+
+@pytest.mark.parametrize(
+    ("gap", "is_good"), [(9e-5, True), (2e-4, False), (np.nan, False)]
+)
+def test_networks_that_differ_are_refused(monkeypatch, tmp_path, gap, is_good):
+    def load(path):
+        def run(images):
+            level = images.mean(axis=(1, 2, 3))[:, None] / 255
+            # Wrong in one image of the last dataset, and in one task.
+            wrong = gap * (images.max(axis=(1, 2, 3)) == 255)[:, None]
+            is_onnx = path.suffix == ".onnx"
+            return {"pose": level, "age": level + wrong * is_onnx}
+
+        return SimpleNamespace(run=run)
+
+    class Part:
+        def __init__(self, count, brightest):
+            self._images = np.zeros((count, 4, 4, 1), np.uint8)
+            self._images[-1] = brightest
+
+        def __len__(self):
+            return len(self._images)
+
+        def images(self, rows):
+            return self._images[rows]
+
+    monkeypatch.setattr(predict, "load", load)
+    parts = [Part(1500, 9), Part(3, 9), Part(700, 255)]
+    if is_good:
+        found = release.agree(tmp_path, parts)
+        assert found["images"] == 334 + 3 + 334
+        assert found["largest_difference"] == pytest.approx(gap, rel=0.01)
+    else:
+        with pytest.raises(UserError, match="apart, more than"):
+            release.agree(tmp_path, parts)
