@@ -114,10 +114,9 @@ def duels(tests, titles):
             )
         axes.set_xlim(-0.6, len(order) - 0.4)
         axes.xaxis.tick_top()
-        step = 1 if len(order) <= 12 else 2
-        places = range(0, len(order), step)
+        places = range(0, len(order), math.ceil(len(order) / 9))
         numbers = [place + 1 for place in places]
-        axes.set_xticks(places, numbers, fontsize=8.5)
+        axes.set_xticks(places, numbers, fontsize=9)
         axes.grid(False)
         axes.spines[:].set_visible(False)
         return figure

@@ -19,9 +19,9 @@ CAPTIONS = {
     ),
     "duels": (
         "A blue cell: the method of the row is better than that of the column "
-        "(its number), a red one: worse, the deeper the more; a dot: p < 0.05 "
-        "after Holm's correction over all tests of the row's method. Behind a "
-        "row, how many methods it beats so, and how many beat it."
+        "(its number), an orange one: worse, the deeper the more; a dot: p < "
+        "0.05 after Holm's correction over all tests of the row's method. "
+        "Behind a row, how many methods it beats so, and how many beat it."
     ),
     "curves": (
         "How validation accuracy grows: mean over the seeds in blue, from the "
@@ -85,7 +85,10 @@ def _header(name, comparison):
         ("runs", results["run"].nunique()),
         ("failed", len(comparison.failed)),
     ]
-    counted = ", ".join(f"{data(key, value)} {key}" for key, value in facts)
+    counted = ", ".join(
+        f"{data(key, value)} {key.rstrip('s') if value == 1 else key}"
+        for key, value in facts
+    )
     parts.append(f"<header>\n<h1>{escape(name)}</h1>\n<p>{counted}.</p>")
     if comparison.plan:
         settings = "; ".join(

@@ -175,7 +175,7 @@ def confusions(pair, tasks, comparison):
 
 def _confusion(rows):
     matrix, classes = summary.confusion(rows), summary.classes(rows)
-    heads = "".join(f"<th>{escape(name)}</th>" for name in classes)
+    heads = "".join(f"<th><span>{escape(name)}</span></th>" for name in classes)
     lines = ""
     for name, row in zip(classes, matrix, strict=True):
         shares = row / max(row.sum(), 1)
