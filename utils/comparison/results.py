@@ -34,6 +34,14 @@ RESULTS = (
     "run",
     "classes",
 )
+UNREADABLE = (
+    OSError,
+    ValueError,
+    ArithmeticError,
+    AttributeError,
+    KeyError,
+    TypeError,
+)
 FAILED = ("pair", "method", "seed", "error", "run")
 
 
@@ -107,8 +115,8 @@ def _results(run, out):
     """A row for each task of a finished run."""
     folder = out / run.folder
     try:
-        result = json.loads((folder / "result.json").read_text("utf-8"))
-        commit = json.loads((folder / "args.json").read_text("utf-8"))["commit"]
+        result = files.read_json(folder / "result.json")
+        commit = files.read_json(folder / "args.json")["commit"]
         for task in run.tasks:
             entry = result["tasks"][task]
             confusion = pd.read_csv(
@@ -121,6 +129,7 @@ def _results(run, out):
                 keep_default_na=False,
             )
             is_right = predicted["label"] == predicted["prediction"]
+            _require_agreement(entry["test"], confusion.to_numpy(), is_right)
             yield {
                 "pair": run.pair,
                 "method": run.method,
@@ -137,15 +146,37 @@ def _results(run, out):
                 "run": str(run.folder),
                 "classes": json.dumps(entry["classes"]),
             }
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"cannot read the result of {folder}: {error}; delete that folder "
-            "and run the comparison again"
-        ) from error
+    except UNREADABLE as error:
+        raise _unreadable(folder, error) from error
+
+
+def _require_agreement(scores, confusion, is_right):
+    """The tables have no checksums, but say the same in different words."""
+    for count, right in (
+        (confusion.sum(), confusion.trace()),
+        (len(is_right), is_right.sum()),
+    ):
+        if (count, right) != (
+            scores["count"],
+            round(scores["accuracy"] * scores["count"]),
+        ):
+            raise ValueError("its tables contradict its result.json")
+
+
+def _unreadable(folder, error):
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return UserError(
+        f"cannot read the result of {folder}: {reason}; delete that folder "
+        "and run the comparison again"
+    )
 
 
 def _rounds(run, out):
-    metrics = pd.read_csv(out / run.folder / "metrics.csv")
+    folder = out / run.folder
+    try:
+        metrics = pd.read_csv(folder / "metrics.csv")
+    except UNREADABLE as error:
+        raise _unreadable(folder, error) from error
     metrics.insert(0, "seed", run.seed)
     metrics.insert(0, "method", run.method)
     metrics.insert(0, "pair", run.pair)
