@@ -409,5 +409,5 @@ def _load_best(network, path):
 def _damaged(path, reason):
     reason = (str(reason) or type(reason).__name__).splitlines()[0]
     return UserError(
-        f"the run cannot go on from {path} ({reason}): start a new run"
+        f"the run cannot go on from {path} ({reason}); start a new run"
     )
