@@ -66,7 +66,9 @@ def write(
     out.mkdir(exist_ok=True)
     table = pd.DataFrame(found, columns=results.RESULTS)
     table.to_csv(out / "results.csv", index=False)
-    pd.DataFrame(curves).to_csv(out / "rounds.csv", index=False)
+    empty = pd.DataFrame(columns=["pair", "method", "seed"])
+    rows = pd.concat([empty, pd.DataFrame(curves)])
+    rows.to_csv(out / "rounds.csv", index=False)
     failed = [("emotion-pose", "naive", 3, "training has diverged", "runs/x")]
     failed = pd.DataFrame(failed, columns=results.FAILED)
     failed.to_csv(out / "failed.csv", index=False)

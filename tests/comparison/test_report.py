@@ -487,6 +487,15 @@ def test_a_folder_without_results_says_what_to_give(tmp_path):
         report.write(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["results.csv", "rounds.csv", "failed.csv"])
+@pytest.mark.parametrize("text", ["", "pair\nx\n", 'pair,"\nx\n'])
+def test_a_damaged_table_is_named(tmp_path, name, text):
+    invented.write(tmp_path, ("naive",), {})
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=rf"cannot read .*{name}: .*compare"):
+        summary.read(tmp_path)
+
+
 def test_methods_are_compared_on_the_seeds_that_both_have(tmp_path):
     pairs = {"emotion-pose": ("emotion", "pose")}
     table = invented.write(tmp_path, METHODS[:2], pairs, images=50, rounds=2)

@@ -14,7 +14,10 @@ from utils.comparison.text import known, percent
 from utils.errors import UserError
 
 BASELINE = "single-task"
-CODED = ("confusion", "correct", "classes")
+WORDS = (
+    *("pair", "method", "task", "split", "commit", "error", "run"),
+    *("dataset", "confusion", "correct", "classes"),
+)
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,14 @@ def read(out):
     """Read the folder of a comparison.
 
     Raises:
-        UserError: it has no readable results.csv, or a bad plan.toml.
+        UserError: it has no results.csv, or a file is not what it should be.
     """
-    results = _csv(out / "results.csv", RESULTS)
-    if results is None:
+    if not (out / "results.csv").exists():
         raise UserError(
-            f"{out} has no complete results.csv; give the folder that "
-            "compare.py writes to (--out)"
+            f"{out} has no results.csv; give the folder that compare.py "
+            "writes to (--out)"
         )
+    results = _csv(out / "results.csv", RESULTS)
     toml = out / "plan.toml"
     planned = plan.load(toml) if toml.exists() else None
     order = planned or {"pairs": {}, "methods": {}}
@@ -85,13 +88,10 @@ def read(out):
         name: order["methods"].get(name, {}).get("title", name)
         for name in [*order["methods"], *methods]
     }
-    keys = ("pair", "method", "seed")
-    rounds = _csv(out / "rounds.csv", keys)
-    failed = _csv(out / "failed.csv", FAILED)
     return Comparison(
         results,
-        pd.DataFrame(columns=keys) if rounds is None else rounds,
-        pd.DataFrame(columns=FAILED) if failed is None else failed,
+        _csv(out / "rounds.csv", ("pair", "method", "seed")),
+        _csv(out / "failed.csv", FAILED),
         planned,
         _ordered(order["pairs"], results["pair"]),
         methods,
@@ -257,23 +257,37 @@ def classes(rows):
 
 
 def _csv(path, columns):
-    """A CSV file with at least these columns, or None."""
+    """A CSV file of the comparison; without rows where it does not exist.
+
+    Raises:
+        UserError: it cannot be read, or lacks one of the columns.
+    """
+    if not path.exists():
+        return pd.DataFrame(columns=columns)
     # Names such as "none" or "1e5" are text.
-    text = {name: str for name in (*FAILED, "task", "split", *CODED, "commit")}
-    del text["seed"]
+    text = {name: str for name in WORDS}
     try:
         names = pd.read_csv(path, nrows=0).columns
-        if not set(columns) <= set(names):
-            return None
-        numbers = [name for name in names if name not in text]
-        return pd.read_csv(
+        numbers = [name for name in names if name not in WORDS]
+        table = pd.read_csv(
             path,
             dtype=text,
             keep_default_na=False,
             na_values={name: ["", "nan"] for name in numbers},
         )
-    except (OSError, ValueError):
-        return None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    missing = [name for name in columns if name not in names]
+    if missing:
+        raise _unreadable(path, f"it has no column {missing[0]}")
+    return table
+
+
+def _unreadable(path, reason):
+    return UserError(
+        f"cannot read {path}: {reason}; write it anew with compare.py "
+        f"--report_only=True --out={path.parent} and its plan"
+    )
 
 
 def _ordered(first, found):
