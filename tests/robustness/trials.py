@@ -1,0 +1,77 @@
+"""What every attack shares: damage, what survival is, and how often."""
+
+import contextlib
+import resource
+
+import numpy as np
+
+from utils.errors import UserError
+
+REFUSED = object()
+COUNTS = {"tried": 0, "survived": 0}
+
+
+@contextlib.contextmanager
+def case():
+    """Count a case. It survives unless an error leaves the block."""
+    COUNTS["tried"] += 1
+    yield
+    COUNTS["survived"] += 1
+
+
+def attempt(call, is_right=lambda result: True):
+    """A case: either one line with cause and cure, or a result that is right.
+
+    Returns:
+        what `call()` does, or REFUSED.
+    """
+    with case():
+        try:
+            result = call()
+        except UserError as error:
+            check_message(error)
+            return REFUSED
+        assert is_right(result)
+        return result
+
+
+def check_message(error):
+    """One line; the cure follows the cause behind a semicolon."""
+    cause, semicolon, cure = str(error).partition("; ")
+    assert "\n" not in str(error)
+    assert cause
+    assert semicolon, f"no cure: {error}"
+    assert cure
+
+
+def damages(data, count, seed=0):
+    """Yield `count` damaged copies of bytes, the same ones each time.
+
+    Cut off; with up to five flipped bits, anywhere or near the front; with a
+    piece missing.
+    """
+    for number in range(count):
+        rng = np.random.default_rng([seed, number, len(data)])
+        kind = rng.integers(4)
+        if kind == 0:
+            yield data[: rng.integers(len(data))]
+            continue
+        copy = bytearray(data)
+        last = len(data) if kind != 1 else min(64, len(data))
+        for _ in range(rng.integers(1, 6)):
+            copy[rng.integers(last)] ^= 1 << rng.integers(8)
+        if kind == 2:
+            del copy[slice(*sorted(rng.integers(len(copy), size=2)))]
+        if copy != data:
+            yield bytes(copy)
+
+
+@contextlib.contextmanager
+def full_disk(size):
+    """No file can grow beyond `size` bytes: writes fail halfway, for real."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
