@@ -17,6 +17,7 @@ from scipy import stats
 from sklearn.metrics import balanced_accuracy_score
 
 from utils.comparison import audits, figures, report, statistics, summary
+from utils.comparison.text import percent
 from utils.errors import UserError
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -202,6 +203,12 @@ def signed(value):
     return "0.0" if text in ("-0.0", "+0.0") else text.replace("-", "\u2212")
 
 
+def test_percents_have_a_true_minus_but_no_negative_zero():
+    values = (0.1234, -0.1234, -0.0001, 1)
+    expected = ["12.3", "\u221212.3", "0.0", "100.0"]
+    assert [percent(value) for value in values] == expected
+
+
 def p_text(p):
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
@@ -333,14 +340,14 @@ def test_header(page, truth):
     assert page.found("runs") == [str(len({r["run"] for r in truth.rows}))]
     for metric, count in (("methods", 4), ("pairs", 2), ("failed", 1)):
         assert page.found(metric) == [str(count)]
-    assert "20d4129c0ffee" in page.prose
+    assert "20d4129c0f-dirty" in page.prose
 
 
 def test_no_number_stands_outside_the_marked_elements(page):
     """But for the plan, names, and the words of the captions."""
     prose = page.prose
     for words in (
-        *("20d4129c0ffee", "passes 16", "limit ferplus 1000", "p < 0.05"),
+        *("20d4129c0f-dirty", "passes 16", "limit ferplus 1000", "p < 0.05"),
         *("its 95 % interval", "1 is best", "below zero"),
         *(name for names in invented.CLASSES.values() for name in names),
     ):

@@ -16,7 +16,7 @@ from utils.plots import COLOURS, FAINT, INK, MUTED, STYLE
 # A panel is 360 points wide; a page shows a point as a pixel.
 WIDTH = 360 / 72
 ROW = 19 / 72  # inches that a method takes in a list
-ACROSS = 3  # methods beside each other
+ACROSS = 3  # panels beside each other, at most
 BLUE, RED, GREEN = COLOURS[:3]
 PAPER = "#ffffff"
 PANEL_STYLE = STYLE | {
@@ -164,7 +164,7 @@ def curves(rounds, task, titles, baseline):
         top = max(high.max() for *_, high in lines.values())
         room = 0.1 * (top - min(late)) + 0.005
         grid[0].set_ylim(100 * (min(late) - room), 100 * (top + room))
-        figure.supylabel("validation accuracy (%)", fontsize=11)
+        figure.supylabel("accuracy (%)", fontsize=11)
         return figure
 
 
@@ -198,7 +198,7 @@ def pseudo_accuracy(table, titles):
                     label=kind,
                 )
         _share_axis(grid, "share of training (%)")
-        figure.supylabel("pseudo labels that are right (%)", fontsize=11)
+        figure.supylabel("right (%)", fontsize=11)
         _legend(figure, grid[0])
         return figure
 
@@ -314,10 +314,11 @@ def _list(names, extra=0.0):
 
 def _panels(names, sharey=True):
     """Figure and axes with a small panel for each name."""
-    down = math.ceil(len(names) / ACROSS)
+    across = min(len(names), ACROSS)
+    down = math.ceil(len(names) / across)
     figure = Figure((WIDTH, 1.25 * down + 0.6), layout="constrained")
     grid = figure.subplots(
-        down, ACROSS, squeeze=False, sharex=True, sharey=sharey
+        down, across, squeeze=False, sharex=True, sharey=sharey
     ).ravel()
     for axes in grid[len(names) :]:
         axes.remove()

@@ -77,7 +77,7 @@ def html(name, comparison, numbers, drawn):
 
 def _header(name, comparison):
     results, parts = comparison.results, []
-    commits = sorted({commit or "unknown" for commit in results["commit"]})
+    commits = sorted(set(map(_short, results["commit"])))
     facts = [
         ("methods", len(comparison.methods)),
         ("pairs", len(comparison.pairs)),
@@ -244,6 +244,12 @@ def _figure(panels, caption, drawn):
         f'<figure><div class="panels">\n{shown}\n</div>\n'
         f"<figcaption>{caption}</figcaption></figure>"
     )
+
+
+def _short(commit):
+    """A commit's name in ten letters, and whether files had been changed."""
+    name, dash, rest = commit.partition("-")
+    return f"{name[:10]}{dash}{rest}" or "unknown"
 
 
 def _setting(value):

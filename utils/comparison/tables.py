@@ -48,7 +48,8 @@ def scores(table, tasks, comparison):
         f'<tr><th class="repeat">method</th>{heads}</tr></thead>\n'
         f"<tbody>\n{rows}\n</tbody></table></div>\n"
         '<p class="facts">Test accuracy, mean ± standard deviation over '
-        f"{data('seeds', most)} seeds, and balanced accuracy in %; difference "
+        f"{data('seeds', most)} {'seed' if most == 1 else 'seeds'}, and "
+        "balanced accuracy in %; difference "
         f"to {baseline(comparison)} in points; p of a paired bootstrap over "
         "test images and seeds, Holm-corrected over the methods and tasks of "
         "this pair. Bold: best of the column; coloured: p < 0.05.</p>"

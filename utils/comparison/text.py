@@ -7,8 +7,8 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def percent(share):
-    """0..1 as a number of %, with a decimal."""
-    return f"{100 * share:.1f}"
+    """-1..1 as a number of %, with a decimal."""
+    return points(100 * share).removeprefix("+")
 
 
 def points(value):
