@@ -59,7 +59,10 @@ def _check_preparation(words):
 
 def _check_script(script, words, monkeypatch):
     parser = importlib.import_module(Path(script).stem).parser()
-    defaults = vars(parser.parse_args([]))
+    defaults = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(parser.parse_args([])).items()
+    }
     monkeypatch.setattr(runs, "read_args", lambda run: defaults)
     cli.parse(parser, words)
 
