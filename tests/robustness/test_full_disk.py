@@ -1,0 +1,193 @@
+"""Disks that fill up while something is written, and read-only folders.
+
+The limit is the operating system's on the size of a file: writes fail halfway,
+in compiled code and in FFmpeg, too. Afterwards, with room, the same command
+does its work as if nothing had happened.
+"""
+
+import contextlib
+import errno
+import sys
+import tempfile
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import final_image_demo
+import final_video_demo
+from tests import tiny
+from tests.faces import stand_ins
+from tests.robustness import small_set
+from tests.robustness.trials import attempt, case, check_message, full_disk
+from utils import files, images, networks, plots, runs
+from utils.errors import UserError, run_script
+from utils.faces import detect, output, video
+from utils.tasks import POSE, Task
+
+SIZES = (0, 1, 100, 1000, 5000)
+
+
+@contextlib.contextmanager
+def refused():
+    """A case: a UserError with cause and cure leaves the block."""
+    with case(), pytest.raises(UserError) as caught:
+        yield
+    check_message(caught.value)
+
+
+def _write_text(path):
+    with files.write(path) as temporary:
+        temporary.write_text("x" * 10_000)
+
+
+def _write_memory(path):
+    with files.write(path) as temporary:
+        np.savez(temporary, array=np.zeros(10_000))
+
+
+def _write_table(path):
+    frame = pd.DataFrame({"number": np.arange(3000)})
+    with files.write(path) as temporary:
+        frame.to_csv(temporary)
+
+
+def _write_picture(path):
+    pixels = np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8)
+    output.write_image(path, pixels)
+
+
+def _write_figure(path):
+    rng = np.random.default_rng(0)
+    plots.confusion(path, rng.integers(9, size=(9, 9)), list("abcdefghi"), "")
+
+
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        (_write_text, "text.json"),
+        (_write_memory, "state.npz"),
+        (_write_table, "table.csv"),
+        (_write_picture, "picture.png"),
+        (_write_picture, "picture.jpg"),
+        (_write_figure, "figure.png"),
+    ],
+)
+def test_a_file_is_whole_or_not_there(tmp_path, write, name):
+    path = tmp_path / name
+    for size in SIZES:
+        with full_disk(size), refused():
+            write(path)
+        assert list(tmp_path.iterdir()) == []
+    write(path)
+    whole = path.read_bytes()
+    with full_disk(1000), refused():
+        write(path)
+    assert path.read_bytes() == whole
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_folders_that_cannot_be_written(tmp_path, monkeypatch, number):
+    def fail(**_):
+        raise OSError(number, "not here")
+
+    monkeypatch.setattr(tempfile, "mkstemp", fail)
+    for write in (_write_text, _write_memory, _write_picture):
+        with refused():
+            write(tmp_path / "sub" / "file.png")
+    assert list((tmp_path / "sub").iterdir()) == []
+
+
+def test_errors_of_the_system_end_in_one_line(capsys):
+    for number in (errno.ENOSPC, errno.EROFS, errno.ENAMETOOLONG):
+
+        def main(number=number):
+            raise OSError(number, "cause", "name")
+
+        with case():
+            with pytest.raises(SystemExit) as caught:
+                run_script(main)
+            assert caught.value.code == 2
+            assert capsys.readouterr().err.startswith("error: name: cause; ")
+
+
+def test_checkpoints_and_states(tmp_path):
+    network = networks.build("mini_xception", [Task("pose", POSE)])
+    for size in (*SIZES, 10**5):
+        with full_disk(size), refused(), files.write(tmp_path / "x.keras") as p:
+            network.save(p)
+    assert list(tmp_path.iterdir()) == []
+    rows = [{"round": 1, "loss": 0.5}]
+    for size in (0, 10, 60):
+        with full_disk(size), refused():
+            runs.write_metrics(tmp_path, rows)
+    runs.write_metrics(tmp_path, rows)
+    assert len(pd.read_csv(tmp_path / "metrics.csv")) == 1
+    log = tmp_path / "events.out.tfevents.metrics"
+    assert runs._count_records(log.read_bytes()) == (2, log.stat().st_size)
+
+
+def test_the_cache_of_decoded_images(tmp_path):
+    table = tiny.dataset(tmp_path, "toy", ["pose"], (8, 3, 3))
+    for size in (0, 1000, 14 * 24 * 24 - 1):
+        with full_disk(size), refused():
+            images.split(table, (24, 24, 1))
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert len(images.split(table, (24, 24, 1))["train"]) == 8
+
+
+def test_a_preparation_goes_on_when_there_is_room(tmp_path):
+    source = small_set.source(tmp_path)
+    whole = small_set.prepare(source, tmp_path / "whole")
+    for size in (0, 300, 1000, 2000, 4000, 8000):
+        data_dir = tmp_path / f"data{size}"
+        with full_disk(size):
+            attempt(
+                lambda data_dir=data_dir: small_set.prepare(source, data_dir)
+            )
+        with case():
+            assert small_set.prepare(source, data_dir) == whole
+
+
+@pytest.fixture
+def demo(tmp_path, monkeypatch):
+    """Words that the demos need besides their input."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(detect, "open", lambda *_: stand_ins.Detector())
+    return [f"--weights={stand_ins.network(tmp_path)}", "--overwrite"]
+
+
+def test_the_image_demo(demo, tmp_path):
+    picture = stand_ins.picture([(10, 10, 60, 80)])
+    output.write_image(tmp_path / "a.png", picture)
+    words = ["a.png", "--csv=a.csv", "--json=a.json", *demo]
+    for size in (0, 100, 10_000):
+        with full_disk(size), refused():
+            final_image_demo.main(words)
+        assert not (tmp_path / "a.csv").exists()
+        assert list((tmp_path / "demo_output").iterdir()) == []
+    final_image_demo.main(words)
+
+
+def test_the_video_demo(demo, tmp_path, monkeypatch, capsys):
+    words = ["--end=0.4", "--jsonl=a.jsonl", *demo]
+    for size in (0, 100, 10_000):
+        with full_disk(size), case(), pytest.raises(SystemExit) as caught:
+            run_script(lambda: final_video_demo.main(words))
+        assert caught.value.code == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith("error: ")
+        assert "; " in error
+    run_script(lambda: final_video_demo.main(words))
+    path = tmp_path / "demo_output" / "sample_clip_faces.mp4"
+    assert video.Source(str(path)).count == 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is /dev/full")
+def test_a_full_disk_as_linux_fakes_it(demo, capsys):
+    words = ["--end=0.2", "--jsonl=/dev/full", *demo]
+    with case(), pytest.raises(SystemExit) as caught:
+        run_script(lambda: final_video_demo.main(words))
+    assert caught.value.code == 2
+    assert "No space left on device; " in capsys.readouterr().err
