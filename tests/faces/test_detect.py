@@ -18,7 +18,7 @@ from matplotlib import cbook
 from PIL import Image
 
 from utils.errors import UserError
-from utils.faces import detect
+from utils.faces import cascades, detect
 
 PORTRAIT_EYES = [(227, 193), (308, 195)]  # by hand
 
@@ -157,13 +157,12 @@ def test_without_a_network_cascades_find_the_portrait(offline, capsys):
     assert warning.count("\n") == 1
     assert "no network" in warning
     assert "--detector_model" in warning
-    image = portrait()
-    face = found(image)[0]
+    (face,) = found(portrait())
     left, top, right, bottom = face.box
     for x, y in PORTRAIT_EYES:
         assert left < x < right
         assert top < y < (top + bottom) / 2
-    assert 0.6 < face.score < 1
+    assert 0.9 < face.score < 1
     assert face.landmarks is None
 
 
@@ -188,7 +187,50 @@ def test_mirrored_profiles_are_found_where_they_are(offline, monkeypatch):
     assert ((320 - left) + (320 - right)) / 2 == pytest.approx(31)
     assert right - left == pytest.approx(36)
     assert ((top + bottom) / 2, bottom - top) == pytest.approx((45, 47.5))
-    assert face.score == pytest.approx(1 / (1 + np.exp(-0.42 * 5 - 2.05)))
+    profile = cascades.PROFILE
+    logit = profile.slope * 5 + profile.offset
+    assert face.score == pytest.approx(1 / (1 + np.exp(-logit)))
+
+
+def test_what_two_cascades_see_is_more_likely_a_face(offline, monkeypatch):
+    squares = {
+        "frontalface_default": [(100, 100, 50), (200, 100, 50)],
+        "frontalface_alt2": [(104, 98, 50)],
+    }
+
+    class Classifier:
+        def __init__(self, name):
+            self.squares = next(
+                (s for kind, s in squares.items() if f"_{kind}." in name), []
+            )
+
+        def detectMultiScale3(self, *_, **__):
+            found = np.array([(*s, s[2]) for s in self.squares])
+            return found, (), np.full(len(found), 2.0)
+
+    monkeypatch.setattr(cv2, "CascadeClassifier", Classifier)
+    both, alone, _ = detect._haar()(np.zeros((320, 320, 3), np.uint8))
+    default = cascades.CASCADES[0]
+    logits = [np.log(face.score / (1 - face.score)) for face in (both, alone)]
+    assert logits[0] - logits[1] == pytest.approx(default.support)
+    assert logits[1] == pytest.approx(2 * default.slope + default.offset)
+
+
+def _boxes():
+    return st.tuples(*[st.integers(0, 20)] * 2, *[st.integers(1, 20)] * 2).map(
+        lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
+    )
+
+
+@given(_boxes(), _boxes())
+def test_overlap_equals_counting_pixels(one, other):
+    masks = np.zeros((2, 40, 40), bool)
+    for mask, (left, top, right, bottom) in zip(
+        masks, (one, other), strict=True
+    ):
+        mask[top:bottom, left:right] = True
+    expected = masks.all(axis=0).sum() / masks.any(axis=0).sum()
+    assert cascades._overlap(one, other) == pytest.approx(expected)
 
 
 def test_the_model_is_downloaded_once_and_mended(monkeypatch, tmp_path):

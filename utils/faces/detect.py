@@ -7,7 +7,6 @@ OpenCV. YuNet's 230 kB are downloaded once, the cascades come with OpenCV 4.
 
 import contextlib
 import hashlib
-import math
 import os
 import sys
 import threading
@@ -19,6 +18,7 @@ import numpy as np
 
 from utils import files, flags, isolation
 from utils.errors import UserError
+from utils.faces import cascades
 
 # OpenCV's model zoo at a fixed commit, from the host that serves the file
 # itself: raw.githubusercontent.com has a Git LFS pointer in its place.
@@ -40,7 +40,7 @@ OVERLAP = 0.3  # two boxes that share more (intersection over union) are one
 # a detector finds faces of about 10 to 300 pixels. Each takes four times as
 # long as the one before, so that the last one bounds the time.
 SIZES = (320, 640, 1280)
-# The cascades take eight times as long as YuNet.
+# The cascades take ten times as long as YuNet.
 LARGEST_FOR_HAAR = 640
 
 
@@ -52,8 +52,8 @@ class Face:
         box: (left, top, right, bottom), float, in pixels of the image, from
             the hairline to the chin; may reach beyond the image.
         score: 0..1. YuNet: the root of its two outputs' product (face or
-            not, overlap with it). Cascades: the share of detections with
-            that much evidence that are faces.
+            not, overlap with it). Cascades: the share of such detections that
+            are faces.
         landmarks: float32 [5, 2], x and y in pixels: the subject's right and
             left eye, nose, right and left corner of the mouth; None from
             cascades.
@@ -221,75 +221,10 @@ def _face(row):
     return Face(box, min(float(row[14]), 1.0), row[4:14].reshape(5, 2))
 
 
-@dataclass(frozen=True)
-class Cascade:
-    """A Haar cascade, and how its squares and weights are to be read.
-
-    The figures are fitted to 423 detections in 260 photos of MTFL, ExpW,
-    UTKFace and FER+ that were held against YuNet's: a face is where those
-    overlap.
-
-    Attributes:
-        name: of OpenCV's file.
-        slope, offset: a square whose last stage weighs w is a face with the
-            probability 1 / (1 + exp(-slope * w - offset)).
-        shift: from the square's middle to the face's, to the right, as a
-            share of the square.
-        width, height: of the face, as shares of the square.
-    """
-
-    name: str
-    slope: float
-    offset: float
-    shift: float
-    width: float
-    height: float
-
-
-FRONTAL = Cascade("frontalface_default", 0.76, -1.32, 0.0, 0.84, 1.08)
-PROFILE = Cascade("profileface", 0.42, 2.05, -0.08, 0.72, 0.95)
-
-
 def _haar():
-    """OpenCV's cascades: frontal, and both profiles by mirroring."""
-    frontal, profile = (
-        cv2.CascadeClassifier(
-            f"{cv2.data.haarcascades}haarcascade_{cascade.name}.xml"
-        )
-        for cascade in (FRONTAL, PROFILE)
-    )
-
-    def find(image):
-        gray = cv2.equalizeHist(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
-        width = gray.shape[1]
-        mirrored = [
-            _moved(face, lambda points: (width, 0) + points * (-1, 1))
-            for face in _cascaded(PROFILE, profile, cv2.flip(gray, 1))
-        ]
-        return [
-            *_cascaded(FRONTAL, frontal, gray),
-            *_cascaded(PROFILE, profile, gray),
-            *mirrored,
-        ]
-
-    return find
-
-
-def _cascaded(cascade, classifier, gray):
-    """What one cascade finds in a gray image, list of Face."""
-    squares, _, weights = classifier.detectMultiScale3(
-        gray, 1.1, 5, minSize=(24, 24), outputRejectLevels=True
-    )
-    faces = []
-    for (left, top, side, _), weight in zip(
-        squares, np.ravel(weights), strict=True
-    ):
-        x, y = left + side * (0.5 + cascade.shift), top + side / 2
-        across, down = side * cascade.width / 2, side * cascade.height / 2
-        box = tuple(map(float, (x - across, y - down, x + across, y + down)))
-        logit = cascade.slope * float(weight) + cascade.offset
-        faces.append(Face(box, 1 / (1 + math.exp(-logit)), None))
-    return faces
+    """The cascades: uint8 RGB image -> list of Face."""
+    find = cascades.finder()
+    return lambda image: [Face(*found, None) for found in find(image)]
 
 
 def _load(path, largest):
