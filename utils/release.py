@@ -177,12 +177,14 @@ def _sample(given):
     """What the released network says of the demos' sample portrait."""
     predictor = predict.load(given.out / f"{NAME}.onnx")
     pixels = inputs.read(inputs.portrait()).pixels
-    faces = detect.open(given.detector_model)(pixels)
+    detector = detect.open(given.detector_model)
+    faces = detector(pixels)
     if not faces:
         return "no face found"
     found = predictor.probabilities([predictor.crop(pixels, faces[0])])
     labels = predictor.named({task: rows[0] for task, rows in found.items()})
-    return predict.Prediction(faces[0], labels, 1).text()
+    text = predict.Prediction(faces[0], labels, 1).text()
+    return f"{text} ({detector.name} found the face)"
 
 
 def _write(path, text):
