@@ -16,7 +16,7 @@ from tests.robustness import small_set
 from utils import tables
 from utils.errors import UserError
 
-SEEDS = 12
+SEEDS = 15
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 NAME = "utkface"
 

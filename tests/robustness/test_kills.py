@@ -116,7 +116,7 @@ def test_killed_training(tmp_path, monkeypatch):
     whole = _end(run)
     states = witness.states
     assert len(states) > 30
-    drawn = np.random.default_rng(0).choice(len(states), 5, replace=False)
+    drawn = np.random.default_rng(0).choice(len(states), 8, replace=False)
     for number in [*sorted(drawn), len(states) - 1]:
         with case():
             state = states[number]
