@@ -5,6 +5,7 @@ hundredth of a new one. Prints one line a case, "survived" or what went wrong.
 """
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -16,7 +17,8 @@ from tests.robustness import small_set
 from utils import tables
 from utils.errors import UserError
 
-SEEDS = 15
+SEEDS = 8
+PUBLISHING = 16  # the last changes: another set's place is taken
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 NAME = "utkface"
 
@@ -94,43 +96,44 @@ def is_honest(data_dir, wholes):
 
 
 def main(folder):
-    source = small_set.source(folder)
+    new, old = sources = folder / "new", folder / "old"
+    for seed, name in enumerate(sources):
+        name.mkdir()
+        small_set.source(name, seed=seed)
 
-    def prepare(data_dir, *words):
-        return lambda: small_set.prepare(source, data_dir, *words)
+    def prepare(data_dir, source=new, words=("--overwrite",)):
+        return lambda: small_set.prepare(source / "UTKFace", data_dir, *words)
 
-    other = ("--seed=1",)
-    count = run(prepare(folder / "whole"))
-    run(prepare(folder / "other", *other))
-    whole, before = published(folder / "whole"), published(folder / "other")
     start = time.perf_counter()
-    run(prepare(folder / "timed"))
+    changes = run(prepare(folder / "whole", words=()))
     duration = time.perf_counter() - start
+    tables.read(NAME, folder / "whole")
+    run(prepare(folder / "before", old))
+    shutil.copytree(folder / "before", folder / "after")
+    publishing = range(run(prepare(folder / "after")))[-PUBLISHING:]
+    wholes = [published(folder / name) for name in ("whole", "before")]
+
+    def end(data_dir, moments=(), delays=()):
+        """What becomes of a set after kills."""
+        kills = [{"moment": moment} for moment in moments]
+        for kill in (*kills, *({"seconds": delay} for delay in delays)):
+            run(prepare(data_dir), **kill)
+            if not is_honest(data_dir, wholes):
+                return f"{data_dir.name}, {kill}: what is read is not whole"
+        run(prepare(data_dir))
+        is_same = published(data_dir) == wholes[0]
+        return "survived" if is_same else f"{data_dir.name}: another end"
+
     for seed in range(SEEDS):
         rng = np.random.default_rng(seed)
-        data_dir = folder / f"data{seed}"
-        words = ()
-        if seed % 3 == 2:  # another set is in the place
-            run(prepare(data_dir, *other))
-            words = ("--overwrite",)
-        verdict = "survived"
-        for _ in range(rng.integers(1, 4)):
-            if seed % 3 == 1:
-                run(
-                    prepare(data_dir, *words),
-                    seconds=rng.uniform(0, duration),
-                )
-            else:
-                # The last changes are those of publishing.
-                last = rng.choice([count, 20])
-                moment = count - 1 - rng.integers(last)
-                run(prepare(data_dir, *words), moment=moment)
-            if not is_honest(data_dir, [whole, before]):
-                verdict = f"seed {seed}: what is read is not whole"
-        run(prepare(data_dir, *words))
-        if published(data_dir) != whole:
-            verdict = f"seed {seed}: it ended elsewhere"
-        print(verdict, flush=True)
+        times = rng.integers(1, 3)
+        moments = rng.integers(changes, size=times)
+        delays = rng.uniform(0, duration, size=times)
+        print(end(folder / f"data{seed}", moments, delays), flush=True)
+    for moment in publishing:
+        data_dir = folder / f"over{moment}"
+        shutil.copytree(folder / "before", data_dir)
+        print(end(data_dir, [moment]), flush=True)
 
 
 if __name__ == "__main__":

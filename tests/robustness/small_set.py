@@ -5,7 +5,7 @@ from PIL import Image
 
 from data_preparation import __main__ as preparation
 
-AGES = (1, 5, 30)
+AGES = (1, 5, 10, 18, 28, 40, 50, 70)  # one of each group
 
 
 def source(folder, count=120, seed=0):
@@ -15,7 +15,7 @@ def source(folder, count=120, seed=0):
     folder.mkdir()
     for index in range(count):
         pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
-        name = f"{AGES[index % 3]}_{index % 2}_0_{20170109 + index}"
+        name = f"{AGES[index % len(AGES)]}_{index % 2}_0_{20170109 + index}"
         Image.fromarray(pixels).save(folder / f"{name}.jpg.chip.jpg", "JPEG")
     return folder
 
