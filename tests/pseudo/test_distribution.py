@@ -271,3 +271,11 @@ def test_properties(seed, count, known_count, components):
         rtol=1e-3,
         atol=1e-5,
     )
+
+
+def test_a_mixture_of_narrow_features_far_from_zero_fits():
+    rng = np.random.default_rng(0)
+    features = (100 + 0.01 * rng.normal(size=(5000, 8))).astype("float32")
+    mixture = distribution.fit_mixture(features, 3)
+    np.testing.assert_allclose(mixture.means, 100, atol=0.1)
+    np.testing.assert_allclose(mixture.responsibilities.sum(axis=1), 1)

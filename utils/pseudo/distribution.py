@@ -186,6 +186,9 @@ def fit_mixture(features, components, seed=0):
     # One thread: the products are small, and threads that wait for each other
     # beside a busy TensorFlow made this up to 50 times slower.
     # The cap on the steps is ours: reaching it is no news to the user.
+    # In float64: a variance is a difference of two means of squares, which in
+    # float32 can come out below 0.
+    features = features.astype("float64")
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         responsibilities = model.fit(features).predict_proba(features)
