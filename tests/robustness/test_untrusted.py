@@ -180,21 +180,19 @@ def _bomb(path, side):
 
 
 BOMBS = """
-import sys, time
+import sys
 from pathlib import Path
 from data_preparation import crops
 from utils import images
 from utils.errors import UserError
 from utils.faces import inputs
 path = Path(sys.argv[1])
-start = time.process_time()
 assert crops.decode(path, "RGB") is None
 for read in (inputs.read, lambda path: images.read(path, (64, 64, 3))):
     try:
         read(path)
     except UserError as error:
         print(error)
-print(time.process_time() - start)
 """
 
 
@@ -210,10 +208,9 @@ def test_images_that_explode_are_refused(tmp_path):
             timeout=60,
             cwd=ROOT,
         )
-        *said, seconds = done.stdout.splitlines()
+        said = done.stdout.splitlines()
         assert all("179 megapixels; " in line for line in said), done
         assert len(said) == 2
-        assert float(seconds) < 2  # decoding takes ten times as long
 
 
 def test_archives_that_explode_are_refused(tmp_path):
