@@ -266,20 +266,21 @@ def by_dataset(args, flag, wanted):
 
 def limits(args, wanted):
     """{dataset: the most training images to use of it, 0 for all}."""
-    found = dict.fromkeys(wanted, 0)
-    # Sorted, so that one for all datasets goes behind those with a name.
-    for name, count in sorted(by_dataset(args, "limit", wanted)):
-        found |= dict.fromkeys([name] if name else wanted, int(count))
-    return found
+    by_dataset(args, "limit", wanted)  # checks the names
+    return {name: int(_of_dataset(args.limit, name, 0)) for name in wanted}
 
 
 def view_strength(args, name):
     """How strong a dataset's random views are, 0 for images as they are."""
     if not args.is_augmentation:
         return 0.0
-    words = args.augmentation_strength or ()
-    values = dict(word.rpartition(":")[::2] for word in words)
-    return float(values.get(name, values.get("", 1.0)))
+    return float(_of_dataset(args.augmentation_strength, name, 1.0))
+
+
+def _of_dataset(words, name, default):
+    """The value among words such as 2 and mtfl:2 that is for a dataset."""
+    values = dict(word.rpartition(":")[::2] for word in words or ())
+    return values.get(name, values.get("", default))
 
 
 def loss_weights(args, tasks):
