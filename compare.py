@@ -44,8 +44,8 @@ def parser():
     number = flags.Number(int, 0, 2**32 - 1)
     flag(parser, "seeds", number, None, text, many=True)
     text = (
-        "training images of every dataset, or of one as in ferplus:1000, "
-        "instead of the plan's; 0: all"
+        "images of every dataset, or of one as in ferplus:1000, used for "
+        "training and at most for validation, instead of the plan's; 0: all"
     )
     flag(parser, "limit", flags.limit, None, text, many=True)
     text = "list the runs and train none"

@@ -55,13 +55,15 @@ def test_cache_equals_decoding_and_follows_the_files(tmp_path):
 
 
 def test_limit_keeps_every_class_and_repeats(tmp_path):
-    table = tiny.dataset(tmp_path, "faces", ["pose"], counts=(50, 5, 5))
-    part = images.split(table, (8, 8, 1), limit=20, seed=3)["train"]
+    table = tiny.dataset(tmp_path, "faces", ["pose"], counts=(50, 25, 25))
+    parts = images.split(table, (8, 8, 1), limit=20, seed=3)
+    part = parts["train"]
     again = images.split(table, (8, 8, 1), limit=20, seed=3)["train"]
     assert np.bincount(part.table.labels("pose")).tolist() == [4] * 5
     np.testing.assert_array_equal(part.indices, again.indices)
     first = images.read(part.table.paths[0], (8, 8, 1))
     np.testing.assert_array_equal(part.images([0])[0], first)
+    assert [len(parts[name]) for name in images.SPLITS] == [20, 20, 25]
 
 
 def test_limit_keeps_the_same_rows_whichever_labels_count(tmp_path):

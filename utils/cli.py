@@ -175,8 +175,8 @@ def add_run_flags(parser):
     flag = functools.partial(add_flag, group)
     flag("data_dir", Path, Path("data"), "folder of the prepared datasets")
     text = (
-        "training images used of every dataset, or of one as in "
-        "ferplus:1000; 0: all (default: 0)"
+        "images of every dataset, or of one as in ferplus:1000, that are used "
+        "for training, and at most for validation; 0: all (default: 0)"
     )
     flag("limit", limit, None, text, many=True)
     text = "train on the annotators' shares of votes where there are any"

@@ -117,8 +117,9 @@ def split(table, shape, cache_gb=4.0, limit=0, seed=0):
         shape: (height, width, channels) of the network's input.
         cache_gb: the decoded images are kept in a memory-mapped file when
             they take at most this many GB, else decoded on demand.
-        limit: use at most this many training rows (0: all), the same ones
-            for the same seed, whichever labels count.
+        limit: use at most this many rows for training, and as many for
+            validation (0: all), the same ones for the same seed, whichever
+            labels count. The test rows are always all.
         seed: draws the rows that `limit` keeps.
 
     Returns:
@@ -130,7 +131,7 @@ def split(table, shape, cache_gb=4.0, limit=0, seed=0):
     for name in SPLITS:
         indices = np.flatnonzero(names == name)
         part = table.split(name)
-        if name == "train" and 0 < limit < len(indices):
+        if name != "test" and 0 < limit < len(indices):
             kept = _stratified(part, limit, seed)
             indices = indices[kept]
             part = part.take(kept)

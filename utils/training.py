@@ -33,8 +33,8 @@ from utils.networks.weights import UNREADABLE
 
 THAWED_RATE = 0.1  # learning rate after thawing, relative
 STATE = "state.npz"  # file of a run folder: what a resumed run needs
-STATISTICS_IMAGES = 2048  # images that batch statistics are estimated on
-STATISTICS_BATCH = 256
+STATISTICS_IMAGES = 1024  # images that batch statistics are estimated on
+STATISTICS_BATCH = 128
 
 
 @dataclass(frozen=True)
