@@ -17,7 +17,7 @@ from keras import ops
 
 import CONFUSION_EP_multitask as multitask
 import CONFUSION_EP_multitask_manifold as regularised
-from benchmarks.training import EMOTION, POSE, random_part
+from benchmarks.made_up import EMOTION, POSE, noise
 from utils import cli, confusion, networks, pseudo, triples
 from utils.confusion.methods import assemble
 from utils.learner import Learner
@@ -103,7 +103,7 @@ def main():
     )
     args = parser.parse_args()
     parts = [
-        random_part(task, count, seed)
+        noise(task, count, seed)
         for seed, (task, count) in enumerate(
             zip(TASKS, args.sizes, strict=True)
         )

@@ -1,0 +1,28 @@
+"""Datasets of noise, as large as a benchmark wants them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from utils import tables
+from utils.images import Part
+from utils.tasks import EMOTION_8, Task
+from utils.tasks import POSE as POSE_CLASSES
+
+EMOTION, POSE = Task("emotion", EMOTION_8), Task("pose", POSE_CLASSES)
+
+
+def noise(task, count, seed):
+    """A Part of `count` noise images with random labels of one task."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (count, 64, 64, 1), dtype=np.uint8)
+    rows = pd.DataFrame(
+        {
+            "path": [f"{task.name}{index}.png" for index in range(count)],
+            "split": "train",
+            task.name: rng.integers(0, len(task), count),
+        }
+    )
+    table = tables.Table(task.name, Path(), rows, {task.name: task})
+    return Part(table, pixels, np.arange(count))
