@@ -127,8 +127,9 @@ def _results(tasks):
     headings = ("task", "classes", "images", "accuracy", "balanced")
     headings += ("macro F1", "within one class")
     return (
-        "## Test figures\n\nRead once, after training. Confusion matrices and "
-        "accuracy by class, gender and age group are in "
+        "## Test figures\n\nRead once, after training; logits averaged over "
+        "each face and its mirror image, as the demos do. Confusion matrices "
+        "and accuracy by class, gender and age group are in "
         f"[figures.md](figures.md).\n\n{table(headings, rows)}"
     )
 

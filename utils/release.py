@@ -17,6 +17,7 @@ import numpy as np
 from utils import card, cli, figures, files, flags
 from utils.errors import UserError, run_script
 from utils.faces import detect, inputs, predict
+from utils.tasks import mirrored
 
 NAME = "four_tasks"
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
@@ -55,7 +56,9 @@ def main(argv=None):
     agreement = agree(given.run, [parts["test"] for parts in datasets])
     network = keras.saving.load_model(given.run / "best.keras")
     teacher = pseudo.Teacher(network, args.batch_size)
-    splits = [_predicted(teacher, datasets, split) for split in runs.SPLITS]
+    splits = [
+        _predicted(teacher, datasets, tasks, split) for split in runs.SPLITS
+    ]
     measured = [
         figures.Task(
             task.name,
@@ -110,16 +113,27 @@ def agree(run, parts):
     return {"images": len(crops), "largest_difference": difference}
 
 
-def _predicted(teacher, datasets, split):
-    """List of (Table, {task: logits [N, C]}), one a dataset."""
-    parts = [parts[split] for parts in datasets]
-    return [
-        (
-            part.table,
-            teacher.predict(part.batches(teacher.batch_size))["logits"],
-        )
-        for part in parts
-    ]
+def _predicted(teacher, datasets, tasks, split):
+    """List of (Table, {task: logits [N, C]}), one a dataset.
+
+    Logits as of the demos: averaged over an image and its mirror image.
+    """
+    found = []
+    for parts in datasets:
+        part, size = parts[split], teacher.batch_size
+        plain = teacher.predict(part.batches(size))["logits"]
+        flipped = teacher.predict(
+            images[:, :, ::-1] for images in part.batches(size)
+        )["logits"]
+        logits = {
+            task.name: (
+                plain[task.name] + flipped[task.name][:, mirrored(task.classes)]
+            )
+            / 2
+            for task in tasks
+        }
+        found.append((part.table, logits))
+    return found
 
 
 def _outputs(split, task, names):

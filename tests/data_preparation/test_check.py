@@ -42,6 +42,7 @@ def stand_in(path):
         (8, 8, 1),
         0.7,
         {"gender": 1.0, "age": 1.0},
+        {"gender": [0, 1], "age": [0, 1]},
         lambda images: {
             task: np.tile([0.96, 0.04], (len(images), 1))
             for task in ("gender", "age")
@@ -118,7 +119,8 @@ def test_a_set_without_a_readable_image_is_a_result(data_dir, monkeypatch):
 
 def test_a_network_for_other_tasks_is_refused(data_dir, monkeypatch):
     def load(path):
-        return predict.Predictor("x", {"age": ("a",)}, (8, 8, 1), 0, {}, None)
+        tasks = {"age": ("a",)}
+        return predict.Predictor("x", tasks, (8, 8, 1), 0, {}, {}, None)
 
     monkeypatch.setattr(predict, "load", load)
     with pytest.raises(UserError, match="predicts age, toy is labelled for"):

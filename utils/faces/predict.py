@@ -34,6 +34,7 @@ import numpy as np
 from utils import files, flags, isolation
 from utils.errors import UserError
 from utils.faces.detect import Face
+from utils.tasks import mirrored
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "four_tasks.onnx"
 MARGIN = 0.7
@@ -80,6 +81,7 @@ class Predictor:
         shape: (height, width, channels) of its input.
         margin: see `window`.
         temperatures: {task: T}.
+        mirrors: {task: class indices seen in a mirror}.
         run: float32 [B, H, W, C] in 0..255 -> {task: float32 [B, C_t]}.
     """
 
@@ -88,6 +90,7 @@ class Predictor:
     shape: tuple[int, int, int]
     margin: float
     temperatures: dict[str, float]
+    mirrors: dict[str, list[int]]
     run: Callable
 
     def crop(self, image, face):
@@ -112,7 +115,10 @@ class Predictor:
         return pixels.reshape(self.shape)
 
     def probabilities(self, crops):
-        """Calibrated probabilities.
+        """Calibrated probabilities of faces, seen as they are and mirrored.
+
+        The logits of both are averaged: a face and its mirror image have the
+        same labels, but for left and right, and two looks err less than one.
 
         Args:
             crops: list of B crops, see `crop`.
@@ -125,11 +131,14 @@ class Predictor:
                 task: np.empty((0, len(classes)))
                 for task, classes in self.tasks.items()
             }
-        outputs = self.run(np.stack(crops).astype(np.float32))
-        return {
-            task: tempered(outputs[task], self.temperatures[task])
-            for task in self.tasks
-        }
+        images = np.stack(crops).astype(np.float32)
+        outputs = self.run(np.concatenate([images, images[:, :, ::-1]]))
+        found = {}
+        for task, mirror in self.mirrors.items():
+            plain, flipped = np.split(outputs[task].astype(float), 2)
+            both = np.sqrt(plain * flipped[:, mirror])
+            found[task] = tempered(both, self.temperatures[task])
+        return found
 
     def named(self, probabilities):
         """{task: float [C_t]} as in `Prediction.labels`."""
@@ -195,6 +204,7 @@ def load(path=None):
         shape,
         description["margin"],
         description["temperatures"],
+        description["mirrors"],
         run,
     )
     _try(predictor, path, source)
@@ -296,6 +306,7 @@ def _describe(path):
         height, width, channels = map(int, content["input"]["shape"][1:])
         given = content.get("temperatures", {})
         temperatures = {task: float(given.get(task, 1)) for task in tasks}
+        mirrors = {name: mirrored(classes) for name, classes in tasks.items()}
         margin = float(content.get("margin", MARGIN))
         sha256 = dict(content.get("sha256", {}))
         is_good = (
@@ -329,6 +340,7 @@ def _describe(path):
         "tasks": tasks,
         "shape": (height, width, channels),
         "temperatures": temperatures,
+        "mirrors": mirrors,
         "margin": margin,
         "sha256": sha256,
     }, source
