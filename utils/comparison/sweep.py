@@ -81,29 +81,44 @@ def train(todo, out, data_dir, jobs, on_start):
     Yields:
         (run, error) as the runs end; the error is one line, or None.
     """
-    threads = max(1, joblib.cpu_count() // jobs)
     left = {run.folder: run for run in todo}
+    suspects = []
     while left:
+        # Who dies alone is guilty; in company, nobody knows who it was.
+        alone = suspects.pop(0) if suspects else None
+        batch = [left[alone]] if alone else list(left.values())
         started = []
-        with joblib.parallel_config("loky", inner_max_num_threads=threads):
-            parallel = joblib.Parallel(
-                jobs,
-                return_as="generator_unordered",
-                pre_dispatch=jobs,
-                batch_size=1,
-            )
-            tasks = (
-                joblib.delayed(_train)(run, out, data_dir, os.getpid(), threads)
-                for run in _noted(list(left.values()), started, on_start)
-            )
-            try:
-                for folder, error in parallel(tasks):
-                    yield left.pop(folder), error
-            except TerminatedWorkerError:
-                # Nobody knows which of the runs under way has killed it.
-                for run in started:
-                    if left.pop(run.folder, None):
-                        yield run, "its process died, perhaps out of memory"
+        noted = _noted(batch, started, on_start)
+        try:
+            for folder, error in _parallel(noted, out, data_dir, jobs):
+                yield left.pop(folder), error
+        except TerminatedWorkerError:
+            under_way = [run for run in started if run.folder in left]
+            for run in under_way:
+                if state(run, out, data_dir) == DONE:
+                    # It ended, but its worker could not say so.
+                    yield left.pop(run.folder), None
+                elif alone:
+                    error = "its process died, perhaps out of memory"
+                    yield left.pop(run.folder), error
+                else:
+                    suspects.append(run.folder)
+
+
+def _parallel(todo, out, data_dir, jobs):
+    """Results of `_train` as they come, from `jobs` processes."""
+    threads = max(1, joblib.cpu_count() // jobs)
+    with joblib.parallel_config("loky", inner_max_num_threads=threads):
+        parallel = joblib.Parallel(
+            jobs,
+            return_as="generator_unordered",
+            pre_dispatch=jobs,
+            batch_size=1,
+        )
+        yield from parallel(
+            joblib.delayed(_train)(run, out, data_dir, os.getpid(), threads)
+            for run in todo
+        )
 
 
 def _noted(todo, started, on_start):
