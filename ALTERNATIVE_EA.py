@@ -31,10 +31,12 @@ def main(argv=None):
     args = cli.parse(parser(), argv)
     # Keras takes seconds to load; --help and a wrong flag should not.
     from data_preparation import synthetic
-    from utils import alternative, experiment, pseudo, training
+    from utils import alternative, devices, experiment, pseudo, training
 
+    devices.spread(args)
     wanted = experiment.wanted_datasets(args, TASKS)
-    synthetic.ensure(wanted, args.data_dir)
+    with devices.leader_first():
+        synthetic.ensure(wanted, args.data_dir)
     datasets, tasks = experiment.open_datasets(args, wanted, TASKS)
     network = experiment.build_network(args, tasks)
     teacher = pseudo.Teacher(network, args.batch_size)

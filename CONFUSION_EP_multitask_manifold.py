@@ -43,11 +43,13 @@ def main(argv=None):
     print(f"method: {method}")
     # Keras takes seconds to load; --help and a wrong flag should not.
     from data_preparation import synthetic
-    from utils import experiment, pseudo, training
+    from utils import devices, experiment, pseudo, training
     from utils.confusion.methods import assemble
 
+    devices.spread(args)
     wanted = experiment.wanted_datasets(args, names)
-    synthetic.ensure(wanted, args.data_dir)
+    with devices.leader_first():
+        synthetic.ensure(wanted, args.data_dir)
     datasets, tasks = experiment.open_datasets(args, wanted, names)
     network = experiment.build_network(args, tasks)
     teacher = pseudo.Teacher(network, args.batch_size)

@@ -31,11 +31,13 @@ def main(argv=None):
     args = cli.parse(parser(), argv)
     # Keras takes seconds to load; --help and a wrong flag should not.
     from data_preparation import synthetic
-    from utils import experiment, pseudo, stl, training
+    from utils import devices, experiment, pseudo, stl, training
 
+    devices.spread(args)
     tasks = [args.task_type]
     wanted = {args.dataset: tasks}
-    synthetic.ensure(wanted, args.data_dir)
+    with devices.leader_first():
+        synthetic.ensure(wanted, args.data_dir)
     datasets, tasks = experiment.open_datasets(args, wanted, tasks)
     network = experiment.build_network(args, tasks)
     teacher = pseudo.Teacher(network, args.batch_size)

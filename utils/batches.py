@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from utils import augmentation
+from utils import augmentation, devices
 from utils.tasks import mirrored
 
 
@@ -19,6 +19,8 @@ class Batches(keras.utils.PyDataset):
         "transform", float32 [B, 8], and "light", float32 [B, 2];
         {task: {"target": float32 [B, C_t], "weight": float32 [B],
         "temperature": float32 [B]}} for every task.
+    Where several processes share a batch (`utils.devices`), "image" and the
+    views are those of the places `own` only.
 
     Args:
         part: the images, N of them.
@@ -37,6 +39,7 @@ class Batches(keras.utils.PyDataset):
         rng = np.random.default_rng(seed)
         self.part = part
         self.batch_size = batch_size
+        self.own = devices.own(batch_size)
         self.order = rng.permutation(len(part)) if order is None else order
         self.views = {}
         self.triples = {
@@ -68,9 +71,10 @@ class Batches(keras.utils.PyDataset):
         start = index * self.batch_size
         places = np.arange(start, start + self.batch_size)
         rows = places % self.count
-        inputs = {"image": self.part.images(self.order[rows])}
+        read = rows[self.own]
+        inputs = {"image": self.part.images(self.order[read])}
         for name, values in self.views.items():
-            inputs[name] = values[rows]
+            inputs[name] = values[read]
         triples = {
             task: {name: values[rows] for name, values in triple.items()}
             for task, triple in self.triples.items()

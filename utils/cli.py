@@ -14,6 +14,7 @@ from utils.flags import (
     MODELS,
     Number,
     add_flag,
+    address,
     boolean,
     dataset,
     labels,
@@ -67,7 +68,8 @@ DRAWN = {
     "gender": "synthetic_gender_age",
     "age": "synthetic_gender_age",
 }
-CHANGEABLE_ON_RESUME = ("data_dir", "cache_gb")
+DEVICE_FLAGS = ("distribute", "coordinator", "num_processes", "process_id")
+CHANGEABLE_ON_RESUME = ("data_dir", "cache_gb", *DEVICE_FLAGS)
 
 
 def add_dataset_flags(parser, tasks):
@@ -190,9 +192,27 @@ def add_run_flags(parser):
     flag("run_dir", Path, None, text)
     text = (
         "folder of a stopped run to go on with; all arguments come from it, "
-        "only --data_dir and --cache_gb may be given anew"
+        "only --data_dir, --cache_gb and the devices may be given anew"
     )
     flag("resume", Path, None, text)
+
+    group = parser.add_argument_group(
+        "devices",
+        "One training on several devices: they share every batch, and the\n"
+        "result is that of one. On several machines, or in several processes,\n"
+        "the same command is given to each with its own --process_id; all see\n"
+        "the same --runs.",
+    )
+    flag = functools.partial(add_flag, group)
+    text = "auto: all devices of this machine, and of the other processes'"
+    flag("distribute", ("none", "auto"), "none", text)
+    text = (
+        "HOST:PORT at which process 0 meets the others (KERAS_BACKEND=jax); "
+        "no password guards it, so only within a network of your own"
+    )
+    flag("coordinator", address, None, text)
+    flag("num_processes", Number(int, 1), 1, "processes that train together")
+    flag("process_id", Number(int, 0), 0, "number of this process, from 0")
 
 
 def parse(parser, argv=None, drawn=tuple(DRAWN)):
@@ -218,6 +238,7 @@ def parse(parser, argv=None, drawn=tuple(DRAWN)):
     args, unknown = parser.parse_known_args(words)
     if unknown:
         raise UserError(_unknown(unknown[0], flags))
+    _check_devices(args)
     if getattr(args, "resume", None):
         return _resumed(parser, args, words)
     _choose_datasets(args, drawn)
@@ -311,10 +332,11 @@ def _resumed(parser, args, words):
         if name not in ("resume", *CHANGEABLE_ON_RESUME):
             raise UserError(
                 f"--{name} cannot be combined with --resume, which takes all "
-                "arguments from the run; only --data_dir and --cache_gb can"
+                "arguments from the run; only --data_dir, --cache_gb and the "
+                "devices can"
             )
     saved = runs.read_args(args.resume)
-    kept = vars(args).keys() - {"resume", *given}
+    kept = vars(args).keys() - {"resume", *given, *DEVICE_FLAGS}
     missing = sorted(kept - saved.keys())
     if missing:
         raise UserError(
@@ -362,6 +384,25 @@ def _choose_datasets(args, drawn):
     if not any(getattr(args, f"dataset_{name}") for name in tasks):
         for name in set(tasks) & set(drawn):
             setattr(args, f"dataset_{name}", [DRAWN[name]])
+
+
+def _check_devices(args):
+    if "coordinator" not in args:
+        return
+    if args.coordinator is None and args.num_processes > 1:
+        raise UserError(
+            f"--num_processes={args.num_processes} needs --coordinator, the "
+            "HOST:PORT at which they meet"
+        )
+    if args.coordinator and args.distribute == "none":
+        raise UserError(
+            f"--coordinator={args.coordinator} needs --distribute=auto"
+        )
+    if args.process_id >= args.num_processes:
+        raise UserError(
+            f"--process_id={args.process_id} counts from 0 and must be below "
+            f"--num_processes={args.num_processes}"
+        )
 
 
 def _check_training(args):

@@ -6,6 +6,7 @@ import keras
 
 from utils import (
     cli,
+    devices,
     evaluation,
     images,
     networks,
@@ -46,7 +47,8 @@ def open_datasets(args, wanted, tasks):
 
     Raises:
         UserError: a dataset is missing or its files are bad, a task has no
-            dataset, or the datasets of a task disagree on its classes.
+            dataset, the datasets of a task disagree on its classes, or the
+            devices cannot share a batch.
     """
     keras.utils.set_random_seed(args.seed)
     limits = cli.limits(args, wanted)
@@ -57,12 +59,16 @@ def open_datasets(args, wanted, tasks):
     ]
     found = _agreed(read)
     shape = networks.IMAGE_SHAPES[args.model]
-    datasets = [
-        images.split(table, shape, args.cache_gb, limits[table.name], args.seed)
-        for table in read
-    ]
+    with devices.leader_first():
+        datasets = [
+            images.split(
+                table, shape, args.cache_gb, limits[table.name], args.seed
+            )
+            for table in read
+        ]
     largest = max(len(parts["train"]) for parts in datasets)
     args.batch_size = min(args.batch_size, largest)
+    devices.check(args.batch_size)
     return datasets, [found[name] for name in tables.ORDER if name in found]
 
 
@@ -118,8 +124,8 @@ def open_run(args, script, wanted, method):
     """The run's folder: a new one with its args.json, or the resumed one.
 
     Raises:
-        UserError: the folder exists, cannot be written, or holds a run that
-            is finished.
+        UserError: the folder exists, cannot be written, holds a run that is
+            finished, or is not seen by all processes.
     """
     if args.resume:
         if (args.resume / "result.json").exists():
@@ -128,15 +134,23 @@ def open_run(args, script, wanted, method):
                 "a new run instead"
             )
         return args.resume
-    run = runs.create(
-        args.runs,
-        Path(script).stem,
-        list(wanted),
-        method,
-        args.seed,
-        args.run_dir,
-    )
-    runs.write_args(run, {**vars(args), "method": method})
+    run = ""
+    if devices.is_leader():
+        run = runs.create(
+            args.runs,
+            Path(script).stem,
+            list(wanted),
+            method,
+            args.seed,
+            args.run_dir,
+        )
+        runs.write_args(run, {**vars(args), "method": method})
+    run = Path(devices.agreed(str(run)))
+    if not (run / "args.json").exists():
+        raise UserError(
+            f"process {args.process_id} does not see {run}, the run folder of "
+            "process 0; choose a --run_dir on a disk that all machines share"
+        )
     print(f"{method} on {' and '.join(wanted)}, run folder {run}")
     return run
 
@@ -163,6 +177,8 @@ def build_network(args, tasks, label_embeddings=False):
 def report(network, teacher, datasets, plan, rows, run):
     """Test the best network once; write and print the results.
 
+    Of several processes, one does the writing.
+
     Args:
         network: the best network, as `training.fit` leaves it.
         teacher: `pseudo.Teacher` of it.
@@ -171,8 +187,13 @@ def report(network, teacher, datasets, plan, rows, run):
     """
     teacher.update(network)
     scores = {}
-    for split in runs.SPLITS:
-        found = training.predictions(teacher, plan.tasks, datasets, split)
+    predicted = {
+        split: training.predictions(teacher, plan.tasks, datasets, split)
+        for split in runs.SPLITS
+    }
+    if not devices.release():
+        return
+    for split, found in predicted.items():
         runs.write_predictions(run, split, found)
         scores[split] = {
             name: training.score(name, frame) for name, frame in found.items()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from utils import pseudo
+from utils import devices, pseudo
 from utils.pseudo.sampling import CONFIDENCE
 
 REFERENCE_IMAGES = 5000  # most reference images per dataset and round
@@ -10,7 +10,10 @@ REFERENCE_IMAGES = 5000  # most reference images per dataset and round
 
 def predict(teacher, part, rows=None):
     """The teacher's outputs on the `rows` of a Part, by default all."""
-    return teacher.predict(part.batches(teacher.batch_size, rows))
+    rows = np.arange(len(part)) if rows is None else rows
+    own = devices.own(teacher.batch_size)
+    batches = part.batches(teacher.batch_size, rows, own)
+    return teacher.predict(batches, len(rows))
 
 
 def fill_missing(part, parts, tasks, method, predict, args, number):

@@ -50,6 +50,13 @@ def boolean(text):
     raise argparse.ArgumentTypeError(f"{text!r} is not True or False")
 
 
+def address(text):
+    """A machine and a port, HOST:PORT."""
+    if re.fullmatch(r"\S+:\d{1,5}", text):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+
+
 def dataset(text):
     """A dataset's name in lower case; Fer+ is ferplus."""
     choices = re.findall(r"[\w+]+", text)

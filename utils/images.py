@@ -77,7 +77,10 @@ class Decoder:
     def __getitem__(self, indices):
         paths = [self.paths[index] for index in indices]
         decoded = self._pool.map(lambda path: read(path, self.shape), paths)
-        return np.stack(list(decoded))
+        found = np.empty((len(paths), *self.shape), np.uint8)
+        for place, image in enumerate(decoded):
+            found[place] = image
+        return found
 
 
 @dataclass(frozen=True)
@@ -102,11 +105,14 @@ class Part:
         """Images of the given rows, uint8 [B, H, W, C]."""
         return np.asarray(self.pixels[self.indices[rows]])
 
-    def batches(self, batch_size, rows=None):
-        """Yield the images of `rows` (default: all) in order, in batches."""
+    def batches(self, batch_size, rows=None, own=slice(None)):
+        """Yield the images of `rows` (default: all) in order, in batches.
+
+        Of each batch only the places `own` are read.
+        """
         rows = np.arange(len(self)) if rows is None else rows
         for start in range(0, len(rows), batch_size):
-            yield self.images(rows[start : start + batch_size])
+            yield self.images(rows[start : start + batch_size][own])
 
 
 def split(table, shape, cache_gb=4.0, limit=0, seed=0):

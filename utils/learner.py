@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from utils import augmentation
+from utils import augmentation, devices
 from utils.errors import UserError
 
 
@@ -73,6 +73,8 @@ class Learner(keras.Model):
         self.companion = companion
         self.loss_weights = loss_weights
         self.terms = terms or {}
+        devices.synchronise(network)
+        self.built = True  # as the network is
         self.reported = {
             name: keras.metrics.Mean(name=name)
             for name in (*map("{}_loss".format, loss_weights), *self.terms)
@@ -84,7 +86,7 @@ class Learner(keras.Model):
             images = augmentation.apply(
                 images, inputs["transform"], inputs["light"]
             )
-        return self.network(images, training=training)
+        return devices.gathered(self.network(images, training=training))
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -101,7 +103,9 @@ class Learner(keras.Model):
                 losses.append(term.weight * value)
         # Not sum(): TensorFlow adds three or more at once, beginning with the
         # one whose memory is free first, to other last digits.
-        return ops.sum(ops.stack(losses))
+        loss = ops.sum(ops.stack(losses))
+        # TensorFlow adds the gradients of all replicas up.
+        return loss / devices.replicas() if devices.replicas() > 1 else loss
 
 
 def fit_pass(learner, batches, title):
@@ -128,8 +132,7 @@ def fit_pass(learner, batches, title):
     with progress:
         bar = progress.add_task("", total=len(batches), loss=float("nan"))
         for index, batch in enumerate(_prefetched(batches)):
-            # Torch's train_on_batch takes no NumPy arrays.
-            batch = keras.tree.map_structure(ops.convert_to_tensor, batch)
+            batch = devices.training_batch(*batch)
             logs = learner.train_on_batch(*batch, return_dict=True)
             totals.update(logs)
             loss = float(logs["loss"])

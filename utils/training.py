@@ -24,7 +24,7 @@ import pandas as pd
 from keras import ops
 from scipy.special import softmax
 
-from utils import evaluation, files, networks, runs
+from utils import devices, evaluation, files, filling, networks, runs
 from utils.audit import write_audit
 from utils.batches import Batches
 from utils.errors import UserError
@@ -110,12 +110,15 @@ def fit(
             score = row["validation_score"]
             if score > state["best"]:
                 state.update(best=score, best_round=number + 1, waited=0)
-                with files.write(run / "best.keras") as path:
-                    network.save(path)
+                if devices.is_leader():
+                    with files.write(run / "best.keras") as path:
+                        network.save(path)
         rows.append(row)
-        runs.write_metrics(run, rows)
-        _save_state(state_path, learner, state, rows)
+        if devices.is_leader():
+            runs.write_metrics(run, rows)
+            _save_state(state_path, learner, state, rows)
         _print_round(row, plan.tasks, args, state)
+    devices.wait()  # for the leader, who writes it
     _load_best(network, run / "best.keras")
     return rows
 
@@ -141,8 +144,7 @@ def predictions(teacher, tasks, datasets, split):
     frames = {task.name: [] for task in tasks}
     for parts in datasets:
         part = parts[split]
-        batches = part.batches(teacher.batch_size)
-        logits = teacher.predict(batches)["logits"]
+        logits = filling.predict(teacher, part)["logits"]
         for task in tasks:
             if task.name not in part.table.tasks:
                 continue
@@ -190,6 +192,7 @@ def refresh_statistics(network, parts, seed):
     rng = np.random.default_rng(seed)
     batches = STATISTICS_IMAGES // STATISTICS_BATCH
     share = STATISTICS_BATCH // len(parts)
+    own = devices.own(share)
     rows = [
         # A dataset smaller than its share repeats.
         np.resize(rng.permutation(len(part)), (batches, share))
@@ -201,12 +204,11 @@ def refresh_statistics(network, parts, seed):
         layer.momentum = 0.0  # a call leaves the batch's own statistics
     for batch in range(batches):
         images = [
-            part.images(r[batch]) for part, r in zip(parts, rows, strict=True)
+            part.images(r[batch, own])
+            for part, r in zip(parts, rows, strict=True)
         ]
-        network(
-            np.concatenate(images).astype("float32"),
-            training=True,
-        )
+        images = np.concatenate(images).astype("float32")
+        network(devices.one_array(images, share), training=True)
         means.append([_array(layer.moving_mean) for layer in layers])
         variances.append([_array(layer.moving_variance) for layer in layers])
     for index, layer in enumerate(layers):
@@ -232,7 +234,7 @@ def _compile(make_learner, plan, args, thawed):
         rate, use_ema=args.ema_momentum > 0, ema_momentum=args.ema_momentum
     )
     learner.compile(
-        optimizer=optimizer, jit_compile=False if _is_xla_slow() else "auto"
+        optimizer=optimizer, jit_compile="auto" if _is_xla_good() else False
     )
     optimizer.build(learner.trainable_variables)
     return learner
@@ -260,10 +262,17 @@ def _averaged(learner):
             variable.assign(value)
 
 
-def _is_xla_slow():
-    """XLA makes TensorFlow's convolutions 5 times slower on a CPU."""
-    return keras.backend.backend() == "tensorflow" and all(
-        device.startswith("cpu") for device in keras.distribution.list_devices()
+def _is_xla_good():
+    """XLA makes TensorFlow's convolutions 5 times slower on a CPU.
+
+    And it compiles no sums over TensorFlow's replicas.
+    """
+    return keras.backend.backend() != "tensorflow" or not (
+        devices.replicas() > 1
+        or all(
+            device.startswith("cpu")
+            for device in keras.distribution.list_devices()
+        )
     )
 
 
@@ -284,7 +293,9 @@ def _train_round(learner, plan, number, args, run):
     with _averaged(learner):
         current = plan(number)
     row = {"round": number + 1, "dataset": current.name}
-    audited = _write_audits(run, number + 1, current.audits)
+    audited = {}
+    if devices.is_leader():
+        audited = _write_audits(run, number + 1, current.audits)
     trained = time.perf_counter()
     title = f"round {number + 1}/{args.epoch} {current.name}"
     row |= fit_pass(learner, current.batches, title)

@@ -8,7 +8,7 @@ import time
 import keras
 import numpy as np
 
-from utils import cli, filling, triples
+from utils import cli, devices, filling, triples
 from utils.batches import Batches
 from utils.errors import UserError
 from utils.learner import Term, triple_loss
@@ -114,6 +114,13 @@ class MixedBatches(keras.utils.PyDataset):
     def __init__(self, passes):
         super().__init__(workers=1)
         self.passes = passes
+        ends = np.cumsum([batches.batch_size for batches in passes])
+        own = devices.own(int(ends[-1]))
+        for batches, end in zip(passes, ends, strict=True):
+            start = end - batches.batch_size
+            batches.own = slice(
+                max(0, own.start - start), max(0, own.stop - start)
+            )
 
     @property
     def count(self):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from keras import ops
 
+from utils import devices
 from utils.pseudo import distances, sampling
 
 HELD_PAIRS = 4_000_000  # most pairs kept in memory at once: 48 MB
@@ -89,11 +90,12 @@ def bounded_density(features, labels, quantile, exact_limit=np.inf, seed=0):
     if not 0 <= quantile <= 1:
         raise ValueError(f"quantile must be in 0..1, not {quantile}")
     labels = ops.convert_to_numpy(labels)
-    weights = np.ones(len(features), "float32")
+    weights = np.zeros(len(features), "float32")
     narrowest = np.inf
-    classes = np.unique(labels)
-    for label in classes:
+    classes, sizes = np.unique(labels, return_counts=True)
+    for label in devices.dealt(classes[np.argsort(-sizes, kind="stable")]):
         members = np.flatnonzero(labels == label)
+        weights[members] = 1.0
         is_exact = len(members) <= max(exact_limit, 1)
         if is_exact:
             rho = neighbours(features[members], quantile)
@@ -104,6 +106,8 @@ def bounded_density(features, labels, quantile, exact_limit=np.inf, seed=0):
             weights[members] = (rho - rho.min()) / spread
         if not is_exact:
             narrowest = min(narrowest, spread)
+    weights = devices.collected(weights).sum(axis=0)
+    narrowest = devices.collected(narrowest).min()
     if narrowest == np.inf:
         return weights, None
     # Half of what may go wrong is left to the shares, half to the radii.

@@ -18,6 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
+from utils import devices
 from utils.pseudo import distances, sampling
 
 METRICS = ("both", "emd", "mmd")
@@ -96,7 +97,8 @@ def distribution_similarity(
     unit = scale or 1.0
     pool = ((pool - mean) / unit).astype("float32")
     reference = ((reference - mean) / unit).astype("float32")
-    for label in np.unique(labels):
+    classes, sizes = np.unique(labels, return_counts=True)
+    for label in devices.dealt(classes[np.argsort(-sizes, kind="stable")]):
         members = np.flatnonzero(labels == label)
         known = reference[reference_labels == label]
         if len(known):
@@ -109,7 +111,7 @@ def distribution_similarity(
                 root_mean_square(known) or scale / unit,
                 seed,
             )
-    return weights
+    return devices.collected(weights).sum(axis=0)
 
 
 def _class_similarity(pool, known, components, metric, gamma, scale, seed):

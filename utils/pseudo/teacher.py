@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from utils import devices
+
 
 class Teacher:
     """A copy of a functional network with its own graph and variables.
@@ -19,9 +21,10 @@ class Teacher:
     def __init__(self, network, batch_size):
         self._network = keras.models.clone_model(network)
         self._network.trainable = False
+        self._predictor = devices.gathering(self._network)
         # JAX is slow without XLA, TensorFlow on a CPU is slow with it, and
         # Torch runs eagerly.
-        self._network.compile(jit_compile=keras.backend.backend() == "jax")
+        self._predictor.compile(jit_compile=keras.backend.backend() == "jax")
         self.batch_size = batch_size
         self.update(network)
 
@@ -29,27 +32,37 @@ class Teacher:
         """Copy the values of all weights and statistics of `network`."""
         self._network.set_weights(network.get_weights())
 
-    def predict(self, batches):
+    def predict(self, batches, count=None):
         """Outputs of the copy, in inference mode.
 
         Args:
             batches: iterable of [B, H, W, C] arrays of pixels in 0..255, at
                 least one, B at most `batch_size`. Smaller ones are padded:
                 another shape would be compiled anew, to other last digits.
+            count: N, where these are this process's share of full batches
+                (`devices.own`).
 
         Returns:
             The network's outputs as float32 NumPy arrays over all N images:
             {"logits": {task: [N, C]}, "features": {task: [N, d]}}.
         """
-        found = [self._predict_batch(batch) for batch in batches]
+        found = [
+            self._predict_batch(batch, self.batch_size if count else len(batch))
+            for batch in batches
+        ]
         return keras.tree.map_structure(
-            lambda *parts: np.concatenate(parts), *found
+            lambda *parts: np.concatenate(parts)[:count], *found
         )
 
-    def _predict_batch(self, batch):
-        missing = self.batch_size - len(batch)
+    def _predict_batch(self, batch, kept):
+        own = devices.own(self.batch_size)
+        missing = own.stop - own.start - len(batch)
         padded = np.pad(batch, [(0, missing)] + [(0, 0)] * (batch.ndim - 1))
-        outputs = self._network.predict_on_batch(padded)
+        outputs = self._predictor.predict_on_batch(
+            devices.prediction_batch(padded, self.batch_size)
+        )
         return keras.tree.map_structure(
-            lambda output: np.asarray(output[: len(batch)], "float32"), outputs
+            # With replicas, TensorFlow gives the whole batch once for each.
+            lambda output: np.asarray(output[:kept], "float32"),
+            outputs,
         )

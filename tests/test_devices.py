@@ -1,0 +1,208 @@
+"""Training on two devices, and in two processes, is training on one."""
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from tests import tiny
+from utils import confusion, devices
+from utils.batches import Batches
+from utils.errors import UserError
+
+HERE = Path(__file__).parent.parent
+ONE_DEVICE = "--xla_backend_optimization_level=0"  # compiles faster
+TWO_DEVICES = f"{ONE_DEVICE} --xla_force_host_platform_device_count=2"
+SA_MTL = (
+    "--dataset_emotion=faces --dataset_pose=poses --epoch=3 --batch_size=8 "
+    "--cluster_k=2 --is_augmentation=True --precision=float32"
+)
+SECONDS = 500  # a run that hangs
+
+
+class Runs:
+    """Starts `tests.shared_run` and reads what it left.
+
+    Args:
+        folder: of the data and the runs.
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.data = f"--data_dir={folder / 'data'}"
+
+    def new(self, name, flags=""):
+        """The command line of a new run."""
+        run = self.folder / name
+        return f"{SA_MTL} {self.data} --run_dir={run} {flags}"
+
+    def start(self, backend, *commands, **variables):
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.shared_run", *commands],
+            cwd=HERE,
+            env={**os.environ, "KERAS_BACKEND": backend, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def start_pair(self, name, **variables):
+        """Two processes that train together; `variables` are the second's."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        flags = (
+            f"--distribute=auto --coordinator=127.0.0.1:{port} "
+            "--num_processes=2 --process_id="
+        )
+        return [
+            self.start(
+                "jax",
+                self.new(name, f"{flags}{process}"),
+                XLA_FLAGS=ONE_DEVICE,
+                **(variables if process else {}),
+            )
+            for process in range(2)
+        ]
+
+    def weights(self, name):
+        """The network's variables after the last round."""
+        with np.load(self.folder / name / "last.npz") as state:
+            return {k: state[k] for k in state if k.startswith("network/")}
+
+
+def end(process):
+    said, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, errors
+    return said
+
+
+def same(runs, one, other):
+    """Every variable of two runs is the same to 1e-5 of its length.
+
+    Not of each of its elements: one that is 0 but for rounding may be
+    anything.
+    """
+    ours, theirs = runs.weights(one), runs.weights(other)
+    assert ours.keys() == theirs.keys()
+    for name, values in ours.items():
+        distance = np.linalg.norm(values - theirs[name])
+        assert distance <= 1e-5 * np.linalg.norm(values), name
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    runs = Runs(tmp_path_factory.mktemp("shared"))
+    for seed, (name, task, count) in enumerate(
+        [("faces", "emotion", 40), ("poses", "pose", 24)]
+    ):
+        data = runs.folder / "data"
+        tiny.dataset(data, name, [task], (count, 8, 8), seed)
+    return runs
+
+
+def test_tensorflow_replicas(runs):
+    auto = runs.new("replicas", "--distribute=auto")
+    said = end(runs.start("tensorflow", runs.new("tensorflow"), auto))
+    assert "devices: 2 (cpu:0, cpu:1)" in said
+    same(runs, "tensorflow", "replicas")
+
+
+@pytest.mark.skipif(
+    not importlib.util.find_spec("jax"), reason="jax is not installed"
+)
+def test_jax_devices_and_processes(runs):
+    leader, worker = runs.start_pair("processes")
+    assert "round 3/3" in end(leader)
+    assert "round" not in end(worker)
+    dying = runs.start_pair("dying", DIES="1")
+    alone = runs.start(
+        "jax",
+        runs.new("jax"),
+        runs.new("devices", "--distribute=auto"),
+        f"{runs.data} --resume={runs.folder / 'processes_stopped'}",
+        XLA_FLAGS=TWO_DEVICES,
+    )
+    end(alone)
+    same(runs, "jax", "processes")
+    same(runs, "jax", "devices")
+    same(runs, "jax", "processes_stopped")
+    _, errors = dying[0].communicate(timeout=SECONDS)
+    assert dying[1].wait(SECONDS) == 9
+    assert dying[0].returncode == 2
+    assert "error: process 0 of 2 lost another one" in errors
+    assert "--resume" in errors
+
+
+@pytest.fixture
+def second_of_two(monkeypatch):
+    monkeypatch.setattr(devices, "_process", lambda: (1, 2))
+    monkeypatch.setattr(devices, "count", lambda: 2)
+
+
+class Part:
+    """Images that are their row's number; notes which are read."""
+
+    def __init__(self, count):
+        self.count = count
+        self.read = []
+
+    def __len__(self):
+        return self.count
+
+    def images(self, rows):
+        self.read += list(rows)
+        return np.reshape(rows, (-1, 1, 1, 1))
+
+
+def test_a_process_reads_its_share_only(second_of_two):
+    part = Part(7)
+    inputs, _ = Batches(part, {}, 4, seed=0, order=np.arange(7))[0]
+    assert inputs["image"].ravel().tolist() == part.read == [2, 3]
+
+
+@pytest.mark.parametrize("sizes", [(5, 3), (2, 6), (4, 4), (1, 1, 6)])
+def test_shares_of_mixed_batches(second_of_two, sizes):
+    passes = [
+        Batches(Part(size), {}, size, seed=0, order=np.arange(size))
+        for size in sizes
+    ]
+    inputs, _ = confusion.MixedBatches(passes)[0]
+    whole = [row for size in sizes for row in range(size)]
+    assert inputs["image"].ravel().tolist() == whole[4:]
+
+
+def test_pieces_of_work_are_dealt(second_of_two):
+    assert devices.dealt(list("abcde")) == ["b", "d"]
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(second_of_two):
+    devices.check(6)
+    with pytest.raises(UserError, match="--batch_size=6 or 8"):
+        devices.check(7)
+    with pytest.raises(UserError, match=r"--batch_size=2$"):
+        devices.check(1)
+
+
+def test_other_backends_name_jax(monkeypatch):
+    args = SimpleNamespace(distribute="auto", coordinator="here:1")
+    for backend in ("tensorflow", "torch"):
+        monkeypatch.setattr(keras.backend, "backend", lambda name=backend: name)
+        with pytest.raises(UserError, match="KERAS_BACKEND=jax"):
+            devices.spread(args)
+
+
+def test_without_the_flag_there_is_one_device():
+    devices.spread(SimpleNamespace(distribute="none"))
+    assert devices.count() == 1
+    assert devices.own(5) == slice(0, 5)
+    assert devices.agreed("a") == "a"
+    assert devices.is_leader()
+    assert devices.release()
