@@ -361,6 +361,31 @@ def test_resume_takes_arguments_from_the_run(stopped_run):
     assert cli.method_name(args) == "naive"
 
 
+def test_resume_takes_no_devices_from_the_run(stopped_run):
+    saved = runs.read_args(stopped_run)
+    devices = {"distribute": "auto", "num_processes": 4, "process_id": 3}
+    runs.write_args(stopped_run, saved | devices)
+    args = parse(f"--resume={stopped_run}")
+    assert (args.distribute, args.num_processes) == ("none", 1)
+    there = "--distribute=auto --coordinator=here:1 --num_processes=2"
+    args = parse(f"--resume={stopped_run} {there} --process_id=1")
+    assert (args.num_processes, args.process_id) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "cure"),
+    [
+        ("--distribute=auto --num_processes=2", "needs --coordinator"),
+        ("--coordinator=here:1 --num_processes=2", "needs --distribute"),
+        ("--distribute=auto --process_id=1", "below --num_processes=1"),
+        ("--distribute=auto --coordinator=here", "not HOST:PORT"),
+    ],
+)
+def test_processes_must_be_able_to_meet(words, cure):
+    with pytest.raises(UserError, match=cure):
+        parse(words)
+
+
 def test_resume_refuses_other_flags(stopped_run):
     with pytest.raises(UserError, match="--epoch cannot be combined"):
         parse(f"--resume={stopped_run} --epoch=3")

@@ -38,6 +38,7 @@ def spread(args):
     Raises:
         UserError: the backend cannot do this, or the processes do not meet.
     """
+    release()  # what a failed run in this process has left
     if args.distribute == "none":
         return
     backend = keras.backend.backend()

@@ -88,6 +88,12 @@ class Learner(keras.Model):
             )
         return devices.gathered(self.network(images, training=training))
 
+    def reset_metrics(self):
+        # keras.Model takes new zeros, which processes that train together
+        # compare with each other first: that takes longer than a small step.
+        for variable in self.metrics_variables:
+            variable.assign(ops.zeros_like(variable.value))
+
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):

@@ -25,7 +25,7 @@ from utils.errors import UserError
 
 DONE, STOPPED, TO_DO = "done", "stopped", "to do"
 # Arguments that say where a run is and not what it is.
-PLACES = ("data_dir", "cache_gb", "runs", "run_dir", "resume")
+PLACES = (*cli.CHANGEABLE_ON_RESUME, "runs", "run_dir", "resume")
 WATCH_SECONDS = 1.0  # how long a worker outlives its parent
 
 
