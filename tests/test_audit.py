@@ -55,11 +55,14 @@ def test_accuracy_where_the_truth_is_known(tmp_path, audit):
     audit["selected"] = np.arange(COUNT) % 4 == 3  # of the known: 3 and 7
     part = make_part(tmp_path, "mtfl", truth)
     metrics = write_audit(tmp_path, 1, TASK, part, audit)
+    wrong, right = np.split(audit["weight"][:10], [4])
     assert metrics == pytest.approx(
         {
             "pseudo_gender_mean_weight": 0.5,
             "pseudo_gender_accuracy": 0.6,
             "pseudo_gender_accuracy_selected": 0.5,
+            "pseudo_gender_auc_confidence": 0.5,  # the same for all
+            "pseudo_gender_auc_weight": np.mean(right[:, None] > wrong),
         }
     )
     frame = pd.read_csv(tmp_path / "weights_round1.csv")

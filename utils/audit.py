@@ -2,10 +2,12 @@
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import roc_auc_score
 
 from utils import files, plots
 
 SHOWN = 12  # images of the highest and of the lowest weights
+MEASURES = ("confidence", "density", "distribution", "weight")
 
 
 def write_audit(run, round_number, task, part, audit):
@@ -28,7 +30,10 @@ def write_audit(run, round_number, task, part, audit):
     Returns:
         dict of metrics: pseudo_<task>_mean_weight and, where hidden truth is
         known, pseudo_<task>_accuracy and, where some of it is among the
-        selected, pseudo_<task>_accuracy_selected.
+        selected, pseudo_<task>_accuracy_selected. Where some labels are right
+        and some wrong, pseudo_<task>_auc_<measure> of each measure and of the
+        weight: the chance that a right label has more of it than a wrong one
+        (area under the ROC curve; 0.5 knows nothing).
     """
     truth = part.table.truth(task.name)
     if truth is None:
@@ -48,6 +53,11 @@ def write_audit(run, round_number, task, part, audit):
     ):
         if rows.any():
             metrics[name] = np.mean(is_right[rows])
+    if len(np.unique(is_right[known])) == 2:
+        for measure in filter(audit.__contains__, MEASURES):
+            metrics[f"auc_{measure}"] = roc_auc_score(
+                is_right[known], audit[measure][known]
+            )
     return {
         f"pseudo_{task.name}_{name}": float(value)
         for name, value in metrics.items()
@@ -57,12 +67,11 @@ def write_audit(run, round_number, task, part, audit):
 def _write_weights(path, part, task, audit, truth):
     """Write the CSV; the rows of other tasks of the round are kept."""
     names = np.array([*task.classes, ""])  # -1 takes the last one
-    measures = ("confidence", "density", "distribution", "weight")
     text = pd.DataFrame(
         {
             "path": part.table.rows["path"].to_numpy(),
             "pseudo_label": names[audit["pseudo_label"]],
-            **{measure: audit.get(measure) for measure in measures},
+            **{measure: audit.get(measure) for measure in MEASURES},
             "selected": np.asarray(audit["selected"], int),
             "truth": names[truth],
             "dataset": part.table.name,
