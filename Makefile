@@ -39,6 +39,6 @@ $(VENV)/ready: requirements.txt
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
 
-$(VENV)/ready-dev: requirements-dev.txt $(VENV)/ready
+$(VENV)/ready-dev: requirements-dev.txt requirements-cluster.txt $(VENV)/ready
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $@

@@ -15,7 +15,7 @@ import shlex
 import shutil
 from pathlib import Path
 
-from utils import cli, flags
+from utils import cli, cluster, flags
 from utils.comparison import plan, progress, results, sweep
 from utils.errors import run_script
 
@@ -38,8 +38,12 @@ def parser():
     flag(parser, "out", Path, None, text)
     text = "folder of the prepared datasets"
     flag(parser, "data_dir", Path, Path("data"), text)
-    text = "runs at a time, each in a process with its share of the cores"
+    text = (
+        "runs at a time, each in a process with its share of the cores; on a "
+        "cluster, one a worker or so many, if that is more"
+    )
     flag(parser, "jobs", flags.Number(int, 1), 1, text)
+    cluster.add_flag(parser, "the runs")
     text = "seeds to use instead of the plan's"
     number = flags.Number(int, 0, 2**32 - 1)
     flag(parser, "seeds", number, None, text, many=True)
@@ -114,9 +118,12 @@ def _train(runs, states, out, args, failures):
     synthetic.ensure(names, args.data_dir)
     done = [f for f, state in states.items() if state == sweep.DONE]
     todo = [run for run in runs if run.folder not in done]
-    with progress.Progress(runs, done, out) as shown:
+    with (
+        cluster.connect(args.scheduler) as client,
+        progress.Progress(runs, done, out) as shown,
+    ):
         for run, error in sweep.train(
-            todo, out, args.data_dir, args.jobs, shown.start
+            todo, out, args.data_dir, args.jobs, shown.start, client
         ):
             shown.end(run, error)
             if error:

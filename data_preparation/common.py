@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from data_preparation import crops, duplicates, splits, staging
-from utils import files, flags, tables
+from utils import cluster, files, flags, tables
 from utils.errors import UserError
 from utils.faces import detect
 from utils.tasks import Task
@@ -81,6 +81,7 @@ def add_arguments(parser, margin=None):
     flags.add_flag(parser, "overwrite", flags.boolean, False, text)
     text = "processes to crop with; 0 is one a core"
     flags.add_flag(parser, "jobs", flags.Number(int, 0, 1024), 0, text)
+    cluster.add_flag(parser, "the cropping")
     if margin is None:
         parser.set_defaults(margin=0.0, size=None, detector=False, seed=0)
         return
@@ -137,7 +138,7 @@ def build(
     is_repeated = faces["crop"].duplicated()
     faces = dropped.keep(faces, np.where(is_repeated, REPEATED, ""))
     work = staging.Staging(dataset.name, args, origin)
-    faces = dropped.keep(*_cut(faces, work, recipe, args.jobs))
+    faces = dropped.keep(*_cut(faces, work, recipe, args))
     labels = faces[dataset.tasks[0].name]
     faces["split"] = splits.fill(
         faces["split"], official, labels, faces["group"], args.seed
@@ -161,12 +162,13 @@ def build(
     work.remove()
 
 
-def _cut(faces, work, recipe, jobs):
+def _cut(faces, work, recipe, args):
     """Crop what is not done yet; returns the faces and their reasons."""
     left = faces[~faces["crop"].isin(work.done.keys())]
     if 0 < len(left) < len(faces):
         _say(f"{len(faces) - len(left):,} faces are done, going on")
-    for done in crops.cut(left, work.crops, recipe, jobs):
+    cut = crops.cut(left, work.crops, recipe, args.jobs, args.scheduler)
+    for done in cut:
         work.note(done)
     made = [work.done[name] for name in faces["crop"]]
     faces = faces.assign(

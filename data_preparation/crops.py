@@ -13,6 +13,7 @@ from PIL import Image
 from rich.progress import track
 
 from data_preparation.duplicates import digest, perceptual_hash
+from utils import cluster
 from utils.errors import UserError
 
 JPEG_QUALITY = 95
@@ -124,7 +125,7 @@ def crop(image, box, is_padded=False):
     )
 
 
-def cut(faces, folder, recipe, jobs=0):
+def cut(faces, folder, recipe, jobs=0, scheduler=None):
     """Write the crop of every face, on all cores, with a progress bar.
 
     Args:
@@ -133,12 +134,26 @@ def cut(faces, folder, recipe, jobs=0):
         folder: for the crops.
         recipe: Recipe.
         jobs: processes or threads; 0 is one a core.
+        scheduler: of a Dask cluster that does it instead, see
+            `cluster.connect`.
 
     Yields:
         dicts {crop: Crop}, which together hold every face.
+
+    Raises:
+        UserError: a crop cannot be written, or the cluster cannot be used.
     """
     rows = list(zip(faces["source"], faces["box"], faces["crop"], strict=True))
     batches = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
+    if scheduler:
+        results = _cut_there(batches, folder, recipe, scheduler)
+    else:
+        results = _cut_here(batches, folder, recipe, jobs)
+    title = f"cropping {len(rows):,} faces"
+    yield from track(results, title, total=len(batches))
+
+
+def _cut_here(batches, folder, recipe, jobs):
     # Python's own share of a small crop keeps threads waiting for each other,
     # so processes, unless there is too little to do to start them. Detection
     # does run beside itself, in threads, which share the one detector.
@@ -147,20 +162,40 @@ def cut(faces, folder, recipe, jobs=0):
         prefer="threads" if recipe.detector else "processes",
         return_as="generator",
     )
-    results = parallel(
+    return parallel(
         delayed(_cut_some)(batch, folder, recipe, os.getpid())
         for batch in batches
     )
-    title = f"cropping {len(rows):,} faces"
-    yield from track(results, title, total=len(batches))
 
 
-def _cut_some(batch, folder, recipe, master):
+def _cut_there(batches, folder, recipe, scheduler):
+    with cluster.connect(scheduler) as client:
+        tasks = (
+            (_absolute(batch), folder.absolute(), recipe) for batch in batches
+        )
+        ended = cluster.results(
+            client, _cut_some, tasks, lambda threads: 2 * sum(threads.values())
+        )
+        for _, done, error in ended:
+            if error is not None:
+                raise UserError(cluster.explain(error)) from error
+            yield done
+
+
+def _absolute(batch):
+    """The batch for workers that were started in another folder."""
+    return [
+        (source.absolute() if isinstance(source, Path) else source, *others)
+        for source, *others in batch
+    ]
+
+
+def _cut_some(batch, folder, recipe, master=None):
     # One core a process; OpenCV would start threads on top.
     cv2.setNumThreads(1)
     done = {}
     for source, box, name in batch:
-        if master not in (os.getpid(), os.getppid()):
+        if master and master not in (os.getpid(), os.getppid()):
             # The run was killed; a new one may be writing the same files.
             os._exit(1)
         done[name] = _cut_one(source, box, folder / name, recipe)

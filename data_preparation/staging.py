@@ -16,7 +16,14 @@ from utils import files, tables
 from utils.errors import UserError
 
 # Flags that do not change what is written.
-INERT = ("source", "data_dir", "overwrite", "jobs", "detector_model")
+INERT = (
+    "source",
+    "data_dir",
+    "overwrite",
+    "jobs",
+    "scheduler",
+    "detector_model",
+)
 
 
 def origin(faces, args, detector):

@@ -5,13 +5,44 @@ import os
 import sys
 from pathlib import Path
 
-from hypothesis import settings
+import hypothesis
+import joblib
+import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 sys.path.insert(0, str(Path(__file__).parent.parent))
 importlib.import_module("utils")  # before OpenCV, whose limit it sets
 
+
+@pytest.fixture(scope="session")
+def scheduler(tmp_path_factory):
+    """Address of a Dask scheduler with two workers on this machine.
+
+    A worker that dies is replaced; the second that dies at one call is the
+    last. Workers have the cores and the environment of this process.
+    """
+    import dask
+    import distributed
+
+    settings = {
+        "distributed.scheduler.allowed-failures": 1,
+        "distributed.nanny.pre-spawn-environ": {},
+    }
+    with (
+        dask.config.set(settings),
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=joblib.cpu_count(),
+            dashboard_address=None,
+            local_directory=tmp_path_factory.mktemp("dask"),
+        ) as cluster,
+    ):
+        yield cluster.scheduler_address
+
+
 # Compiling a Keras op takes longer than hypothesis allows one example.
-settings.register_profile("repeatable", deadline=None, derandomize=True)
-settings.load_profile("repeatable")
+hypothesis.settings.register_profile(
+    "repeatable", deadline=None, derandomize=True
+)
+hypothesis.settings.load_profile("repeatable")

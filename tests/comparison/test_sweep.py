@@ -4,46 +4,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import joblib
-import keras
-import numpy as np
-import pandas as pd
 import pytest
 
 import compare
-from tests import tiny
-from tests.comparison import stub
+from tests.comparison import small_plan, stub
 from utils import files, runs
 from utils.comparison import plan, sweep
 from utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-MEASURED = ["seconds", "pseudo_seconds", "images_per_second"]
-PLAN = """
-seeds = [0]
-
-[settings]
-passes = 2
-batch_size = 16
-is_augmentation = true
-bn_statistics = "running"
-
-[pairs.emotion-pose]
-dataset_emotion = "ferplus"
-dataset_pose = "mtfl"
-
-[methods.all-in-one]
-title = "All-in-one"
-family = "joint"
-is_naive = true
-
-[methods.sa-mtl-hard]
-title = "SA-MTL, hard"
-family = "alternating"
-"""
 
 
 def _train(todo, out, jobs):
@@ -108,21 +80,14 @@ def test_a_worker_ends_with_its_parent(tmp_path):
     )
     parent = subprocess.Popen([sys.executable, "-c", code, tmp_path], cwd=ROOT)
     log = tmp_path / f"{stub.run(stub.WAIT).folder}.log"
-    _wait(lambda: log.exists() and log.read_text().count("\n"), parent)
+    small_plan.wait(
+        lambda: log.exists() and log.read_text().count("\n"), parent
+    )
     worker = int(log.read_text().split()[1])
     assert worker != parent.pid
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    _wait(lambda: not _is_alive(worker))
-
-
-def _wait(condition, process=None):
-    for _ in range(1200):
-        if condition():
-            return
-        assert process is None or process.poll() is None
-        time.sleep(0.05)
-    pytest.fail("waited for a minute")
+    small_plan.wait(lambda: not _is_alive(worker))
 
 
 def _is_alive(process):
@@ -190,61 +155,30 @@ def test_half_written_arguments_are_swept_away(tmp_path):
     assert not list(folder.glob(".args*"))
 
 
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    tiny.dataset(folder, "ferplus", [tiny.FERPLUS_EMOTION], (24, 8, 8))
-    tiny.dataset(folder, "mtfl", ["pose", "gender"], (20, 10, 10), seed=1)
-    (folder / "plan.toml").write_text(PLAN)
-    return folder
-
-
-def _words(data_dir, out):
-    plan = f"--plan={data_dir / 'plan.toml'}"
-    return [plan, f"--data_dir={data_dir}", f"--out={out}"]
-
-
 def test_a_killed_comparison_ends_with_the_same_results(
-    data_dir, tmp_path, capsys, monkeypatch
+    data_dir, request, tmp_path, capsys, monkeypatch
 ):
     """And a run's bits do not depend on what its process trained before."""
     # Exporting takes as long as all of the training.
     monkeypatch.setattr(runs, "export", lambda *arguments: None)
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    killed = tmp_path / "killed"
     process = subprocess.Popen(
-        [sys.executable, "compare.py", *_words(data_dir, killed)],
+        [sys.executable, "compare.py", *small_plan.words(data_dir, killed)],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
     )
-    assert compare.main(_words(data_dir, whole)) == 0
+    whole = request.getfixturevalue("whole")  # beside it
     second = killed / "runs/emotion-pose/sa-mtl-hard/seed0"
-    _wait((second / "metrics.csv").exists, process)
+    small_plan.wait((second / "metrics.csv").exists, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (second / "result.json").exists(), "killed too late"
-    assert compare.main([*_words(data_dir, killed), "--dry_run"]) == 0
+    assert compare.main([*small_plan.words(data_dir, killed), "--dry_run"]) == 0
     assert "1 done, 1 stopped" in capsys.readouterr().out
-    assert compare.main(_words(data_dir, killed)) == 0
+    assert compare.main(small_plan.words(data_dir, killed)) == 0
     output = capsys.readouterr().out
     assert "2/2  emotion-pose/sa-mtl-hard/seed0  " in output
-    drop = {
-        "results.csv": [*MEASURED, "peak_memory_mib", "commit"],
-        "rounds.csv": [*MEASURED, "train_seconds"],
-    }
-    for name, measured in drop.items():
-        tables = [
-            pd.read_csv(out / name).drop(columns=measured)
-            for out in (whole, killed)
-        ]
-        assert len(tables[0]) >= 4
-        pd.testing.assert_frame_equal(*tables, check_exact=True)
-    for method in ("all-in-one", "sa-mtl-hard"):
-        path = f"runs/emotion-pose/{method}/seed0/best.keras"
-        networks = [
-            keras.saving.load_model(out / path) for out in (whole, killed)
-        ]
-        for one, other in zip(*(n.weights for n in networks), strict=True):
-            np.testing.assert_array_equal(one, other)
+    small_plan.assert_same(whole, killed)
     assert (killed / "report.html").exists()
 
 
@@ -252,12 +186,12 @@ def test_another_plan_does_not_overwrite_runs(data_dir, tmp_path):
     run, _ = plan.runs(plan.load(data_dir / "plan.toml"))
     _save(tmp_path, run, result=True, epoch=9)
     with pytest.raises(UserError, match=r"with epoch 9, but .* 2; move"):
-        compare.main(_words(data_dir, tmp_path))
+        compare.main(small_plan.words(data_dir, tmp_path))
 
 
 def test_listing_the_runs_needs_no_keras(data_dir, tmp_path):
     code = "import sys, compare; compare.main(); print('keras' in sys.modules)"
-    words = [*_words(data_dir, tmp_path / "out"), "--dry_run"]
+    words = [*small_plan.words(data_dir, tmp_path / "out"), "--dry_run"]
     result = subprocess.run(
         [sys.executable, "-c", code, *words],
         cwd=ROOT,

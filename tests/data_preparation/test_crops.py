@@ -13,6 +13,7 @@ from PIL import Image
 
 from data_preparation import crops
 from data_preparation.crops import Recipe
+from utils.errors import UserError
 
 
 @given(
@@ -235,3 +236,10 @@ def test_two_processes_do_what_one_does(tmp_path):
     for name in faces["crop"]:
         one, two = (tmp_path / str(jobs) / name for jobs in (1, 2))
         assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_cluster_that_cannot_write_says_so(tmp_path, scheduler):
+    (tmp_path / "file").touch()
+    faces = faces_of([gray(0)])
+    with pytest.raises(UserError, match=r"^FileExistsError: "):
+        list(crops.cut(faces, tmp_path / "file", Recipe(), 0, scheduler))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_preparation import __main__ as command
+from tests.robustness import small_set
 from utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -67,3 +68,17 @@ def test_module_exits_with_2_and_one_line():
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: --source=x is no folder")
+
+
+def test_a_cluster_writes_the_same_files(tmp_path, scheduler, monkeypatch):
+    source = small_set.source(tmp_path, count=100)
+    (source / "25_0_0_1.jpg.chip.jpg").write_bytes(b"no image")
+    here = small_set.prepare(source, tmp_path / "here")
+    # The workers were started in another folder.
+    monkeypatch.chdir(tmp_path)
+    source, there = Path("UTKFace"), Path("there")
+    there = small_set.prepare(source, there, f"--scheduler={scheduler}")
+    assert here.keys() == there.keys()
+    assert "utkface.csv" in here
+    for name, content in here.items():
+        assert there[name] == content, name

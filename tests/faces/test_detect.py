@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import io
+import pickle
 import subprocess
 import sys
 import threading
@@ -164,6 +165,8 @@ def test_without_a_network_cascades_find_the_portrait(offline, capsys):
         assert top < y < (top + bottom) / 2
     assert 0.9 < face.score < 1
     assert face.landmarks is None
+    # So does a copy in another process.
+    assert pickle.loads(pickle.dumps(found))(portrait()) == [face]
 
 
 def test_mirrored_profiles_are_found_where_they_are(offline, monkeypatch):

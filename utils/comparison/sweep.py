@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -20,13 +21,18 @@ from pathlib import Path
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from utils import cli, runs
+from utils import cli, cluster, runs
+from utils.comparison import plan
 from utils.errors import UserError
 
 DONE, STOPPED, TO_DO = "done", "stopped", "to do"
 # Arguments that say where a run is and not what it is.
 PLACES = (*cli.CHANGEABLE_ON_RESUME, "runs", "run_dir", "resume")
 WATCH_SECONDS = 1.0  # how long a worker outlives its parent
+SHARED_SECONDS = 90  # NFS may show a file a minute after it was written
+ALONE = threading.Lock()  # held by the run of a Dask worker
+DIED = "its process died, perhaps out of memory"
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def state(run, out, data_dir):
@@ -69,18 +75,36 @@ def words(run, out, data_dir):
     return [*run.words, f"--run_dir={folder}", f"--data_dir={data_dir}"]
 
 
-def train(todo, out, data_dir, jobs, on_start):
-    """Train runs, `jobs` at a time.
+def train(todo, out, data_dir, jobs, on_start, client=None):
+    """Train runs, several at a time.
+
+    Where a worker is lost, its run goes on elsewhere; one that ends its
+    workers is given up.
 
     Args:
         todo: list of `plan.Run`, in order.
         out, data_dir: see `state`.
-        jobs: number of worker processes; 1 trains in this process.
+        jobs: number of worker processes; 1 trains in this process. On a
+            cluster, the least number of runs to have under way, which lets
+            one grow that does so on demand.
         on_start: called with each run that is handed to a worker.
+        client: of `cluster.connect`; the cluster's workers train, one run at
+            a time each. None: processes of this machine do.
 
     Yields:
         (run, error) as the runs end; the error is one line, or None.
+
+    Raises:
+        UserError: the scheduler is lost, or what its workers write is not
+            seen here.
     """
+    if client is None:
+        yield from _train_here(todo, out, data_dir, jobs, on_start)
+    else:
+        yield from _train_there(todo, out, data_dir, jobs, on_start, client)
+
+
+def _train_here(todo, out, data_dir, jobs, on_start):
     left = {run.folder: run for run in todo}
     suspects = []
     while left:
@@ -88,9 +112,15 @@ def train(todo, out, data_dir, jobs, on_start):
         alone = suspects.pop(0) if suspects else None
         batch = [left[alone]] if alone else list(left.values())
         started = []
-        noted = _noted(batch, started, on_start)
+
+        def note(run, started=started):
+            started.append(run)
+            on_start(run)
+
         try:
-            for folder, error in _parallel(noted, out, data_dir, jobs):
+            for folder, error in _parallel(
+                _noted(batch, note), out, data_dir, jobs
+            ):
                 yield left.pop(folder), error
         except TerminatedWorkerError:
             under_way = [run for run in started if run.folder in left]
@@ -99,10 +129,38 @@ def train(todo, out, data_dir, jobs, on_start):
                     # It ended, but its worker could not say so.
                     yield left.pop(run.folder), None
                 elif alone:
-                    error = "its process died, perhaps out of memory"
-                    yield left.pop(run.folder), error
+                    yield left.pop(run.folder), DIED
                 else:
                     suspects.append(run.folder)
+
+
+def _train_there(todo, out, data_dir, jobs, on_start, client):
+    # The workers may have been started elsewhere.
+    out, data_dir = out.absolute(), data_dir.absolute()
+    tasks = ((run, out, data_dir) for run in _noted(todo, on_start))
+    ended = cluster.results(
+        client, _train_alone, tasks, lambda threads: max(jobs, len(threads))
+    )
+    for (run, *_), result, error in ended:
+        if error is not None:
+            yield run, cluster.explain(error)
+            continue
+        folder, error = result
+        if not error:
+            _await_result(out / folder)
+        yield run, error
+
+
+def _await_result(folder):
+    """Wait until what a worker has written can be read here."""
+    since = time.monotonic()
+    while not (folder / "result.json").exists():
+        if time.monotonic() - since > SHARED_SECONDS:
+            raise UserError(
+                f"a worker has trained {folder}, but its files are not here; "
+                "choose an --out that all machines see under the same path"
+            )
+        time.sleep(0.1)
 
 
 def _parallel(todo, out, data_dir, jobs):
@@ -121,10 +179,9 @@ def _parallel(todo, out, data_dir, jobs):
         )
 
 
-def _noted(todo, started, on_start):
+def _noted(todo, note):
     for run in todo:
-        started.append(run)
-        on_start(run)
+        note(run)
         yield run
 
 
@@ -142,9 +199,10 @@ def _train(run, out, data_dir, parent, threads):
             _settle_worker(parent, threads)
             # Libraries in C write past sys.stderr.
             os.dup2(file.fileno(), 2)
-        # A worker of a killed comparison may still be at this run.
-        fcntl.flock(file, fcntl.LOCK_EX)
         try:
+            # A worker that was given up, or whose comparison was killed, may
+            # still be at this run.
+            fcntl.flock(file, fcntl.LOCK_EX)
             if state(run, out, data_dir) != DONE:
                 _call_script(run, out, data_dir)
         # Training can fail in any way; the other runs go on.
@@ -152,6 +210,45 @@ def _train(run, out, data_dir, parent, threads):
             traceback.print_exc()
             return run.folder, _one_line(error)
     return run.folder, None
+
+
+def _train_alone(run, out, data_dir):
+    """`_train` in a process beside a Dask worker, with the worker's threads.
+
+    Dask's own threads draw from Python's random numbers: in the worker itself,
+    no run would end like another. And a run that ends its process takes
+    nothing else along.
+    """
+    import distributed
+
+    if not ALONE.acquire(timeout=WATCH_SECONDS):
+        raise distributed.Reschedule
+    try:
+        threads = distributed.get_worker().state.nthreads
+        facts = {**vars(run), "folder": str(run.folder), "args": None}
+        places = str(out), str(data_dir)
+        done = subprocess.run(
+            [sys.executable, "-m", "utils.comparison.sweep"],
+            input=json.dumps([facts, *places, os.getpid(), threads]),
+            env=_environment(threads),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        ALONE.release()
+    if done.returncode:
+        return run.folder, DIED
+    return run.folder, json.loads(done.stdout.splitlines()[-1])
+
+
+def _environment(threads):
+    """That of this process, its places of modules, and numbers of threads."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        **dict.fromkeys(THREADS, str(threads)),
+    }
 
 
 @functools.cache
@@ -213,3 +310,18 @@ def _one_line(error):
     line = next(iter(str(error).strip().splitlines()), "")
     is_plain = isinstance(error, UserError)
     return line if is_plain else f"{type(error).__name__}: {line}"
+
+
+def main():
+    """The other end of `_train_alone`; prints the run's error as JSON."""
+    facts, out, data_dir, parent, threads = json.load(sys.stdin)
+    script = importlib.import_module(facts["script"])
+    args = cli.parse(script.parser(), facts["words"])
+    facts |= {"folder": Path(facts["folder"]), "args": args}
+    run = plan.Run(**facts)
+    _, error = _train(run, Path(out), Path(data_dir), parent, threads)
+    print(json.dumps(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ OpenCV. YuNet's 230 kB are downloaded once, the cascades come with OpenCV 4.
 """
 
 import contextlib
+import functools
 import hashlib
 import os
 import sys
@@ -102,11 +103,11 @@ def open(model=None, largest=SIZES[-1]):
         )
         smaller = min(largest, LARGEST_FOR_HAAR)
         return Detector("Haar cascades", _haar, smaller, sure=0)
-    return Detector("YuNet", lambda: _yunet(data), largest, SURE)
+    return Detector("YuNet", functools.partial(_yunet, data), largest, SURE)
 
 
 class Detector:
-    """A function from image to faces that threads may share.
+    """A function from image to faces that threads may share; picklable.
 
     Attributes:
         name: "YuNet" or "Haar cascades".
@@ -122,6 +123,9 @@ class Detector:
         self._sure = sure
         self._sizes = [s for s in SIZES if s <= max(largest, SIZES[0])]
         self._own = threading.local()
+
+    def __reduce__(self):
+        return Detector, (self.name, self._make, self._sizes[-1], self._sure)
 
     def __call__(self, image):
         """Find the faces, upright, lying or on end, but one way an image.
@@ -246,7 +250,7 @@ def _load(path, largest):
             f"--detector_model={path} is no YuNet that OpenCV "
             f"{cv2.__version__} reads; download {URL}"
         ) from error
-    return Detector("YuNet", lambda: _yunet(data), largest, SURE)
+    return Detector("YuNet", functools.partial(_yunet, data), largest, SURE)
 
 
 def _use(data):

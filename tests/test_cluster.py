@@ -1,0 +1,84 @@
+"""Doors to a Dask cluster that are closed say so in one line."""
+
+import os
+import sys
+
+import distributed
+import pytest
+
+import compare
+from data_preparation import __main__ as preparation
+from utils import cluster
+from utils.errors import UserError
+
+
+def test_no_scheduler_is_no_client():
+    with cluster.connect(None) as client:
+        assert client is None
+
+
+def test_a_scheduler_that_does_not_answer(monkeypatch):
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.2)
+    with (
+        pytest.raises(UserError, match=r"no Dask .*=tcp://127\.0\.0\.1:9 with"),
+        cluster.connect("tcp://127.0.0.1:9"),
+    ):
+        pass
+
+
+def test_dask_is_needed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with (
+        pytest.raises(UserError, match="pip install -r requirements-cluster"),
+        cluster.connect("tcp://127.0.0.1:9"),
+    ):
+        pass
+
+
+def test_an_address_is_checked_first():
+    with pytest.raises(UserError, match="'here:1' is not tcp://HOST:PORT"):
+        compare.main(["--scheduler=here:1"])
+    with pytest.raises(UserError, match="'tcp://here' is not"):
+        preparation.main(["mtfl", "--source=.", "--scheduler=tcp://here"])
+
+
+def test_a_lost_scheduler_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+    here = distributed.LocalCluster(
+        n_workers=1,
+        processes=False,
+        dashboard_address=None,
+        local_directory=tmp_path,
+    )
+    with cluster.connect(here.scheduler_address) as client:
+        ended = cluster.results(
+            client, abs, ((-n,) for n in range(9)), lambda threads: 1
+        )
+        assert next(ended) == ((0,), 0, None)
+        here.close()
+        with pytest.raises(UserError, match="is lost; start it"):
+            list(ended)
+
+
+def test_every_call_ends_once_with_its_error(scheduler):
+    tasks = [(text,) for text in ["1", "2", "x", "4"]]
+    with cluster.connect(scheduler) as client:
+        ended = {
+            task: (result, error)
+            for task, result, error in cluster.results(
+                client, int, iter(tasks), len
+            )
+        }
+    assert sorted(ended) == sorted(tasks)
+    assert [ended[task][0] for task in tasks] == [1, 2, None, 4]
+    error = cluster.explain(ended[tasks[2]][1])
+    assert error.startswith("ValueError: invalid literal")
+
+
+def test_a_call_that_ends_its_workers_is_given_up(scheduler):
+    with cluster.connect(scheduler) as client:
+        ended = cluster.results(client, os._exit, [(1,)], len)
+        ((task, result, error),) = ended
+    assert (task, result) == ((1,), None)
+    text = "2 workers died of it, perhaps out of memory"
+    assert cluster.explain(error) == text
