@@ -75,8 +75,6 @@ def main(commands):
     networks.IMAGE_SHAPES["mini_xception"] = SHAPE
     training.STATISTICS_IMAGES = 128
     training._save_state = save
-    if "DIES" in os.environ:
-        training.fit = lambda *_: os._exit(9)
     plots._save = runs.export = lambda *_: None
     if keras.backend.backend() == "tensorflow":
         two_cpus()

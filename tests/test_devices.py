@@ -25,10 +25,29 @@ SA_MTL = (
     "--cluster_k=2 --is_augmentation=True --precision=float32"
 )
 SECONDS = 500  # a run that hangs
+DYING = """
+import os, sys
+sys.modules["tensorflow"] = None  # as in tests.shared_run
+from utils import cli, devices, errors
+def main():
+    parser = cli.parser("", "")
+    cli.add_run_flags(parser)
+    args = cli.parse(parser, sys.argv[1:])
+    devices.spread(args)
+    if args.process_id:
+        os._exit(9)
+    devices.wait()
+errors.run_script(main)
+"""
+RUN = ["-m", "tests.shared_run"]
+
+needs_jax = pytest.mark.skipif(
+    not importlib.util.find_spec("jax"), reason="jax is not installed"
+)
 
 
 class Runs:
-    """Starts `tests.shared_run` and reads what it left.
+    """Runs of `tests.shared_run` and what they leave.
 
     Args:
         folder: of the data and the runs.
@@ -43,39 +62,31 @@ class Runs:
         run = self.folder / name
         return f"{SA_MTL} {self.data} --run_dir={run} {flags}"
 
-    def start(self, backend, *commands, **variables):
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.shared_run", *commands],
-            cwd=HERE,
-            env={**os.environ, "KERAS_BACKEND": backend, **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def start_pair(self, name, **variables):
-        """Two processes that train together; `variables` are the second's."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        flags = (
-            f"--distribute=auto --coordinator=127.0.0.1:{port} "
-            "--num_processes=2 --process_id="
-        )
-        return [
-            self.start(
-                "jax",
-                self.new(name, f"{flags}{process}"),
-                XLA_FLAGS=ONE_DEVICE,
-                **(variables if process else {}),
-            )
-            for process in range(2)
-        ]
-
     def weights(self, name):
         """The network's variables after the last round."""
         with np.load(self.folder / name / "last.npz") as state:
             return {k: state[k] for k in state if k.startswith("network/")}
+
+
+def start(backend, words, *commands, flags=ONE_DEVICE):
+    """Start Python on `words` with the commands as its arguments."""
+    return subprocess.Popen(
+        [sys.executable, *words, *commands],
+        cwd=HERE,
+        env={**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": flags},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def pair():
+    """The flags of two processes that train together."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    meeting = f"--coordinator=127.0.0.1:{port} --num_processes=2"
+    return [f"--distribute=auto {meeting} --process_id={i}" for i in range(2)]
 
 
 def end(process):
@@ -110,35 +121,42 @@ def runs(tmp_path_factory):
 
 def test_tensorflow_replicas(runs):
     auto = runs.new("replicas", "--distribute=auto")
-    said = end(runs.start("tensorflow", runs.new("tensorflow"), auto))
+    said = end(start("tensorflow", RUN, runs.new("tensorflow"), auto))
     assert "devices: 2 (cpu:0, cpu:1)" in said
     same(runs, "tensorflow", "replicas")
 
 
-@pytest.mark.skipif(
-    not importlib.util.find_spec("jax"), reason="jax is not installed"
-)
+@needs_jax
 def test_jax_devices_and_processes(runs):
-    leader, worker = runs.start_pair("processes")
+    leader, worker = (
+        start("jax", RUN, runs.new("processes", flags)) for flags in pair()
+    )
     assert "round 3/3" in end(leader)
     assert "round" not in end(worker)
-    dying = runs.start_pair("dying", DIES="1")
-    alone = runs.start(
+    alone = start(
         "jax",
+        RUN,
         runs.new("jax"),
         runs.new("devices", "--distribute=auto"),
         f"{runs.data} --resume={runs.folder / 'processes_stopped'}",
-        XLA_FLAGS=TWO_DEVICES,
+        flags=TWO_DEVICES,
     )
     end(alone)
     same(runs, "jax", "processes")
     same(runs, "jax", "devices")
     same(runs, "jax", "processes_stopped")
-    _, errors = dying[0].communicate(timeout=SECONDS)
-    assert dying[1].wait(SECONDS) == 9
-    assert dying[0].returncode == 2
+
+
+@needs_jax
+def test_a_process_that_dies_ends_the_others():
+    leader, dying = (
+        start("jax", ["-c", DYING], *flags.split()) for flags in pair()
+    )
+    _, errors = leader.communicate(timeout=SECONDS)
+    assert dying.wait(SECONDS) == 9
+    assert leader.returncode == 2
     assert "error: process 0 of 2 lost another one" in errors
-    assert "--resume" in errors
+    assert "Traceback" not in errors
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ Without --distribute nothing here does anything.
 
 import atexit
 import contextlib
+import functools
 import os
 import sys
 
@@ -59,10 +60,7 @@ def spread(args):
             keras.distribution.DataParallel(auto_shard_dataset=False)
         )
     elif len(names) > 1:
-        import tensorflow as tf
-
-        strategy = tf.distribute.MirroredStrategy(names)
-        tf.distribute.experimental_set_strategy(strategy)
+        _tf().experimental_set_strategy(_mirrored(tuple(names)))
     if is_leader():
         print(f"devices: {len(names)} ({', '.join(names)})")
     else:
@@ -77,8 +75,8 @@ def release():
     leading = is_leader()
     atexit.unregister(_end_at_once)
     keras.distribution.set_distribution(None)
-    if distribute := _tf_distribute():
-        distribute.experimental_set_strategy(None)
+    if _strategy():
+        _tf().experimental_set_strategy(None)
     return leading
 
 
@@ -91,8 +89,8 @@ def count():
 
 def replicas():
     """How often TensorFlow runs the network side by side; 1 with JAX."""
-    distribute = _tf_distribute()
-    return distribute.get_strategy().num_replicas_in_sync if distribute else 1
+    strategy = _strategy()
+    return strategy.num_replicas_in_sync if strategy else 1
 
 
 def check(batch_size):
@@ -183,13 +181,17 @@ def gathered(outputs):
             return keras.distribution.distribute_tensor(tensor, layout)
 
         return keras.tree.map_structure(whole, outputs)
-    distribute = _tf_distribute()
-    replica = distribute.get_replica_context() if distribute else None
+    replica = _tf().get_replica_context() if _strategy() else None
     if replica is None:  # also where TensorFlow only asks for shapes
         return outputs
-    return keras.tree.map_structure(
-        lambda tensor: replica.all_gather(tensor, axis=0), outputs
-    )
+
+    def joined(tensor):
+        count, *shape = tensor.shape
+        count = count * replicas() if count else -1
+        tensor = replica.all_gather(tensor, axis=0)
+        return ops.reshape(tensor, (count, *shape))  # which is forgotten
+
+    return keras.tree.map_structure(joined, outputs)
 
 
 def gathering(network):
@@ -271,25 +273,35 @@ def _process():
     return distribution.data_shard_id, distribution.num_processes
 
 
-def _tf_distribute():
-    """tf.distribute where it is in use, else None.
+def _tf():
+    """tf.distribute.
 
     The house imports no TensorFlow, so that every backend runs the same code.
-    Keras has no interface to MirroredStrategy: this module is the exception,
-    and only with the TensorFlow backend, where it is loaded anyway.
+    Keras has no interface to MirroredStrategy: this is the exception, and only
+    with the TensorFlow backend, where it is loaded anyway.
     """
-    if keras.backend.backend() != "tensorflow":
-        return None
     import tensorflow as tf
 
-    return tf.distribute if tf.distribute.has_strategy() else None
+    return tf.distribute
+
+
+def _strategy():
+    """TensorFlow's strategy where one is in use, else None."""
+    if keras.backend.backend() != "tensorflow" or not _tf().has_strategy():
+        return None
+    return _tf().get_strategy()
+
+
+@functools.cache
+def _mirrored(names):
+    # One a process: a second would number its sums as the first did.
+    return _tf().MirroredStrategy(names)
 
 
 def _per_replica(array):
     """[B, ...] -> one equal part a device, as TensorFlow's values."""
     parts = np.split(array, replicas())
-    strategy = _tf_distribute().get_strategy()
-    return strategy.experimental_distribute_values_from_function(
+    return _strategy().experimental_distribute_values_from_function(
         lambda place: ops.convert_to_tensor(
             parts[place.replica_id_in_sync_group]
         )

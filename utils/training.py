@@ -249,7 +249,7 @@ def _averaged(learner):
     goes on with the weights themselves.
     """
     optimizer = learner.optimizer
-    if not optimizer.use_ema or int(optimizer.iterations) == 0:
+    if not optimizer.use_ema or _array(optimizer.iterations) == 0:
         yield
         return
     variables = learner.trainable_variables
