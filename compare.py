@@ -26,6 +26,8 @@ EXAMPLES = """examples:
       list the runs, with the command line of each
   python compare.py --plan=plans/small.toml --jobs=2
       every method on few labelled images of real faces
+  python compare.py --plan=plans/full.toml --scheduler=tcp://10.0.0.1:8786
+      on the machines of a Dask cluster (docs/cluster.md)
 """
 
 

@@ -34,7 +34,7 @@ def scheduler(tmp_path_factory):
         distributed.LocalCluster(
             n_workers=2,
             threads_per_worker=joblib.cpu_count(),
-            dashboard_address=None,
+            dashboard_address=":0",
             local_directory=tmp_path_factory.mktemp("dask"),
         ) as cluster,
     ):

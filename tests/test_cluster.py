@@ -47,7 +47,7 @@ def test_a_lost_scheduler_is_said(tmp_path, monkeypatch):
     here = distributed.LocalCluster(
         n_workers=1,
         processes=False,
-        dashboard_address=None,
+        dashboard_address=":0",
         local_directory=tmp_path,
     )
     with cluster.connect(here.scheduler_address) as client:

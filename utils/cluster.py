@@ -7,6 +7,7 @@ workers have died too often. Dask is loaded only where a scheduler is given.
 import argparse
 import contextlib
 import itertools
+import logging
 import re
 import uuid
 
@@ -59,6 +60,8 @@ def connect(address):
             f"{CONNECT_SECONDS} seconds; start one with "
             "`python -m dask scheduler`, or give the address that it prints"
         ) from error
+    # What a user needs to know is raised, in one line.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     with client:
         if not client.nthreads():
             print(
