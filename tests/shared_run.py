@@ -1,12 +1,13 @@
-"""Short SA-MTL runs in a process: `python -m tests.shared_run COMMAND ...`.
+"""Short runs in a process: `python -m tests.shared_run COMMAND ...`.
 
-Each COMMAND, one word, is the command line of a run. They are in a process of
-their own because a process has one backend and one set of devices. TensorFlow
-is given two devices; JAX takes those of XLA_FLAGS. The network is a small one
-with batch normalisation, nothing is drawn, and beside its files a run leaves
-last.npz, its last state, and a copy of its folder after STOP rounds.
+Each COMMAND, one word, is a script's name and its flags. They are in a process
+of their own because a process has one backend and one set of devices.
+TensorFlow is given two devices; JAX takes those of XLA_FLAGS. The network is a
+small one with batch normalisation, nothing is drawn, and beside its files a
+run leaves last.npz, its last state, and a copy of its folder after STOP rounds.
 """
 
+import importlib
 import os
 import shutil
 import sys
@@ -17,7 +18,6 @@ if os.environ["KERAS_BACKEND"] == "jax":
 import keras
 import numpy as np
 
-import ALTERNATIVE_EP
 from utils import networks, plots, runs, training
 from utils.errors import run_script
 
@@ -79,7 +79,8 @@ def main(commands):
     if keras.backend.backend() == "tensorflow":
         two_cpus()
     for command in commands:
-        ALTERNATIVE_EP.main(command.split())
+        script, *flags = command.split()
+        importlib.import_module(script).main(flags)
 
 
 if __name__ == "__main__":

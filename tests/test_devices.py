@@ -20,9 +20,14 @@ from utils.errors import UserError
 HERE = Path(__file__).parent.parent
 ONE_DEVICE = "--xla_backend_optimization_level=0"  # compiles faster
 TWO_DEVICES = f"{ONE_DEVICE} --xla_force_host_platform_device_count=2"
+DATASETS = "--dataset_emotion=faces --dataset_pose=poses --batch_size=8"
 SA_MTL = (
-    "--dataset_emotion=faces --dataset_pose=poses --epoch=3 --batch_size=8 "
-    "--cluster_k=2 --is_augmentation=True --precision=float32"
+    f"ALTERNATIVE_EP {DATASETS} --epoch=3 --cluster_k=2 "
+    "--is_augmentation=True --precision=float32"
+)
+SFSMR = (
+    f"CONFUSION_EP_multitask_manifold {DATASETS} --epoch=2 "
+    "--is_lnorm=True --is_trace_norm=True --ema_momentum=0.5"
 )
 SECONDS = 500  # a run that hangs
 DYING = """
@@ -57,10 +62,10 @@ class Runs:
         self.folder = folder
         self.data = f"--data_dir={folder / 'data'}"
 
-    def new(self, name, flags=""):
-        """The command line of a new run."""
+    def new(self, name, flags="", method=SA_MTL):
+        """The command of a new run."""
         run = self.folder / name
-        return f"{SA_MTL} {self.data} --run_dir={run} {flags}"
+        return f"{method} {self.data} --run_dir={run} {flags}"
 
     def weights(self, name):
         """The network's variables after the last round."""
@@ -120,10 +125,17 @@ def runs(tmp_path_factory):
 
 
 def test_tensorflow_replicas(runs):
-    auto = runs.new("replicas", "--distribute=auto")
-    said = end(start("tensorflow", RUN, runs.new("tensorflow"), auto))
+    auto = "--distribute=auto"
+    commands = [
+        runs.new("one"),
+        runs.new("two", auto),
+        runs.new("joint_one", method=SFSMR),
+        runs.new("joint_two", auto, SFSMR),
+    ]
+    said = end(start("tensorflow", RUN, *commands))
     assert "devices: 2 (cpu:0, cpu:1)" in said
-    same(runs, "tensorflow", "replicas")
+    same(runs, "one", "two")
+    same(runs, "joint_one", "joint_two")
 
 
 @needs_jax
@@ -138,7 +150,8 @@ def test_jax_devices_and_processes(runs):
         RUN,
         runs.new("jax"),
         runs.new("devices", "--distribute=auto"),
-        f"{runs.data} --resume={runs.folder / 'processes_stopped'}",
+        f"ALTERNATIVE_EP {runs.data} "
+        f"--resume={runs.folder / 'processes_stopped'}",
         flags=TWO_DEVICES,
     )
     end(alone)

@@ -212,12 +212,31 @@ class _Gathered(keras.layers.Layer):
 def synchronise(network):
     """Let TensorFlow's batch normalisation see the whole batch.
 
-    With JAX a mean over the batch is one over all devices by itself.
+    With JAX a mean over the batch is one over all devices by itself. Keras's
+    `synchronized=True` would be saved with the network, which no other backend
+    then loads, and takes a variance for a difference of means of squares: in
+    float32, mini_Xception's gradients came out 0.2 % off.
     """
     if replicas() > 1:
         for layer in network.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
-                layer.synchronized = True
+                axes = layer._reduction_axes
+                layer._moments = functools.partial(_moments, axes)
+
+
+def _moments(axes, inputs, mask):
+    """Mean and variance, [C], of [B, ..., C] over all replicas."""
+    del mask
+    replica = _tf().get_replica_context()
+    if replica is None:
+        return ops.moments(inputs, axes)
+
+    def mean(values):
+        sums = replica.all_reduce("SUM", ops.mean(values, axes))
+        return sums / replicas()
+
+    centre = mean(inputs)
+    return centre, mean(ops.square(inputs - centre))
 
 
 def is_leader():
