@@ -46,9 +46,8 @@ errors.run_script(main)
 """
 RUN = ["-m", "tests.shared_run"]
 
-needs_jax = pytest.mark.skipif(
-    not importlib.util.find_spec("jax"), reason="jax is not installed"
-)
+IS_JAX_THERE = importlib.util.find_spec("jax") is not None
+needs_jax = pytest.mark.skipif(not IS_JAX_THERE, reason="no jax installed")
 
 
 class Runs:
@@ -115,16 +114,13 @@ def same(runs, one, other):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
+    """Runs, the first of them started: all at once for more than one core."""
     runs = Runs(tmp_path_factory.mktemp("shared"))
     for seed, (name, task, count) in enumerate(
         [("faces", "emotion", 40), ("poses", "pose", 24)]
     ):
         data = runs.folder / "data"
         tiny.dataset(data, name, [task], (count, 8, 8), seed)
-    return runs
-
-
-def test_tensorflow_replicas(runs):
     auto = "--distribute=auto"
     commands = [
         runs.new("one"),
@@ -132,32 +128,36 @@ def test_tensorflow_replicas(runs):
         runs.new("joint_one", method=SFSMR),
         runs.new("joint_two", auto, SFSMR),
     ]
-    said = end(start("tensorflow", RUN, *commands))
-    assert "devices: 2 (cpu:0, cpu:1)" in said
-    same(runs, "one", "two")
-    same(runs, "joint_one", "joint_two")
+    runs.tensorflow = start("tensorflow", RUN, *commands)
+    if IS_JAX_THERE:
+        runs.pair = [
+            start("jax", RUN, runs.new("processes", flags)) for flags in pair()
+        ]
+    return runs
 
 
 @needs_jax
 def test_jax_devices_and_processes(runs):
-    leader, worker = (
-        start("jax", RUN, runs.new("processes", flags)) for flags in pair()
-    )
+    leader, worker = runs.pair
     assert "round 3/3" in end(leader)
     assert "round" not in end(worker)
-    alone = start(
-        "jax",
-        RUN,
+    commands = [
         runs.new("jax"),
         runs.new("devices", "--distribute=auto"),
         f"ALTERNATIVE_EP {runs.data} "
         f"--resume={runs.folder / 'processes_stopped'}",
-        flags=TWO_DEVICES,
-    )
-    end(alone)
+    ]
+    end(start("jax", RUN, *commands, flags=TWO_DEVICES))
     same(runs, "jax", "processes")
     same(runs, "jax", "devices")
     same(runs, "jax", "processes_stopped")
+
+
+def test_tensorflow_replicas(runs):
+    said = end(runs.tensorflow)
+    assert "devices: 2 (cpu:0, cpu:1)" in said
+    same(runs, "one", "two")
+    same(runs, "joint_one", "joint_two")
 
 
 @needs_jax
