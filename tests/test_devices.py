@@ -129,11 +129,14 @@ def runs(tmp_path_factory):
         runs.new("joint_two", auto, SFSMR),
     ]
     runs.tensorflow = start("tensorflow", RUN, *commands)
+    runs.pair = []
     if IS_JAX_THERE:
         runs.pair = [
             start("jax", RUN, runs.new("processes", flags)) for flags in pair()
         ]
-    return runs
+    yield runs
+    for process in (runs.tensorflow, *runs.pair):
+        process.kill()  # where a test gave up
 
 
 @needs_jax
