@@ -231,6 +231,8 @@ def test_method_names(command, name):
         ("--labels mtfl", "is not NAME:TASK"),
         ("--labels mtfl:smile", "'smile' is none of 0 emotion"),
         ("--limit=-1", "'-1' is not a whole number of at least 0"),
+        ("--limit=--", "--limit: '--' is no value"),
+        ("--dataset_pose=-x", "'-x' is not a dataset's name"),
         ("--limit=ferplus:x", "'x' is not a whole number"),
         ("--schedule=step", "cosine"),
         ("--epoch", "expected one argument"),

@@ -355,8 +355,11 @@ def _check_saved(parser, run, saved):
     """Refuse saved arguments that no command line gives."""
     words = []
     for name, value in saved.items():
-        values = value if isinstance(value, list) else [value]
-        words += [] if value is None else [f"--{name}", *map(str, values)]
+        if isinstance(value, list):
+            words += [f"--{name}", *map(str, value)]
+        elif value is not None:
+            # In one word, or a value with a dash in front would be a flag.
+            words.append(f"--{name}={value}")
     try:
         given = vars(parser.parse_args(words))
     except UserError as error:

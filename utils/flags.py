@@ -4,6 +4,7 @@ import argparse
 import functools
 import math
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +67,8 @@ def dataset(text):
             f"{text!r} is a placeholder; choose one of {', '.join(names)}"
         )
     name = text.lower().replace("+", "plus")
-    if not re.fullmatch(r"[\w-]+", name):
+    # One that starts with a dash would be taken for a flag.
+    if not re.fullmatch(r"\w[\w-]*", name):
         raise argparse.ArgumentTypeError(f"{text!r} is not a dataset's name")
     return name
 
@@ -100,6 +102,15 @@ def model(text):
 
 class Parser(argparse.ArgumentParser):
     """Reports a mistake as a UserError instead of printing its usage."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        args = sys.argv[1:] if args is None else args
+        for word in args:
+            flag, _, value = word.partition("=")
+            # argparse would take it for a flag that has no value.
+            if flag.startswith("--") and value == "--":
+                self.error(f"{flag}: '--' is no value")
+        return super().parse_known_args(args, namespace)
 
     def error(self, message):
         message = message.removeprefix("argument ")
