@@ -3,8 +3,10 @@
 import importlib
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from data_preparation import __main__ as preparation
@@ -95,3 +97,30 @@ def test_table_of_methods_names_what_it_says():
         "sa-mtl-hard",
         "sa-mtl-interpolation",
     ]
+
+
+def test_the_table_of_results_is_that_of_the_runs():
+    results = pd.read_csv(ROOT / "docs" / "results" / "small" / "results.csv")
+    results = results.set_index(["pair", "task", "method"]).sort_index()
+    shown = re.findall(
+        r"^\| ([^|]+) \|((?: \**\d+\.\d ± \d+\.\d\** \|){4})$",
+        README,
+        re.MULTILINE,
+    )
+    plan = (ROOT / "docs" / "results" / "small" / "plan.toml").read_text()
+    titles = {
+        name: method["title"]
+        for name, method in tomllib.loads(plan)["methods"].items()
+    }
+    assert [title for title, _ in shown] == list(titles.values())
+    for name, (_, cells) in zip(titles, shown, strict=True):
+        numbers = map(float, re.findall(r"\d+\.\d", cells))
+        for pair, task in (
+            ("emotion-pose", "emotion"),
+            ("emotion-pose", "pose"),
+            ("emotion-age", "emotion"),
+            ("emotion-age", "age"),
+        ):
+            accuracy = 100 * results.loc[(pair, task, name), "accuracy"]
+            assert next(numbers) == pytest.approx(accuracy.mean(), abs=0.051)
+            assert next(numbers) == pytest.approx(accuracy.std(), abs=0.051)
