@@ -60,7 +60,11 @@ __all__ = [
     "view_strength",
 ]
 
-LEARNING_RATES = {"mini_xception": 3e-3, "vggface": 1e-4}
+LEARNING_RATES = {
+    "mini_xception": 3e-3,
+    "mini_resnet": 2e-3,
+    "vggface": 1e-4,
+}
 LOSS_LETTERS = {"emotion": "E", "pose": "P", "gender": "G", "age": "A"}
 DRAWN = {
     "emotion": "synthetic_emotion",
@@ -113,14 +117,14 @@ def add_training_flags(parser):
     """The network and how it is trained."""
     group = parser.add_argument_group("network")
     flag = functools.partial(add_flag, group)
-    flag("model", model, "mini_xception", f"{' or '.join(MODELS)}, in any case")
+    flag("model", model, "mini_xception", f"{', '.join(MODELS)}, in any case")
     text = (
         "file of trained weights to start from, .keras, .h5 or .hdf5; heads "
         "that do not fit are left out"
     )
     flag("weights", Path, None, text)
     flag("is_dropout", boolean, False, "drop half of what the heads read")
-    text = "batch normalisation in vggface; mini_xception always has it"
+    text = "batch normalisation in vggface; the small networks always have it"
     flag("is_bn", boolean, False, text)
     flag("weights_decay", Number(float, 0), 0.0, "L2 penalty on the kernels")
     text = "arithmetic of the network; auto takes the faster one"
@@ -133,7 +137,7 @@ def add_training_flags(parser):
     flag("batch_size", Number(int, 1), 32, "images per step")
     text = (
         "step size of Adam at the start; by default 0.003 for mini_xception, "
-        "0.0001 for vggface"
+        "0.002 for mini_resnet, 0.0001 for vggface"
     )
     flag("learning_rate", Number(float, 0, above=True), None, text)
     text = "learning rate over the rounds"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from utils.errors import UserError
 
-MODELS = ("mini_xception", "vggface")
+MODELS = ("mini_xception", "mini_resnet", "vggface")
 TASK_NUMBERS = {"0": "emotion", "1": "age", "2": "gender", "10": "pose"}
 
 

@@ -36,9 +36,10 @@ def small_vggface(monkeypatch):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("cross_stitch", [False, True])
-def test_outputs(images, precision, cross_stitch):
+@pytest.mark.parametrize("model", ["mini_xception", "mini_resnet"])
+def test_outputs(images, model, precision, cross_stitch):
     network = networks.build(
-        "mini_xception",
+        model,
         TASKS,
         is_dropout=True,
         cross_stitch=cross_stitch,

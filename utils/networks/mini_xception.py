@@ -24,9 +24,7 @@ def build(
     del is_bn
     decay = heads.regularizer(weights_decay)
     image = keras.Input(IMAGE_SHAPE, name="image")
-    x = layers.Rescaling(
-        1 / 127.5, offset=-1, dtype="float32", name="normalisation"
-    )(image)
+    x = normalised(image)
     for number in (1, 2):
         x = layers.Conv2D(
             8,
@@ -39,6 +37,31 @@ def build(
         x = layers.ReLU(name=f"conv{number}_relu")(x)
     for number, filters in enumerate((16, 32, 64), start=1):
         x = _residual_block(x, filters, f"block{number}", decay)
+    outputs = task_outputs(
+        x, tasks, is_dropout, decay, cross_stitch, label_embeddings
+    )
+    return keras.Model(image, outputs, name="mini_xception")
+
+
+def normalised(image):
+    """0..255 -> -1..1."""
+    return layers.Rescaling(
+        1 / 127.5, offset=-1, dtype="float32", name="normalisation"
+    )(image)
+
+
+def task_outputs(x, tasks, is_dropout, decay, cross_stitch, label_embeddings):
+    """A task layer and a head per task on a trunk.
+
+    Args:
+        x: the trunk's output [B, 8, 8, C].
+        decay: regularizer of the kernels, or None.
+        tasks, is_dropout, cross_stitch, label_embeddings: see
+            `networks.build`.
+
+    Returns:
+        {"logits": {task: [B, C_t]}, "features": {task: [B, 128]}}, float32.
+    """
     activations = {
         task.name: _residual_block(x, 128, f"task_{task.name}", decay)
         for task in tasks
@@ -59,11 +82,7 @@ def build(
         task.name: make_head(read[task.name], task, is_dropout, decay)
         for task in tasks
     }
-    return keras.Model(
-        image,
-        {"logits": logits, "features": features},
-        name="mini_xception",
-    )
+    return {"logits": logits, "features": features}
 
 
 def published_order(task):
