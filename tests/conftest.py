@@ -13,6 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 sys.path.insert(0, str(Path(__file__).parent.parent))
 importlib.import_module("utils")  # before OpenCV, whose limit it sets
+COUNTS = importlib.import_module("tests.robustness.trials").COUNTS
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +47,23 @@ hypothesis.settings.register_profile(
     "repeatable", deadline=None, derandomize=True
 )
 hypothesis.settings.load_profile("repeatable")
+
+
+def pytest_sessionfinish(session):
+    """A worker of pytest-xdist hands its counts over."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["robustness"] = COUNTS
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    counts = getattr(node, "workeroutput", {}).get("robustness", {})
+    for name, count in counts.items():
+        COUNTS[name] += count
+
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.write_line(
+        f"robustness: {COUNTS['tried']:,} cases tried, "
+        f"{COUNTS['survived']:,} survived"
+    )
