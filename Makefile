@@ -17,7 +17,7 @@ run: $(VENV)/ready
 	$(BIN)/python ALTERNATIVE_EP.py --epoch=12
 
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/ready-dev
 	$(BIN)/ruff check
