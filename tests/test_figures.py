@@ -149,8 +149,14 @@ def _facts():
                 "citation": "Zhang 2017",
             }
         },
+        "seeds": [_seed(4, 0.8, 0.5), _seed(5, 0.7, 0.6)],
         "sample": "male 52%",
     }
+
+
+def _seed(number, validation, test):
+    accuracies = {"gender": test, "age": 0.25}
+    return {"seed": number, "validation": validation, "test": accuracies}
 
 
 def test_the_card_says_what_was_measured(tasks):
@@ -169,11 +175,15 @@ def test_the_card_says_what_was_measured(tasks):
         "- utkface: Zhang 2017",
         "| gender | 2 | 4 | 75.0 % | 75.0 % | 73.3 % |  |",
         "| age | 3 | 6 | 66.7 % | 55.6 % |",
+        "| 4 | 80.0 % | 50.0 % | 25.0 % |",
+        "| mean | 75.0 ± 7.1 | 55.0 ± 7.1 | 25.0 ± 0.0 |",
         "it says: male 52%",
         "Not for decisions about people",
     ):
         assert words in text
     assert "AFLW" not in text
+    alone = _facts() | {"seeds": [_seed(4, 0.8, 0.5)]}
+    assert "One seed was trained" in card.write_up(tasks, alone)
     ((name, count, fitted, chance, used, *errors),) = [
         row
         for row in _cells(text, "| task | validation images")

@@ -97,3 +97,43 @@ def test_networks_that_differ_are_refused(monkeypatch, tmp_path, gap, is_good):
     else:
         with pytest.raises(UserError, match="apart, more than"):
             release.agree(tmp_path, parts)
+
+
+def _run(folder, seed, accuracies, **arguments):
+    """A run folder with what a release reads of it to choose one."""
+    folder.mkdir()
+    arguments |= {"seed": seed, "run_dir": str(folder)}
+    files.write_json(folder / "args.json", {"arguments": arguments})
+    tasks = {
+        name: {"validation": {"accuracy": a}, "test": {"accuracy": a / 2}}
+        for name, a in accuracies.items()
+    }
+    files.write_json(folder / "result.json", {"tasks": tasks})
+    return folder
+
+
+def test_runs_that_differ_in_their_seed_are_compared(tmp_path):
+    runs = [
+        _run(tmp_path / "a", 3, {"pose": 0.5, "age": 0.7}, epoch=4),
+        _run(tmp_path / "b", 1, {"pose": 0.9, "age": 0.4}, epoch=4),
+    ]
+    assert release.compare_seeds(runs) == [
+        {
+            "run": runs[0],
+            "seed": 3,
+            "validation": pytest.approx(0.6),
+            "test": {"pose": 0.25, "age": 0.35},
+        },
+        {
+            "run": runs[1],
+            "seed": 1,
+            "validation": pytest.approx(0.65),
+            "test": {"pose": 0.45, "age": 0.2},
+        },
+    ]
+    other = _run(tmp_path / "c", 2, {"pose": 1, "age": 1}, epoch=5)
+    with pytest.raises(UserError, match=r"--epoch of .*c is not that of .*a"):
+        release.compare_seeds([*runs, other])
+    (other / "result.json").unlink()
+    with pytest.raises(UserError, match="not the folder of a finished run"):
+        release.compare_seeds([*runs, other])

@@ -35,8 +35,9 @@ def write_up(tasks, facts):
             `result` (its result.json), `input` (height, width, channels),
             `size` (of the .onnx file, bytes), `sha256` {file: digest},
             `agreement` {"images", "largest_difference"}, `datasets` {name:
-            {"labels", "images": count, "terms", "citation" if any}}, `sample`
-            (what the network says of the demos' sample portrait).
+            {"labels", "images": count, "terms", "citation" if any}}, `seeds`
+            (list of `release.compare_seeds`), `sample` (what the network says
+            of the demos' sample portrait).
     """
     names = [task.name for task in tasks]
     height, width, channels = facts["input"]
@@ -51,6 +52,7 @@ def write_up(tasks, facts):
             _files(facts),
             _training(facts, arguments),
             _results(tasks),
+            _seeds(facts["seeds"]),
             _calibrated(tasks, facts["datasets"]),
             _weaknesses(tasks, facts["sample"]),
             USE,
@@ -102,7 +104,8 @@ def _training(facts, arguments):
             f"averaged over the tasks. Commit {commit['id'][:7]}{changed}; "
             f"Keras {run['versions']['keras']} on {run['backend']}.\n",
             f"```bash\n{_portable(run['command'])}\n"
-            "python -m utils.release RUN\n```\n",
+            f"python -m utils.release RUN{'S' * (len(facts['seeds']) > 1)}"
+            "\n```\n",
             table(headings, rows, numbers=0),
             *sources,
             "\nThe weights inherit these terms.\n",
@@ -131,6 +134,38 @@ def _results(tasks):
         "each face and its mirror image, as the demos do. Confusion matrices "
         "and accuracy by class, gender and age group are in "
         f"[figures.md](figures.md).\n\n{table(headings, rows)}"
+    )
+
+
+def _seeds(seeds):
+    """What chance does: the same run with other seeds."""
+    if len(seeds) == 1:
+        return "One seed was trained: what another would do is not known.\n"
+    names = list(seeds[0]["test"])
+    figures = [
+        [seed["validation"], *(seed["test"][name] for name in names)]
+        for seed in seeds
+    ]
+    rows = [
+        (str(seed["seed"]), *map(percent, row))
+        for seed, row in zip(seeds, figures, strict=True)
+    ]
+    means, spreads = np.mean(figures, axis=0), np.std(figures, axis=0, ddof=1)
+    rows.append(
+        (
+            "mean",
+            *(
+                f"{100 * mean:.1f} ± {100 * spread:.1f}"
+                for mean, spread in zip(means, spreads, strict=True)
+            ),
+        )
+    )
+    headings = ("seed", "validation", *(f"test, {name}" for name in names))
+    return (
+        f"{len(seeds)} seeds were trained, and the one of the best validation "
+        "accuracy, averaged over the tasks, was taken. Their accuracy, without "
+        "mirror images; ±: standard deviation.\n\n"
+        f"{table(headings, rows)}"
     )
 
 

@@ -5,7 +5,8 @@
 copies the run's network to weights/four_tasks.onnx and .keras, after a check
 that the two agree, fits one temperature a task on the validation images, and
 writes four_tasks.json (see utils/faces/predict.py), figures.md, the figures on
-test, and MODEL_CARD.md.
+test, and MODEL_CARD.md. Of several runs, which are to differ in their seeds
+only, the one of the best validation accuracy is taken; the card has all.
 """
 
 import argparse
@@ -23,11 +24,13 @@ NAME = "four_tasks"
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 KINDS = ("onnx", "keras")
 CROPS, BATCH, TOLERANCE = 1000, 100, 1e-4
+OWN_TO_A_RUN = ("seed", "runs", "run_dir", "resume", *cli.CHANGEABLE_ON_RESUME)
 
 
 def parser():
     parser = cli.parser(__doc__, None)
-    parser.add_argument("run", type=Path, help="folder of a finished run")
+    text = "folders of finished runs, one a seed"
+    parser.add_argument("run", type=Path, nargs="+", help=text)
     text = "folder of the prepared datasets"
     flags.add_flag(parser, "data_dir", Path, Path("data"), text)
     flags.add_flag(parser, "out", Path, WEIGHTS, "folder to write to")
@@ -44,8 +47,8 @@ def main(argv=None):
 
     from utils import experiment, pseudo, runs
 
-    if not (given.run / "result.json").is_file():
-        raise UserError(f"{given.run} is not the folder of a finished run")
+    seeds = compare_seeds(given.run)
+    given.run = max(seeds, key=lambda seed: seed["validation"])["run"]
     if (given.out / f"{NAME}.json").exists() and not given.overwrite:
         raise UserError(f"{given.out} has weights; give --overwrite")
     args = argparse.Namespace(**runs.read_args(given.run))
@@ -68,10 +71,56 @@ def main(argv=None):
         for task in tasks
     ]
     _publish(given.run, given.out, measured, agreement)
-    facts = _facts(given, datasets)
+    facts = _facts(given, datasets) | {"seeds": seeds}
     _write(given.out / "figures.md", figures.write_up(measured))
     _write(given.out / "MODEL_CARD.md", card.write_up(measured, facts))
     print(given.out)
+
+
+def compare_seeds(folders):
+    """How good runs are that differ in their seed only.
+
+    Args:
+        folders: list of run folders.
+
+    Returns:
+        list of {"run": folder, "seed", "validation": accuracy averaged over
+        the tasks, "test": {task: accuracy}}, as the runs report them, without
+        mirror images.
+
+    Raises:
+        UserError: a run is not finished, or differs in more than its seed.
+    """
+    found, first = [], None
+    for folder in folders:
+        if not (folder / "result.json").is_file():
+            raise UserError(f"{folder} is not the folder of a finished run")
+        arguments = _read(folder, "args.json")["arguments"]
+        seed = arguments["seed"]
+        same = {k: v for k, v in arguments.items() if k not in OWN_TO_A_RUN}
+        first = first or same
+        differ = [name for name in same if same[name] != first.get(name)]
+        if differ:
+            raise UserError(
+                f"--{differ[0]} of {folder} is not that of {folders[0]}; give "
+                "runs that differ in --seed only"
+            )
+        tasks = _read(folder, "result.json")["tasks"]
+        accuracies = {
+            split: {
+                name: task[split]["accuracy"] for name, task in tasks.items()
+            }
+            for split in ("validation", "test")
+        }
+        found.append(
+            {
+                "run": folder,
+                "seed": seed,
+                "validation": np.mean([*accuracies["validation"].values()]),
+                "test": accuracies["test"],
+            }
+        )
+    return found
 
 
 def agree(run, parts):
