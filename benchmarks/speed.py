@@ -14,7 +14,9 @@ turns, 1 is the limit:
 * the two weights that compare samples with each other against the matrix
   products they need, at the rate of this machine;
 * the video demo against its detector and network alone, on the frames that it
-  gives them.
+  gives them;
+* mini_resnet, in training and on one face through OpenCV as in the demos,
+  against mini_Xception.
 
 Prints a table and writes it to benchmarks/speed.csv. docs/performance.md says
 what stands between a part and its limit.
@@ -41,7 +43,16 @@ import final_video_demo
 from benchmarks import demos
 from benchmarks.made_up import EMOTION, POSE, noise
 from benchmarks.weights import CLASSES, DIMENSIONS, drawn
-from utils import cli, files, filling, images, networks, pseudo, triples
+from utils import (
+    cli,
+    files,
+    filling,
+    images,
+    networks,
+    pseudo,
+    runs,
+    triples,
+)
 from utils.batches import Batches
 from utils.faces import detect, predict, video
 from utils.learner import Learner, fit_pass
@@ -50,6 +61,7 @@ from utils.pseudo import distances, distribution_similarity, local_density
 SHAPE = (64, 64, 1)
 QUANTILE, COMPONENTS = 0.6, 3  # of the weights
 DETECT_EVERY = 5  # the video demo's default
+FACES_A_TURN = 200
 
 
 def in_turns(repeats, *functions):
@@ -254,6 +266,38 @@ def video_demo(folder, frames, repeats, words):
     return found
 
 
+def small_networks(folder, count, batch_size, repeats):
+    """Rows of mini_resnet against mini_Xception, both for emotion."""
+    data = noise(EMOTION, count, seed=0)
+    args = cli.parse(ALTERNATIVE_EP.parser(), [f"--batch_size={batch_size}"])
+    labelled = triples.labelled(data.table, [EMOTION], args)
+    batches = Batches(data, labelled, batch_size, seed=0)
+    face = np.zeros((1, *SHAPE), "float32")
+    passes, looks = [], []
+    for name in ("mini_resnet", "mini_xception"):
+        network = networks.build(name, [EMOTION])
+        learner = Learner(network, {"emotion": 1.0})
+        learner.compile(optimizer="adam", jit_compile=False)
+        passes.append(
+            functools.partial(fit_pass, learner, batches, "benchmark")
+        )
+        run = folder / name
+        run.mkdir()
+        runs.export(network, run, [EMOTION])
+        look = predict.load(run / "best.onnx").run
+        looks.append(
+            lambda look=look: [look(face) for _ in range(FACES_A_TURN)]
+        )
+    found = []
+    for what, functions, number, unit in (
+        ("mini_resnet, training", passes, count, "images/s"),
+        ("mini_resnet, one face", looks, FACES_A_TURN, "faces/s"),
+    ):
+        seconds = in_turns(repeats, *functions)
+        found.append(row(what, "mini_Xception", seconds, number, unit))
+    return found
+
+
 def report(rows):
     """Print the table, as docs/performance.md shows it."""
     print("| part | limit | speed | of the limit | ratio |")
@@ -299,6 +343,7 @@ def main():
             *filling_in(args.sizes, args.batch_size, args.repeats),
             *weights(args.samples, args.repeats),
             *video_demo(folder, args.frames, args.repeats, words),
+            *small_networks(folder, args.images, args.batch_size, args.repeats),
         ]
     print(f"{os.cpu_count()} cores, Keras on {keras.backend.backend()}")
     report(rows)

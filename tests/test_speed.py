@@ -1,5 +1,7 @@
 """The benchmark of speed, on little."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -32,3 +34,13 @@ def test_parts_are_measured_up_to_the_report(tmp_path, capsys):
     assert rows[1]["limit"] == "7 matrix products alone"
     speed.report(rows)
     assert "| density | 7 matrix products alone |" in capsys.readouterr().out
+
+
+def test_both_small_networks_are_measured(monkeypatch, tmp_path):
+    # Two exports take longer than all else here.
+    monkeypatch.setattr(speed.runs, "export", lambda *_: None)
+    network = SimpleNamespace(run=lambda face: face)
+    monkeypatch.setattr(speed.predict, "load", lambda path: network)
+    rows = speed.small_networks(tmp_path, 4, 2, 1)
+    assert [row["unit"] for row in rows] == ["images/s", "faces/s"]
+    assert all(row["speed"] > 0 for row in rows)
