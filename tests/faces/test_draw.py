@@ -170,6 +170,15 @@ def test_the_arrow_points_where_the_nose_does(name, side):
     assert inside.any()
 
 
+@pytest.mark.parametrize("name", ["left profile", "right profile"])
+def test_panels_leave_arrows_visible(name):
+    box = (240, 200, 360, 340)
+    face = _prediction(box, labels=SURE | {"pose": {name: 1.0}})
+    copy = draw.annotate(_gray(500, 600), [face], 0.5)
+    line = copy[270, 215:235] if name == "left profile" else copy[270, 365:385]
+    assert _is_near(line, draw.COLOURS[0]).all()
+
+
 def test_yaw_is_the_expectation():
     assert draw.yaw({"left": 0.25, "frontal": 0.25, "right": 0.5}) == 7.5
 

@@ -1,5 +1,6 @@
 """Faces with boxes, labels and pose arrows; faces made unknowable."""
 
+import functools
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -49,9 +50,10 @@ def annotate(image, predictions, least, screen=None):
 
     Each face gets a box, an arrow to where the nose points (a ring: at the
     viewer), a number if there are several, and a panel with the most probable
-    class of every task. Panels hide neither faces nor each other: those that
-    find no place in the picture stand below it, or in a video, whose frames
-    have one size, are left out. The last line is the legend.
+    class of every task. Panels hide neither faces nor each other, and arrows
+    only where there is no other place or where they stood in the frame before.
+    Those that find no place in the picture stand below it, or in a video, whose
+    frames have one size, are left out. The last line is the legend.
 
     Args:
         image: uint8 [H, W, 3], RGB. One whose longer side is below 480 pixels
@@ -70,11 +72,11 @@ def annotate(image, predictions, least, screen=None):
     canvas = _enlarged(image, scale)
     is_numbered = is_video or len(predictions) > 1
     boxes = [_scaled(p.face.box, scale) for p in predictions]
-    taken = list(boxes)
+    taken, arrows = list(boxes), []
     for prediction, box in zip(predictions, boxes, strict=True):
         _draw_frame(canvas, box, _colour(prediction))
         if "pose" in prediction.labels:
-            _draw_pose(canvas, prediction, scale)
+            arrows.append(_draw_pose(canvas, prediction, scale))
         if is_numbered:
             taken.append(_draw_number(canvas, box, prediction))
     below = []
@@ -86,9 +88,11 @@ def annotate(image, predictions, least, screen=None):
             for size in panels.sizes(canvas.shape, box)
         ]
         gap = _thickness(canvas.shape, box) + 2
-        found = panels.place(
-            box, options, taken, canvas.shape, gap, sides.get(prediction.number)
-        )
+        place = functools.partial(panels.place, box, options)
+        where = canvas.shape, gap, sides.get(prediction.number)
+        is_new = prediction.number not in sides
+        found = is_new and place(taken + arrows, *where)
+        found = found or place(taken, *where)
         if found is None:
             size = panels.font_size(canvas.shape)
             below.append(panels.Panel(heading, rows, size, _colour(prediction)))
@@ -202,7 +206,10 @@ def _draw_number(canvas, box, prediction):
 
 
 def _draw_pose(canvas, prediction, scale):
-    """An arrow from the nose to where it points, or a ring at the viewer."""
+    """An arrow from the nose to where it points, or a ring at the viewer.
+
+    Returns the box around it.
+    """
     face = prediction.face
     left, top, right, bottom = (scale * side for side in face.box)
     x, y, roll = (left + right) / 2, (top + bottom) / 2, 0.0
@@ -220,11 +227,22 @@ def _draw_pose(canvas, prediction, scale):
         round(x + length * math.cos(roll)),
         round(y + length * math.sin(roll)),
     )
+    is_ring = abs(angle) < FRONTAL
+    radius = max(3, round(size * 0.05))
+    if is_ring:
+        end = start
     for ink, more in ((DARK, 2), (_colour(prediction), 0)):
         line = (ink, thickness + more, cv2.LINE_AA)
-        if abs(angle) < FRONTAL:
-            radius = max(3, round(size * 0.05))
+        if is_ring:
             cv2.circle(canvas, start, radius, *line)
         else:
             tip = min(0.4, 0.12 * size / abs(length))
             cv2.arrowedLine(canvas, start, end, *line, 0, tip)
+    xs, ys = zip(start, end, strict=True)
+    margin = radius + thickness
+    return (
+        min(xs) - margin,
+        min(ys) - margin,
+        max(xs) + margin,
+        max(ys) + margin,
+    )
