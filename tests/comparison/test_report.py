@@ -477,8 +477,26 @@ def test_a_few_rows_are_enough(tmp_path, methods, seeds):
     text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert page.found("methods") == [str(len(methods))]
-    assert page.found("difference") == []
+    # Without single tasks, the first method is what others are compared with.
+    compared = [
+        page.found("difference", method=method, task=task)
+        for method in methods[1:]
+        for task in ("emotion", "pose")
+    ]
+    assert all(len(found) == 1 for found in compared)
+    assert len(page.found("difference")) == len(compared)
     assert "nan" not in page.prose + "".join(t for _, t in page.numbers)
+
+
+@pytest.mark.parametrize(
+    ("title", "sentence"),
+    [("Single task", "single task"), ("SA-MTL, hard", "SA-MTL, hard")],
+)
+def test_the_baseline_is_named_within_a_sentence(title, sentence):
+    empty = pd.DataFrame()
+    tables = (empty, empty, empty)
+    comparison = summary.Comparison(*tables, None, [], ["a"], {"a": title})
+    assert comparison.baseline_title == sentence
 
 
 def test_only_failures_are_enough(tmp_path):

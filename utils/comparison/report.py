@@ -67,8 +67,7 @@ def markdown(comparison, numbers):
             lines.append(line)
         rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         parts.append(f"## {pair}\n\n{rows}\n")
-    baseline = comparison.titles.get(summary.BASELINE, summary.BASELINE)
-    parts.append(LEGEND.format(baseline=baseline.lower()))
+    parts.append(LEGEND.format(baseline=comparison.baseline_title))
     return "\n".join(parts)
 
 
@@ -103,7 +102,7 @@ def _draw(comparison, numbers, out):
         weights = audits.last_weights(comparison, out, pair)
         for task in comparison.tasks(pair):
             found = _task_figures(
-                comparison.titles,
+                comparison,
                 task,
                 _rows(numbers.differences, pair=pair, task=task),
                 _rows(comparison.rounds, pair=pair),
@@ -118,9 +117,10 @@ def _draw(comparison, numbers, out):
     return drawn
 
 
-def _task_figures(titles, task, tests, rounds, known, weights):
+def _task_figures(comparison, task, tests, rounds, known, weights):
     """(name, Figure) of a pair's task, as far as the tables go."""
-    baseline, column = summary.BASELINE, f"validation_{task}_accuracy"
+    titles, baseline = comparison.titles, comparison.baseline
+    column = f"validation_{task}_accuracy"
     to_baseline = _rows(tests, baseline=baseline)
     if len(to_baseline):
         yield "forest", figures.forest(to_baseline, titles)

@@ -13,7 +13,7 @@ from utils.comparison.results import FAILED, RESULTS
 from utils.comparison.text import known, percent
 from utils.errors import UserError
 
-BASELINE = "single-task"
+BASELINE = "single-task"  # if a plan has it
 WORDS = (
     *("pair", "method", "task", "split", "commit", "error", "run"),
     *("dataset", "confusion", "correct", "classes"),
@@ -38,6 +38,20 @@ class Comparison:
     pairs: list
     methods: list
     titles: dict
+
+    @property
+    def baseline(self):
+        """Method that all are compared with: single tasks, or the first."""
+        if BASELINE in self.titles:
+            return BASELINE
+        return self.methods[0] if self.methods else BASELINE
+
+    @property
+    def baseline_title(self):
+        """Name of the baseline within a sentence."""
+        title = self.titles.get(self.baseline, self.baseline)
+        is_word = title[1:2].islower() or title[1:2] == "-"
+        return title[:1].lower() + title[1:] if is_word else title
 
     def tasks(self, pair):
         """Names of a pair's tasks, in their order in results.csv."""
@@ -214,13 +228,14 @@ def main_table(comparison, numbers, pair):
 
     Returns:
         {method: {task: cell}}. A cell has the columns of `scores` and of
-        `differences` to the single-task baseline, None where unknown;
+        `differences` to the baseline, None where unknown;
         is_best and is_best_balanced, when no method is better in the digits
         that are shown; and is_significant.
     """
     found, best = {}, {}
     tests = numbers.differences
-    tests = tests[(tests["pair"] == pair) & (tests["baseline"] == BASELINE)]
+    tests = tests[tests["pair"] == pair]
+    tests = tests[tests["baseline"] == comparison.baseline]
     tests = tests.set_index(["task", "method"])
     nothing = dict.fromkeys(tests.columns)
     for task in comparison.tasks(pair):

@@ -21,7 +21,7 @@ def title(comparison, method):
 
 def baseline(comparison):
     """Name of the baseline within a sentence, as HTML."""
-    return title(comparison, summary.BASELINE).lower()
+    return escape(comparison.baseline_title)
 
 
 def scores(table, tasks, comparison):
@@ -144,10 +144,10 @@ def transfer(table, tasks, comparison):
         f'<th class="of">worst difference</th>{heads}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody></table></div>\n"
         '<p class="facts">Worst difference: of all tasks, in points against '
-        f"{baseline(comparison)}; below zero, the company of the other tasks "
-        "costs that one. Forgotten: how far validation accuracy falls, on "
-        "average, from a round on a task's own dataset to the next rounds on "
-        "others, in points.</p>"
+        f"{baseline(comparison)}; against single tasks, below zero is what "
+        "the company of the other tasks costs. Forgotten: how far validation "
+        "accuracy falls, on average, from a round on a task's own dataset to "
+        "the next rounds on others, in points.</p>"
     )
 
 
