@@ -124,3 +124,17 @@ def test_the_table_of_results_is_that_of_the_runs():
             accuracy = 100 * results.loc[(pair, task, name), "accuracy"]
             assert next(numbers) == pytest.approx(accuracy.mean(), abs=0.051)
             assert next(numbers) == pytest.approx(accuracy.std(), abs=0.051)
+
+
+def test_the_tables_of_the_results_are_those_of_the_reports():
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    tables = sorted((ROOT / "docs" / "results").glob("*/table.md"))
+    assert len(tables) == 2
+    for path in tables:
+        rows = re.findall(
+            r"^\| .* \|$", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
+        heads = [row for row in rows if re.match(r"\| (method|---) ", row)]
+        assert len(rows) > len(heads) > 0
+        for row in set(rows) - set(heads):
+            assert row in text
