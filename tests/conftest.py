@@ -63,6 +63,8 @@ def pytest_testnodedown(node):
 
 
 def pytest_terminal_summary(terminalreporter):
+    if not COUNTS["tried"]:
+        return
     terminalreporter.write_line(
         f"robustness: {COUNTS['tried']:,} cases tried, "
         f"{COUNTS['survived']:,} survived"

@@ -177,7 +177,7 @@ def test_freeze_spares_vggface_dense_layers(small_vggface):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("model", ["mini_xception", "vggface"])
+@pytest.mark.parametrize("model", ["mini_xception", "mini_resnet", "vggface"])
 def test_saved_network_comes_back(tmp_path, small_vggface, model, precision):
     network = networks.build(
         model,
@@ -201,7 +201,7 @@ def test_saved_network_comes_back(tmp_path, small_vggface, model, precision):
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="the path that runs take"
 )
-@pytest.mark.parametrize("model", ["mini_xception", "vggface"])
+@pytest.mark.parametrize("model", ["mini_xception", "mini_resnet", "vggface"])
 @pytest.mark.filterwarnings("ignore")
 def test_onnx_gives_the_same_probabilities(tmp_path, small_vggface, model):
     cv2 = pytest.importorskip("cv2")
