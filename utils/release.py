@@ -106,18 +106,15 @@ def compare_seeds(folders):
                 "runs that differ in --seed only"
             )
         tasks = _read(folder, "result.json")["tasks"]
-        accuracies = {
-            split: {
-                name: task[split]["accuracy"] for name, task in tasks.items()
-            }
-            for split in ("validation", "test")
-        }
+        validated = [task["validation"]["accuracy"] for task in tasks.values()]
         found.append(
             {
                 "run": folder,
                 "seed": seed,
-                "validation": np.mean([*accuracies["validation"].values()]),
-                "test": accuracies["test"],
+                "validation": np.mean(validated),
+                "test": {
+                    n: task["test"]["accuracy"] for n, task in tasks.items()
+                },
             }
         )
     return found
