@@ -134,6 +134,8 @@ def test_runs_that_differ_in_their_seed_are_compared(tmp_path):
     other = _run(tmp_path / "c", 2, {"pose": 1, "age": 1}, epoch=5)
     with pytest.raises(UserError, match=r"--epoch of .*c is not that of .*a"):
         release.compare_seeds([*runs, other])
+    with pytest.raises(UserError, match=r".*a has the seed of another run, 3"):
+        release.compare_seeds([*runs, runs[0]])
     (other / "result.json").unlink()
     with pytest.raises(UserError, match="not the folder of a finished run"):
         release.compare_seeds([*runs, other])

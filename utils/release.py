@@ -89,7 +89,8 @@ def compare_seeds(folders):
         mirror images.
 
     Raises:
-        UserError: a run is not finished, or differs in more than its seed.
+        UserError: a run is not finished, differs in more than its seed, or
+            has the seed of another.
     """
     found, first = [], None
     for folder in folders:
@@ -105,6 +106,8 @@ def compare_seeds(folders):
                 f"--{differ[0]} of {folder} is not that of {folders[0]}; give "
                 "runs that differ in --seed only"
             )
+        if seed in [run["seed"] for run in found]:
+            raise UserError(f"{folder} has the seed of another run, {seed}")
         tasks = _read(folder, "result.json")["tasks"]
         validated = [task["validation"]["accuracy"] for task in tasks.values()]
         found.append(
