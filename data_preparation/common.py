@@ -17,7 +17,6 @@ face, and hands it to `build`. Its columns:
 and whatever other columns the table shall have.
 """
 
-import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,14 +122,15 @@ def build(
 
     Raises:
         UserError: a split has no usable face, the dataset is prepared from
-            other files or flags and --overwrite is not given, or a file
-            cannot be written.
+            other files or flags and --overwrite is not given, its folder
+            holds other files, or a file cannot be written.
     """
     detector = detect.open(args.detector_model) if args.detector else None
     origin = staging.origin(faces, args, detector and detector.name)
     if staging.is_up_to_date(dataset.name, args, origin):
         _say(f"{dataset.name} is up to date in {args.data_dir}")
         return
+    staging.require_own(dataset.name, args.data_dir, args.source)
     recipe = crops.Recipe(args.margin, args.size, is_gray, is_padded, detector)
     official = set(faces["split"])
     dropped = Dropped()
@@ -223,17 +223,7 @@ def _publish(dataset, faces, columns, folder, data_dir, dropped, facts):
     """Put crops and table in place of the old ones; print the summary."""
     name = dataset.name
     final = data_dir / "db" / name
-    try:
-        # The old table goes first: it must never stand over other crops.
-        for suffix in (".json", ".csv", ".truth.csv", ".dropped.csv"):
-            final.with_suffix(suffix).unlink(missing_ok=True)
-        if final.exists():
-            shutil.rmtree(final)
-        folder.replace(final)
-    except OSError as error:
-        raise UserError(
-            f"cannot replace {final}: {error.strerror}; remove it by hand"
-        ) from error
+    staging.replace(final, folder)
     with files.write(final.with_suffix(".dropped.csv")) as temporary:
         dropped.rows.to_csv(temporary, index=False, lineterminator="\n")
     names = [task.name for task in dataset.tasks]

@@ -86,7 +86,12 @@ def is_up_to_date(name, args, now):
         return False
     path = args.data_dir / "db" / f"{name}.json"
     crops = args.data_dir / "db" / name
-    there = sum(len(names) for _, _, names in os.walk(crops))
+    # Not .DS_Store and the like.
+    there = sum(
+        not name.startswith(".")
+        for _, _, names in os.walk(crops)
+        for name in names
+    )
     try:
         description = files.read_json(path)
         kept = sum(part["rows"] for part in description["counts"].values())
@@ -113,6 +118,55 @@ def _differences(before, now):
         if before[what] != now[what]:
             different.append(f"the {what} in --source have changed")
     return different
+
+
+def require_own(name, data_dir, source=None):
+    """Refuse to replace pictures that no preparation has put there.
+
+    Args:
+        name: of the dataset.
+        data_dir: the folder whose `db/<name>` is to be replaced.
+        source: folder of the downloaded files.
+
+    Raises:
+        UserError: `db/<name>` is a link, holds `source`, or holds files of
+            which neither a table nor a killed run knows.
+    """
+    final = data_dir / "db" / name
+    move = "move it elsewhere, or choose another --data_dir"
+    if final.is_symlink():
+        raise UserError(f"{final} is a link, which is not followed; {move}")
+    if source and source.resolve().is_relative_to(final.resolve()):
+        raise UserError(
+            f"--source={source} is in {final}, which is to be replaced; {move}"
+        )
+    is_ours = name in tables.prepared(data_dir) or any(
+        final.parent.glob(f".{name}.*")
+    )
+    if not is_ours and final.exists() and any(final.iterdir()):
+        raise UserError(
+            f"{final} holds files, but there is no {name}.csv of them and no "
+            f"preparation that was stopped; {move}"
+        )
+
+
+def replace(final, folder):
+    """Put a folder of pictures in place of a set's old one.
+
+    Raises:
+        UserError: the old one cannot be removed.
+    """
+    try:
+        # The old table goes first: it must never stand over other pictures.
+        for suffix in (".json", ".csv", ".truth.csv", ".dropped.csv"):
+            final.with_suffix(suffix).unlink(missing_ok=True)
+        if final.exists():
+            shutil.rmtree(final)
+        folder.replace(final)
+    except OSError as error:
+        raise UserError(
+            f"cannot replace {final}: {error.strerror}; remove it by hand"
+        ) from error
 
 
 class Staging:

@@ -24,7 +24,7 @@ from joblib import Parallel, delayed
 from rich.console import Console
 from rich.progress import track
 
-from data_preparation import common
+from data_preparation import common, staging
 from data_preparation.drawing import portrait, traits
 from utils import files, flags, tables
 from utils.errors import UserError
@@ -119,17 +119,11 @@ def draw_set(name, data_dir, images=IMAGES, size=SIZE, seed=SEED, processes=-1):
         processes: to draw with; -1 is one per core.
 
     Raises:
-        UserError: a file cannot be written.
+        UserError: its folder holds other files, or a file cannot be written.
     """
     published = SETS[name]
     hidden = [task for task in TASKS if task not in published]
-    with _staged(name, Path(data_dir)) as folder:
-        rows = _draw_all(name, folder, images, size, seed, processes)
-    folder = Path(data_dir) / "db"
-    rows["path"] = f"db/{name}/" + rows["path"]
-    with files.write(folder / f"{name}.truth.csv") as temporary:
-        rows[["path", *hidden]].to_csv(temporary, index=False)
-    tasks = [TASKS[task] for task in published]
+    final = Path(data_dir) / "db" / name
     columns = ["path", "split", *published, *COLUMNS.get(name, [])]
     facts = {
         "source": "drawn by data_preparation/synthetic.py",
@@ -139,9 +133,17 @@ def draw_set(name, data_dir, images=IMAGES, size=SIZE, seed=SEED, processes=-1):
         "dropped": {},
         "terms": DATASET.terms,
     }
-    tables.write(name, rows[columns], tasks, data_dir, facts)
+    staging.require_own(name, Path(data_dir))
+    with _staged(final) as folder:
+        rows = _draw_all(name, folder, images, size, seed, processes)
+        rows["path"] = f"db/{name}/" + rows["path"]
+        staging.replace(final, folder)
+        with files.write(final.with_suffix(".truth.csv")) as temporary:
+            rows[["path", *hidden]].to_csv(temporary, index=False)
+        tasks = [TASKS[task] for task in published]
+        tables.write(name, rows[columns], tasks, data_dir, facts)
     common.summarise(name, rows, tasks, {})
-    path = folder / f"{name}.csv"
+    path = final.with_suffix(".csv")
     Console().print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 
@@ -252,23 +254,22 @@ def _save(path, picture):
 
 
 @contextlib.contextmanager
-def _staged(name, data_dir):
-    """Yield a folder for pictures that replaces the set's on success."""
-    final = data_dir / "db" / name
+def _staged(final):
+    """Yield a folder for pictures, to be used by `staging.replace`.
+
+    The one around it stays until the table is written: by it, a later run
+    knows that what a killed one has left is no user's.
+    """
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=final.parent))
+        outer = tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent)
     except OSError as error:
         raise UserError(
             f"cannot write {final}: {error.strerror}; choose another --data_dir"
         ) from error
     try:
+        folder = Path(outer, "pictures")
+        folder.mkdir()
         yield folder
-        # The old table goes first: it must never stand over other pictures.
-        for suffix in (".json", ".csv", ".truth.csv"):
-            final.with_suffix(suffix).unlink(missing_ok=True)
-        shutil.rmtree(final, ignore_errors=True)
-        folder.chmod(0o755)
-        folder.replace(final)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(outer, ignore_errors=True)

@@ -162,6 +162,39 @@ def test_a_failed_replacement_leaves_the_old_dataset(tmp_path):
     assert len(tables.read("toy", args.data_dir)) == 4
 
 
+@pytest.mark.parametrize("words", [[], ["--overwrite"]])
+def test_files_that_no_preparation_wrote_are_not_replaced(tmp_path, words):
+    args = arguments(tmp_path, *words)
+    folder = args.data_dir / "db" / "toy"
+    folder.mkdir(parents=True)
+    (folder / "photo.jpg").touch()
+    with pytest.raises(UserError, match="toy holds files, but there is no"):
+        build(args, toy())
+    assert [path.name for path in folder.iterdir()] == ["photo.jpg"]
+
+
+def test_a_source_inside_the_set_is_not_replaced(tmp_path):
+    args = arguments(tmp_path, "--overwrite")
+    build(args, toy())
+    args.source = args.data_dir / "db" / "toy" / "raw"
+    args.source.mkdir()
+    with pytest.raises(UserError, match="toy, which is to be replaced"):
+        build(args, toy())
+    assert args.source.exists()
+
+
+def test_a_linked_folder_is_not_replaced(tmp_path):
+    args = arguments(tmp_path, "--overwrite")
+    build(args, toy())
+    folder = args.data_dir / "db" / "toy"
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="is a link"):
+        build(args, toy())
+    assert folder.with_suffix(".csv").exists()
+    assert len(list(folder.iterdir())) == 4
+
+
 def test_an_unwritable_folder_is_refused(tmp_path):
     (tmp_path / "data").write_text("a file where a folder should be")
     with pytest.raises(UserError, match="cannot write"):

@@ -187,6 +187,26 @@ def test_overwriting_leaves_nothing_of_the_old_set(tmp_path):
     assert len(tables.read(name, tmp_path).split("train")) == 10
 
 
+def test_what_a_killed_run_leaves_is_replaced_and_nothing_else(
+    tmp_path, monkeypatch
+):
+    name = "synthetic_pose"
+    with monkeypatch.context() as patch:
+        # Killed between the pictures and the table: nothing is cleaned up.
+        patch.setattr(synthetic.tables, "write", lambda *args: 1 / 0)
+        patch.setattr(synthetic.shutil, "rmtree", lambda *args, **kwargs: None)
+        with pytest.raises(ZeroDivisionError):
+            synthetic.draw_set(name, tmp_path, 10, 32)
+    synthetic.draw_set(name, tmp_path, 10, 32)
+    assert len(tables.read(name, tmp_path).split("train")) == 10
+    note = tmp_path / "db" / "synthetic_emotion" / "notes.txt"
+    note.parent.mkdir()
+    note.touch()
+    with pytest.raises(UserError, match="holds files"):
+        synthetic.draw_set("synthetic_emotion", tmp_path, 10, 32)
+    assert note.exists()
+
+
 def test_ensure_draws_what_is_missing(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(

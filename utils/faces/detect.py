@@ -41,6 +41,8 @@ OVERLAP = 0.3  # two boxes that share more (intersection over union) are one
 # a detector finds faces of about 10 to 300 pixels. Each takes four times as
 # long as the one before, so that the last one bounds the time.
 SIZES = (320, 640, 1280)
+# In pictures of fewer rows or columns, OpenCV's YuNet finds boxes of any size.
+LEAST_SIDE = 64
 # The cascades take ten times as long as YuNet.
 LARGEST_FOR_HAAR = 640
 
@@ -211,8 +213,14 @@ def _yunet(data):
     )
 
     def find(image):
-        network.setInputSize(image.shape[1::-1])
-        _, rows = network.detect(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        height, width = image.shape[:2]
+        wide = cv2.copyMakeBorder(
+            cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
+            *(0, max(0, LEAST_SIDE - height), 0, max(0, LEAST_SIDE - width)),
+            cv2.BORDER_CONSTANT,
+        )
+        network.setInputSize(wide.shape[1::-1])
+        _, rows = network.detect(wide)
         return [_face(row) for row in (() if rows is None else rows)]
 
     return find
