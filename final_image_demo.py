@@ -160,9 +160,7 @@ def _suffix(path):
 
 def _report(path, picture, predictions, target):
     note = f" ({picture.note})" if picture.note else ""
-    count = {0: "no face", 1: "1 face"}.get(
-        len(predictions), f"{len(predictions)} faces"
-    )
+    count = output.count(len(predictions))
     print(f"{path}{note}: {count} -> {target}")
     for prediction in predictions:
         print(f"  {prediction.number}: {prediction.text()}")

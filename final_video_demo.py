@@ -65,8 +65,9 @@ def parser():
         "detect_every",
         count,
         None,
-        "look for faces in one of so many frames and follow their motion in "
-        "between (left out: 5, and 1 with --blur_faces)",
+        "look for faces in one of so many taken frames and follow their motion "
+        "in between (left out: 5, or as many as half a second has; 1 with "
+        "--blur_faces)",
     )
     flags.add_flag(
         parser,
@@ -103,11 +104,16 @@ def main(argv=None):
     if args.source is None:
         print("no video named: this is the sample clip")
     source = video.open_source(args.source)
+    if source.duration and args.start >= source.duration:
+        raise UserError(
+            f"{source.name} ends at {source.duration:.1f} s, before "
+            f"--start={args.start}"
+        )
     target = output.Names(args.output, args.overwrite).new(source.name, ".mp4")
     frames = video.ahead(source.frames(args.start, end, args.every))
-    found = video.ahead(_analysed(frames, predictor, detector, args))
     fps = source.fps / args.every
-    total = _expected(source, args.start, end, fps)
+    found = video.ahead(_analysed(frames, fps, predictor, detector, args))
+    total = _expected(source, args.start, end, args.every)
     screen = draw.Screen(predictor.tasks)
     is_stopped = False
     with (
@@ -121,12 +127,16 @@ def main(argv=None):
             _write(found, writer, screen, tables, counter, args)
         except KeyboardInterrupt:
             is_stopped = True
+            source.stop()
+    if is_stopped and counter.frames == 0:
+        print("stopped before the first frame", file=sys.stderr)
+        sys.exit(130)
     if counter.frames == 0:
         raise UserError(
             f"no frame of {source.name} lies between --start and --end"
         )
     print(
-        f"{counter.frames} frames, {len(counter.faces)} faces, "
+        f"{counter.frames} frames, {output.count(len(counter.faces))}, "
         f"{counter.speed():.1f} frames a second -> {target}"
     )
     if is_stopped:
@@ -141,10 +151,11 @@ def main(argv=None):
         sys.exit(1)
 
 
-def _analysed(frames, predictor, detector, args):
+def _analysed(frames, fps, predictor, detector, args):
     """Yield (Frame, list of Prediction, list of Face to blur)."""
     tracker = Tracker()
-    every = args.detect_every or (1 if args.blur_faces else 5)
+    usual = 1 if args.blur_faces else min(5, math.ceil(fps / 2))
+    every = args.detect_every or usual
     for number, frame in enumerate(frames):
         faces = detector(frame.pixels) if number % every == 0 else None
         tracks = tracker.update(frame.pixels, frame.time, faces)
@@ -232,12 +243,16 @@ def _jsonl(file, tasks):
     return lambda row: file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _expected(source, start, end, fps):
+def _expected(source, start, end, every):
     """How many frames there will be, None where nobody knows."""
-    if source.count is None and math.isinf(end):
+    if source.duration is not None:
+        rate = source.count / source.duration
+        end = min(end, source.duration)
+    else:
+        rate = source.fps
+    if math.isinf(end):
         return None
-    duration = math.inf if source.count is None else source.count / source.fps
-    return max(1, math.ceil((min(end, duration) - start) * fps))
+    return max(1, math.ceil((end - start) * rate / every))
 
 
 def _progress():

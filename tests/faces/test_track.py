@@ -86,13 +86,14 @@ def _moving(index):
     return stand_ins.picture(boxes), boxes
 
 
-@pytest.mark.parametrize("every", [1, 5])
-def test_faces_keep_their_numbers_and_places(every):
+# The last: longer between two looks than a track outlives being missed.
+@pytest.mark.parametrize(("every", "fps"), [(1, 25), (5, 25), (15, 10)])
+def test_faces_keep_their_numbers_and_places(every, fps):
     tracker, detector = Tracker(), stand_ins.Detector()
     for index in range(30):
         image, boxes = _moving(index)
         faces = detector(image) if index % every == 0 else None
-        tracks = tracker.update(image, index / 25, faces)
+        tracks = tracker.update(image, index / fps, faces)
         assert [t.number for t in tracks] == [1, 2]
         for one, expected in zip(tracks, boxes, strict=True):
             assert _overlap(np.round(one.face.box).astype(int), expected) > 0.7

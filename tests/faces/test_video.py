@@ -1,9 +1,11 @@
 """Frames in and out, against frames that carry their own number."""
 
+import subprocess
 import threading
 import time
 
 import cv2
+import imageio_ffmpeg
 import numpy as np
 import pytest
 
@@ -62,8 +64,9 @@ def test_odd_sizes_are_padded(tmp_path):
 
 def test_start_end_and_every(clip):
     frames = list(video.Source(str(clip)).frames(0.5, 1.2, 3))
-    assert [frame.index for frame in frames] == [15, 18, 21, 24, 27]
-    assert [_number(f.pixels) for f in frames] == [15, 18, 21, 24, 27]
+    assert [frame.index for frame in frames] == [13, 16, 19, 22, 25, 28]
+    assert [_number(f.pixels) for f in frames] == [13, 16, 19, 22, 25, 28]
+    assert len(list(video.Source(str(clip)).frames(0.5, every=99))) == 1
     assert list(video.Source(str(clip)).frames(9.0)) == []
 
 
@@ -96,6 +99,59 @@ def test_a_truncated_file_gives_what_it_has(clip, tmp_path):
     source = video.Source(str(path))
     assert len(list(source.frames(0, 0.2))) == 5
     assert not source.is_broken
+
+
+TEST_PICTURE = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=4")
+SOUND = ("-f", "lavfi", "-i", "sine=d=12")
+LATER = "setpts='if(gt(N,50),PTS+12/TB,PTS)'"
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "duration", "last"),
+    [
+        # As browsers record it: without a duration.
+        ("a.webm", ("-c:v", "libvpx", "-live", "1"), None, 3.96),
+        ("a.h264", (), None, 3.96),
+        # The duration is that of the sound, and the count made up from it.
+        ("a.mkv", (*SOUND, "-c:a", "aac"), 12.0, 3.96),
+        ("b.mkv", ("-vf", LATER, "-fps_mode", "vfr"), 16.0, 15.96),
+        ("2026-05-01T10:30.mp4", (), 4.0, 3.96),
+    ],
+)
+def test_times_are_those_of_the_file(
+    tmp_path, monkeypatch, name, words, duration, last
+):
+    monkeypatch.chdir(tmp_path)
+    ffmpeg = (imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error")
+    subprocess.run([*ffmpeg, *TEST_PICTURE, *words, f"./{name}"], check=True)
+    source = video.Source(name)
+    assert source.duration == (duration and pytest.approx(duration, abs=0.1))
+    frames = list(source.frames())
+    assert len(frames) == 100
+    assert frames[-1].time == pytest.approx(last, abs=0.01)
+    assert not source.is_broken
+
+
+def test_slides_are_shown_as_long_as_they_are(tmp_path):
+    path = tmp_path / "slides.mp4"
+    ffmpeg = (imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error")
+    words = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=1/15:d=60")
+    subprocess.run([*ffmpeg, *words, path], check=True)
+    source = video.Source(str(path))
+    times = [frame.time for frame in source.frames()]
+    assert times == pytest.approx([0, 15, 30, 45])
+
+
+def test_skipping_to_the_start_can_be_stopped(clip):
+    source = video.Source(str(clip))
+    source.stop()
+    assert list(source.frames(1.0)) == []
+    assert not source.is_broken
+
+
+def test_no_password_in_the_name():
+    assert video._stem("rtsp://admin:secret@10.0.0.5/live?x=1") == "live"
+    assert "secret" not in video._stem("rtsp://admin:secret@10.0.0.5")
 
 
 def _refused(address):

@@ -94,6 +94,21 @@ def test_start_end_every_and_max_faces(demo, clip, tmp_path):
     assert (source.fps, source.count) == (12.5, 10)
 
 
+@pytest.mark.parametrize("every", [10, 12, 20])
+def test_a_face_stays_one_however_few_frames_are_taken(
+    demo, tmp_path, capsys, every
+):
+    with video.Writer(tmp_path / "still.mp4", 25) as writer:
+        for index in range(100):
+            image = stand_ins.picture([(100, 50, 160, 120)])
+            writer.write(image, index / 25)
+    demo("still.mp4", f"--every={every}", "--jsonl=rows.jsonl")
+    taken = len(range(0, 100, every))
+    assert f"{taken} frames, 1 face," in capsys.readouterr().out
+    lines = (tmp_path / "rows.jsonl").read_text().splitlines()
+    assert len(lines) == taken
+
+
 def test_blurred_faces_are_unrecognisable(demo, clip, tmp_path):
     words = (clip, "--end=0.4", "--max_faces=1", "--min_confidence=0")
     demo(*words, "--output=clear")
@@ -119,7 +134,7 @@ def test_no_face_is_a_result(demo, tmp_path, capsys):
         for index in range(6):
             writer.write(stand_ins.picture([]), index / 25)
     demo("empty.mp4", "--csv=rows.csv")
-    assert "6 frames, 0 faces" in capsys.readouterr().out
+    assert "6 frames, no face" in capsys.readouterr().out
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 1
     assert len(_frames(tmp_path / "demo_output" / "empty_faces.mp4")) == 6
 
@@ -155,7 +170,7 @@ def test_an_error_in_the_middle_is_passed_on(demo, clip, monkeypatch):
 def test_bad_commands_are_refused(demo, clip, tmp_path):
     for words, message in (
         (("--start=2", "--end=1"), "not after"),
-        (("--start=50",), "no frame of walk"),
+        (("--start=50",), "walk ends at 2.0 s"),
         (("--every=0",), "every"),
         (("--jsonl=walk.jsonl",), "exists"),
     ):

@@ -147,6 +147,11 @@ def show(image, title, wait):
     return key == ESCAPE
 
 
+def count(faces):
+    """A number of faces in words."""
+    return {0: "no face", 1: "1 face"}.get(faces, f"{faces} faces")
+
+
 def record(prediction, least):
     """A Prediction as a JSON-able dict.
 

@@ -12,7 +12,8 @@ from utils.faces.detect import Face
 
 LONGEST = 640  # longer side of the pictures that motion is measured on, pixels
 OVERLAP = 0.2  # intersection over union from which a detection may be a track
-PATIENCE = 1.0  # seconds without a detection after which a track ends
+# Seconds after which a track ends that the detector, when it looks, misses.
+PATIENCE = 1.0
 POINTS = 6  # points across a face, and down, whose motion is measured
 # The share of points that have to agree on one motion, and the change of size
 # from one frame to the next beyond which it is no face's motion.
@@ -97,9 +98,11 @@ class Tracker:
         self._gray = gray
         if faces is not None:
             self._match(faces, time)
-        self.tracks = [
-            track for track in self.tracks if time - track.detected <= PATIENCE
-        ]
+            self.tracks = [
+                track
+                for track in self.tracks
+                if time - track.detected <= PATIENCE
+            ]
         return [track for track in self.tracks if track.is_seen]
 
     def _match(self, faces, time):

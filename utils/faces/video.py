@@ -3,6 +3,7 @@
 import math
 import os
 import queue
+import re
 import subprocess
 import tempfile
 import threading
@@ -18,7 +19,10 @@ from utils.errors import UserError
 from utils.faces import inputs
 
 USUAL_FPS = 25.0  # where a source does not say, or says nonsense
-LONGEST_GAP = 10.0  # seconds that time may jump from one frame to the next
+HIGHEST_FPS = 240
+# Seconds that time may jump from one frame to the next, in a source of unknown
+# duration.
+LONGEST_GAP = 10.0
 AHEAD = 4  # frames that wait between two steps
 CLIP_SIZE, CLIP_SECONDS = (640, 480), 8  # of the sample clip
 
@@ -44,7 +48,8 @@ class Source:
     Attributes:
         name: for messages and, without suffix, for the output.
         fps: frames a second.
-        count: frames there should be; None for cameras and live streams.
+        count: frames there should be, about; None where nobody knows.
+        duration: seconds that it should last; None where nobody knows.
         is_broken: after reading: it ended before it should.
     """
 
@@ -65,17 +70,32 @@ class Source:
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         level = cv2.utils.logging.getLogLevel()
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        self._capture = cv2.VideoCapture(int(address) if is_camera else address)
+        # FFmpeg takes what is before a colon for a protocol.
+        place = address if is_url else str(Path(address).absolute())
+        self._capture = cv2.VideoCapture(int(address) if is_camera else place)
         is_read, self._first = self._capture.read()
         cv2.utils.logging.setLogLevel(level)
         if not is_read:
             raise UserError(_unreadable(address, is_camera, is_url))
         self.name = f"camera{address}" if is_camera else _stem(address)
-        fps = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = fps if 1 <= fps <= 240 else USUAL_FPS
+        given = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = given if 1 <= given <= HIGHEST_FPS else USUAL_FPS
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.count = None if is_camera or count <= 0 else count
+        self.count = self.duration = None
+        if count > 0 and not is_camera:
+            self.count = count
+            # Pictures that are shown for seconds each are below one a second.
+            self.duration = count / (given if 0 < given < 1 else self.fps)
+        self._is_live = is_camera or (is_url and self.count is None)
+        # Elsewhere the count is made up from the length, perhaps of the sound.
+        self._is_counted = self.count and (is_url or _says_count(address))
+        self._stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        self._is_stopped = False
         self.is_broken = False
+
+    def stop(self):
+        """End `frames`, which may run in another thread."""
+        self._is_stopped = True
 
     def frames(self, start=0.0, end=math.inf, every=1):
         """Yield the Frames from `start` to `end` seconds, every so many.
@@ -83,15 +103,17 @@ class Source:
         To be called once; the source is closed afterwards.
         """
         capture, index, moment = self._capture, 0, 0.0
+        first = None  # index of the first frame after `start`
         began = time.monotonic()
         picture = self._first
         self._first = None
         shape = picture.shape
         try:
-            while moment < end:
-                is_wanted = moment >= start and index % every == 0
+            while moment < end and not self._is_stopped:
+                if first is None and moment >= start:
+                    first = index
                 # A stream that changes its size in the middle goes on.
-                if is_wanted:
+                if first is not None and (index - first) % every == 0:
                     if picture is None:
                         _, picture = capture.retrieve()
                     if picture is None:
@@ -105,21 +127,26 @@ class Source:
                     break
                 index += 1
                 moment = self._moment(moment, began)
-            self.is_broken = moment < end and (
-                self.count is None or index + 1 < 0.95 * self.count
+            is_short = self._is_counted and index + 1 < 0.95 * self.count
+            self.is_broken = (
+                moment < end
+                and not self._is_stopped
+                and bool(self._is_live or is_short)
             )
         finally:
             capture.release()
 
     def _moment(self, before, began):
         """Seconds of the frame that was just grabbed."""
-        if self.count is None:
+        if self._is_live:
             return time.monotonic() - began
-        moment = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        step, self._stamp = stamp - self._stamp, stamp
         # Broken time stamps stand still, go back or jump away.
-        if 0 < moment - before < LONGEST_GAP:
-            return moment
-        return before + 1 / self.fps
+        longest = LONGEST_GAP
+        if self.duration and stamp <= self.duration + 1:
+            longest = math.inf
+        return before + (step if 0 < step < longest else 1 / self.fps)
 
 
 class Clip:
@@ -129,15 +156,19 @@ class Clip:
     """
 
     name, fps, is_broken = "sample_clip", 25.0, False
-    count = int(fps * CLIP_SECONDS)
+    count, duration = int(fps * CLIP_SECONDS), CLIP_SECONDS
 
     def frames(self, start=0.0, end=math.inf, every=1):
         """Yield the Frames from `start` to `end` seconds, every so many."""
         portrait = inputs.read(inputs.portrait()).pixels
-        for index in range(0, self.count, every):
+        first = math.ceil(start * self.fps)
+        for index in range(first, self.count, every):
             moment = index / self.fps
-            if start <= moment < end:
+            if moment < end:
                 yield Frame(index, moment, _view(portrait, moment))
+
+    def stop(self):
+        """As of `Source`; every frame is yielded here, none is skipped."""
 
 
 def open_source(address):
@@ -310,6 +341,14 @@ def _check_file(address, is_elsewhere):
         raise UserError(f"{address} is empty; get the file again")
 
 
+def _says_count(path):
+    """Whether its header counts the frames: MP4, MOV, AVI."""
+    with Path(path).open("rb") as file:
+        head = file.read(8)
+    boxes = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+    return head[:4] == b"RIFF" or head[4:] in boxes
+
+
 def _unreadable(address, is_camera, is_url):
     if is_camera:
         return f"camera {address} gives no picture; is it plugged in and free?"
@@ -322,6 +361,8 @@ def _unreadable(address, is_camera, is_url):
 
 
 def _stem(address):
+    # Without the password that a URL may hold.
+    address = re.sub(r"://[^/@]*@", "://", address)
     stem = Path(address.split("?")[0].rstrip("/")).stem
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in stem)
 
