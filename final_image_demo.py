@@ -4,7 +4,8 @@ Writes an annotated copy of every image and prints what was found. Uses the
 trained network in weights/, or another one with --weights. Without images, the
 sample is a public-domain portrait.
 
-Exit code: 0; 1 if an image could not be read; 2 for a mistake in the command.
+Exit code: 0; 1 if an image could not be read, or its copy not be written; 2 for
+a mistake in the command; 130 after Ctrl-C, with the results so far written.
 """
 
 import csv
@@ -66,29 +67,45 @@ def main(argv=None):
         print("no image named: this is Grace Hopper, US Navy, public domain")
     predictor = predict.load(args.weights)
     detector = detect.open(args.detector_model)
-    names = output.Names(args.output, args.overwrite)
-    found, broken = [], []
-    for path, picture, predictions in _predicted(
-        paths, predictor, detector, args.batch_size
-    ):
-        if isinstance(picture, UserError):
-            broken.append(str(picture))
-            found.append({"file": str(path), "error": str(picture)})
-            continue
-        copy = draw.annotate(picture.pixels, predictions, args.min_confidence)
-        target = names.new(path.stem, _suffix(path))
-        output.write_image(target, copy)
-        _report(path, picture, predictions, target)
-        found.append(
-            _record(path, picture, predictions, target, args.min_confidence)
-        )
-        if args.show:
-            output.show(copy, str(target), wait=True)
-    _write_results(args, predictor, detector, found)
-    if broken:
-        print(f"{len(broken)} of {len(paths)} not read:", file=sys.stderr)
-        print(*(f"  {reason}" for reason in broken), sep="\n", file=sys.stderr)
+    names = output.Names(args.output, args.overwrite, paths)
+    found, failed = [], []
+    try:
+        for path, picture, predictions in _predicted(
+            paths, predictor, detector, args.batch_size
+        ):
+            try:
+                found.append(
+                    _annotated(path, picture, predictions, names, args)
+                )
+            except UserError as error:
+                failed.append(str(error))
+                found.append(
+                    {"file": output.printable(path), "error": failed[-1]}
+                )
+    finally:
+        if found:
+            _write_results(args, predictor, detector, found)
+    if failed:
+        print(f"{len(failed)} of {len(paths)} failed:", file=sys.stderr)
+        print(*(f"  {reason}" for reason in failed), sep="\n", file=sys.stderr)
         sys.exit(1)
+
+
+def _annotated(path, picture, predictions, names, args):
+    """Write, print and show what is in an image; returns it for the JSON.
+
+    Raises:
+        UserError: the image was not read, or the copy cannot be written.
+    """
+    if isinstance(picture, UserError):
+        raise picture
+    copy = draw.annotate(picture.pixels, predictions, args.min_confidence)
+    target = names.new(path.stem, _suffix(path))
+    output.write_image(target, copy)
+    _report(path, picture, predictions, target)
+    if args.show:
+        args.show = not output.show(copy, str(target), wait=True)
+    return _record(path, picture, predictions, target, args.min_confidence)
 
 
 def _predicted(paths, predictor, detector, batch_size):
@@ -170,8 +187,8 @@ def _record(path, picture, predictions, target, least):
     """What the JSON says about an image."""
     height, width = picture.pixels.shape[:2]
     return {
-        "file": str(path),
-        "annotated": str(target),
+        "file": output.printable(path),
+        "annotated": output.printable(target),
         "width": width,
         "height": height,
         "note": picture.note,

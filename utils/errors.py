@@ -1,6 +1,8 @@
 """The one exception that users see without a traceback."""
 
+import contextlib
 import errno
+import os
 import sys
 
 # Errors of the operating system that need no programmer.
@@ -23,10 +25,19 @@ def run_script(main):
     """Call main() and turn a UserError into one line and exit code 2.
 
     So, too, a full disk and the like where nothing more telling is said.
-    Otherwise main's return value is the exit code, None for 0.
+    Otherwise main's return value is the exit code, None for 0. It is 130 after
+    Ctrl-C, and 141 if standard output was closed, as by `head`.
     """
+    # File names may hold bytes, or letters that the terminal's encoding lacks.
+    with contextlib.suppress(AttributeError):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -18,6 +18,7 @@ def write(path):
 
     The temporary name keeps the suffix, because libraries choose the file
     format by it. Parent folders are created. Nothing is left on failure.
+    A pipe or device is no file that could be replaced: it is yielded itself.
 
     Raises:
         UserError: the folder cannot be written, or the disk is full.
@@ -25,6 +26,12 @@ def write(path):
     path = Path(path)
     temporary = None
     try:
+        # /dev/stdout may be a link to a file.
+        if path.exists() and (
+            not path.is_file() or path.is_relative_to("/dev")
+        ):
+            yield path
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
             prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent

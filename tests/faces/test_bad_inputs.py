@@ -97,7 +97,7 @@ def test_images(demo, tmp_path, kind):
         assert len(list((tmp_path / "demo_output").iterdir())) == 1
     else:
         assert code == 1
-        assert error.splitlines()[0] == "1 of 1 not read:"
+        assert error.splitlines()[0] == "1 of 1 failed:"
         (line,) = error.splitlines()[1:]
         assert complaint in line
 

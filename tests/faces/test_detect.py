@@ -126,6 +126,24 @@ def test_images_of_any_size_are_accepted():
         assert detector()(np.zeros(shape, np.uint8)) == []
 
 
+def test_yunet_gets_no_narrow_picture(monkeypatch):
+    searched = []
+
+    class Network:
+        def setInputSize(self, size):
+            searched.append(size)
+
+        def detect(self, image):
+            assert image.shape[1::-1] == searched[-1]
+            return 0, None
+
+    monkeypatch.setattr(cv2.FaceDetectorYN, "create", lambda *_: Network())
+    find = detect._yunet(b"network")
+    for shape in ((9, 320), (320, 32), (64, 64), (480, 640)):
+        assert find(np.zeros((*shape, 3), np.uint8)) == []
+    assert searched == [(320, 64), (64, 320), (64, 64), (640, 480)]
+
+
 @given(st.data())
 def test_a_row_of_yunet_becomes_a_face(data):
     numbers = st.floats(-999, 999, width=32)

@@ -108,6 +108,19 @@ def test_panels_hide_no_face_and_no_other_panel(faces):
     assert (copy.shape[0] > 480 + legend) == (len(drawn) < len(faces))
 
 
+def test_the_panels_of_a_crowd_have_an_end():
+    places = itertools.product(range(0, 1200, 40), range(0, 800, 40))
+    predictions = [
+        _prediction((x, y, x + 30, y + 36), number)
+        for number, (x, y) in enumerate(places, start=1)
+    ]
+    copy = draw.annotate(_gray(800, 1200), predictions, 0.5)
+    assert 2400 < copy.shape[0] < 800 + 2400 + 100
+    # All columns are used.
+    sheet = copy[800:2400, 1200 * 7 // 8 : 1200]
+    assert (sheet != panels.DARK).any()
+
+
 def test_panels_of_a_video_stay_on_their_side():
     screen, kept = draw.Screen(SURE), []
     for x in range(20, 400, 20):

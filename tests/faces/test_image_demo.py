@@ -14,7 +14,7 @@ from PIL import Image
 import final_image_demo
 from tests.faces import stand_ins
 from utils.errors import UserError, run_script
-from utils.faces import detect, inputs
+from utils.faces import detect, inputs, output
 
 BOXES = [(40, 40, 100, 110), (180, 60, 260, 160)]
 
@@ -100,7 +100,7 @@ def test_a_broken_file_does_not_stop_the_others(demo, tmp_path, capsys):
         demo("photos", "gone.png", "--json=found.json")
     assert caught.value.code == 1
     said = capsys.readouterr().err
-    assert "3 of 5 not read" in said
+    assert "3 of 5 failed" in said
     for name in ("b.jpg", "c.jpg", "gone.png"):
         assert name in said
     images = json.loads((tmp_path / "found.json").read_text())["images"]
@@ -118,10 +118,10 @@ def test_a_broken_file_does_not_stop_the_others(demo, tmp_path, capsys):
 def test_nothing_is_overwritten_unless_asked(demo, tmp_path):
     for folder in ("one", "two"):
         _save(tmp_path / folder / "a.png")
-    output = tmp_path / "demo_output"
+    copies = tmp_path / "demo_output"
 
     def names():
-        return sorted(path.name for path in output.iterdir())
+        return sorted(path.name for path in copies.iterdir())
 
     demo("one", "two")
     assert names() == ["a_faces.png", "a_faces_2.png"]
@@ -135,6 +135,72 @@ def test_nothing_is_overwritten_unless_asked(demo, tmp_path):
     demo("one", "--overwrite", "--json=found.json")
 
 
+def test_an_input_in_the_output_folder_is_not_overwritten(demo, tmp_path):
+    for name in ("a.png", "a_faces.png"):
+        before = _save(tmp_path / "out" / name, BOXES).read_bytes()
+    demo("out", "--output=out", "--overwrite")
+    assert (tmp_path / "out" / "a_faces.png").read_bytes() == before
+    assert (tmp_path / "out" / "a_faces_2.png").exists()
+
+
+def test_what_was_found_is_written_whatever_ends_it(
+    demo, tmp_path, monkeypatch
+):
+    for name in "abc":
+        _save(tmp_path / "photos" / f"{name}.png", BOXES)
+    write = output.write_image
+
+    def interrupted(path, image):
+        if path.stem == "c_faces":
+            raise KeyboardInterrupt
+        if path.stem == "b_faces":
+            raise UserError("the disk is full")
+        write(path, image)
+
+    monkeypatch.setattr(output, "write_image", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        demo("photos", "--json=found.json")
+    images = json.loads((tmp_path / "found.json").read_text())["images"]
+    assert [image.get("error") for image in images] == [
+        None,
+        "the disk is full",
+    ]
+
+
+def test_results_go_to_pipes_too(demo, tmp_path):
+    _save(tmp_path / "a.png", BOXES)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE)
+    demo("a.png", f"--json={pipe}")
+    assert len(json.loads(reader.communicate(timeout=60)[0])["images"]) == 1
+    assert pipe.is_fifo()
+
+
+def test_names_that_are_long_or_no_text(demo, tmp_path):
+    long = _save(tmp_path / f"{'ü' * 120}.png", BOXES)
+    odd = _save(tmp_path / os.fsdecode(b"caf\xe9.png"), BOXES)
+    demo(long.name, odd.name, "--json=found.json", "--csv=found.csv")
+    images = json.loads((tmp_path / "found.json").read_text())["images"]
+    assert [len(image["faces"]) for image in images] == [2, 2]
+    assert images[1]["file"] == "caf\\udce9.png"
+    assert len(list((tmp_path / "demo_output").iterdir())) == 2
+
+
+def test_escape_closes_all_windows(demo, tmp_path, monkeypatch):
+    for name in "abc":
+        _save(tmp_path / "photos" / f"{name}.png")
+    shown = []
+    monkeypatch.setenv("DISPLAY", ":9")
+    monkeypatch.setattr(
+        output,
+        "show",
+        lambda image, title, wait: shown.append(title) or len(shown) == 2,
+    )
+    demo("photos", "--show")
+    assert len(shown) == 2
+
+
 def test_what_cannot_work_is_refused_at_once(demo, tmp_path):
     _save(tmp_path / "a.png")
     (tmp_path / "file").touch()
@@ -144,6 +210,10 @@ def test_what_cannot_work_is_refused_at_once(demo, tmp_path):
         demo("a.png", "--output=file/folder")
     with pytest.raises(UserError, match="no image in"):
         demo("*.gif")
+    with pytest.raises(UserError, match="is named twice"):
+        demo("a.png", "--json=found", "--csv=found")
+    with pytest.raises(UserError, match="is a folder"):
+        demo("a.png", "--json=.")
     with pytest.raises(UserError, match="min_confidence"):
         demo("a.png", "--min_confidence=2")
 
@@ -152,9 +222,9 @@ def test_jpegs_stay_jpegs_and_huge_or_tiny_images_work(demo, tmp_path):
     Image.fromarray(stand_ins.picture(BOXES)).save(tmp_path / "photo.JPG")
     Image.new("RGB", (1, 1), "red").save(tmp_path / "dot.bmp")
     demo("photo.JPG", "dot.bmp")
-    output = tmp_path / "demo_output"
-    assert (output / "photo_faces.jpg").read_bytes()[:2] == b"\xff\xd8"
-    assert cv2.imread(str(output / "dot_faces.png")).shape[1] >= 480
+    copies = tmp_path / "demo_output"
+    assert (copies / "photo_faces.jpg").read_bytes()[:2] == b"\xff\xd8"
+    assert cv2.imread(str(copies / "dot_faces.png")).shape[1] >= 480
 
 
 ALONE = """

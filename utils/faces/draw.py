@@ -52,8 +52,9 @@ def annotate(image, predictions, least, screen=None):
     viewer), a number if there are several, and a panel with the most probable
     class of every task. Panels hide neither faces nor each other, and arrows
     only where there is no other place or where they stood in the frame before.
-    Those that find no place in the picture stand below it, or in a video, whose
-    frames have one size, are left out. The last line is the legend.
+    Those that find no place in the picture stand below it, as far as these are
+    not much higher than the picture; in a video, whose frames have one size,
+    they are left out. The last line is the legend.
 
     Args:
         image: uint8 [H, W, 3], RGB. One whose longer side is below 480 pixels
@@ -107,7 +108,7 @@ def annotate(image, predictions, least, screen=None):
     tasks = screen.tasks if is_video else _tasks(predictions)
     parts = [canvas, panels.legend(canvas.shape, len(boxes), tasks, least)]
     if below and not is_video:
-        parts.insert(1, panels.grid(below, canvas.shape[1]))
+        parts.insert(1, panels.grid(below, canvas.shape))
     return _stack(parts)
 
 

@@ -13,9 +13,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from utils.errors import UserError
 
+# Photos of phones, which Pillow cannot read; a folder's are not skipped unseen.
+HEIC = (".heic", ".heif")
 SUFFIXES = {
     *(".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg"),
-    *(".png", ".ppm", ".tif", ".tiff", ".webp"),
+    *(".png", ".ppm", ".tif", ".tiff", ".webp", *HEIC),
 }
 WILDCARDS = set("*?[")
 REDUCED = 8  # how many times smaller a huge JPEG is decoded
@@ -118,9 +120,10 @@ def read(path):
     except Image.DecompressionBombError as error:
         return _read_huge(path, error)
     except UnidentifiedImageError as error:
-        raise UserError(
-            f"{path} is not an image; its content decides, not its name"
-        ) from error
+        why = "is not an image; its content decides, not its name"
+        if path.suffix.lower() in HEIC:
+            why = "is HEIC, which Pillow cannot read; convert it to JPEG"
+        raise UserError(f"{path} {why}") from error
     except UserError:
         raise
     # Pillow's decoders fail on broken files in every way there is.

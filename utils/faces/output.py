@@ -10,6 +10,8 @@ from utils import files, flags
 from utils.errors import UserError
 
 ESCAPE = 27
+# Bytes; file systems take names of 255, and temporary ones are longer.
+LONGEST_STEM = 200
 LARGEST_WINDOW = 1000  # pixels of a window's longer side at first
 
 
@@ -56,8 +58,13 @@ def check(args, results):
             or there is no display to show anything on.
     """
     _make_folder(args.output, f"--output={args.output}")
-    for path in filter(None, results):
+    given = [path.absolute() for path in results if path]
+    for path in given:
         _make_folder(path.parent, f"the folder of {path}")
+        if path.is_dir():
+            raise UserError(f"{path} is a folder; name a file in it")
+        if given.count(path) > 1:
+            raise UserError(f"{path} is named twice; name two files")
         if path.is_file() and not args.overwrite:
             raise UserError(
                 f"{path} exists; choose another name, or replace it with "
@@ -86,13 +93,20 @@ def has_display():
 class Names:
     """Gives each output a name in a folder, never the same one twice."""
 
-    def __init__(self, folder, may_overwrite):
+    def __init__(self, folder, may_overwrite, inputs=()):
+        """The files `inputs` are never overwritten."""
         self._folder = folder
         self._may_overwrite = may_overwrite
-        self._given = set()
+        here = folder.resolve()
+        self._given = {
+            folder / path.name
+            for path in inputs
+            if path.resolve().parent == here
+        }
 
     def new(self, stem, suffix):
         """<stem>_faces<suffix>, or with a number where that is taken."""
+        stem = os.fsdecode(os.fsencode(stem)[:LONGEST_STEM])
         number = 1
         while True:
             count = "" if number == 1 else f"_{number}"
@@ -110,10 +124,17 @@ def write_image(path, image):
     Raises:
         UserError: it cannot be written.
     """
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    # cv2.imwrite crashes on names that are no UTF-8.
+    is_good, data = cv2.imencode(path.suffix, pixels)
+    if not is_good:
+        height, width = image.shape[:2]
+        raise UserError(
+            f"cannot write {path}: {width} x {height} pixels are too many for "
+            "its format; make a smaller copy of the image"
+        )
     with files.write(path) as temporary:
-        pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        if not cv2.imwrite(str(temporary), pixels):
-            raise UserError(f"cannot write {path}; free some disk space")
+        temporary.write_bytes(data)
 
 
 def show(image, title, wait):
@@ -145,6 +166,11 @@ def show(image, title, wait):
     if wait:
         cv2.destroyWindow(title)
     return key == ESCAPE
+
+
+def printable(path):
+    """A path as text that any file can hold."""
+    return str(path).encode(errors="backslashreplace").decode()
 
 
 def count(faces):

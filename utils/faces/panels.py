@@ -1,5 +1,6 @@
 """Panels of labels, where they go, and the legend."""
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ OPACITY = 0.78
 # Font sizes in pixels: shares of the picture's longer side and of a face's
 # height; nothing is written smaller than LEAST_SIZE.
 SMALL, MEDIUM, LARGE, OF_FACE, LEAST_SIZE = 1 / 100, 1 / 62, 1 / 36, 0.085, 12
+# Height of the panels below a picture, at most: as a multiple of its longer
+# side, and in pixels (a JPEG has 65,535 in all).
+HIGHEST_SHEET, LARGEST_SHEET = 2, 30_000
 
 
 @dataclass(frozen=True)
@@ -163,18 +167,38 @@ def place(box, options, taken, shape, gap, kept=None):
     return None
 
 
-def grid(panels, width):
-    """Panels one beside the other, uint8 [h, at least width, 3]."""
-    gap = panels[0].size
-    cell = max(panel.extent[0] for panel in panels) + gap
-    line = max(panel.extent[1] for panel in panels) + gap
-    width = max(width, cell + gap)
-    columns = (width - gap) // cell
-    lines = -(-len(panels) // columns)
-    sheet = np.full((lines * line + gap, width, 3), DARK, np.uint8)
-    for number, panel in enumerate(panels):
+def grid(panels, shape):
+    """Panels one beside the other, below a picture.
+
+    Where they would be much higher than the picture, they get its smallest
+    font, and a line says how many are left out.
+
+    Args:
+        panels: list of Panel.
+        shape: of the picture.
+
+    Returns:
+        uint8 [h, at least shape[1], 3].
+    """
+    highest = min(HIGHEST_SHEET * max(shape[:2]), LARGEST_SHEET)
+    columns, lines, cell = _table(panels, shape[1])
+    if lines * cell[1] > highest:
+        small = font_size(shape, SMALL)
+        panels = [dataclasses.replace(panel, size=small) for panel in panels]
+        columns, lines, cell = _table(panels, shape[1])
+    size = panels[0].size
+    lines = min(lines, max(1, highest // cell[1]))
+    shown = panels[: lines * columns]
+    width = max(shape[1], columns * cell[0] + size)
+    left = len(panels) - len(shown)
+    note = f"and {left} more, in --json and --csv" if left else ""
+    height = lines * cell[1] + size + (2 * text.height(size) if note else 0)
+    sheet = np.full((height, width, 3), DARK, np.uint8)
+    for number, panel in enumerate(shown):
         y, x = divmod(number, columns)
-        panel.draw(sheet, gap + x * cell, gap + y * line)
+        panel.draw(sheet, size + x * cell[0], size + y * cell[1])
+    y = lines * cell[1] + size
+    text.write(sheet, note, size, y, size, WHITE)
     return sheet
 
 
@@ -201,6 +225,14 @@ def legend(shape, faces, tasks, least):
     if tasks and least > 0:
         items.append((None, f"?  less than {least:.0%} sure", UNSURE))
     return _strip(items, size, shape[1], text.width(none, size))
+
+
+def _table(panels, width):
+    """(columns, lines, (width, height) of a cell) of panels in a grid."""
+    gap = panels[0].size
+    cell = tuple(max(p.extent[i] for p in panels) + gap for i in (0, 1))
+    columns = max(1, (width - gap) // cell[0])
+    return columns, -(-len(panels) // columns), cell
 
 
 def _padding(size):
