@@ -239,6 +239,7 @@ def test_method_names(command, name):
         ("--epochs=3", "did you mean --epoch?"),
         ("--batch-size=3", "did you mean --batch_size?"),
         ("-epoch=3", "did you mean --epoch?"),
+        ("--limit=utk:30 20", "without =: --limit utk:30 20"),
         ("--qqq", "unknown flag --qqq"),
         ("expw", "write flags as --name=value"),
     ],
@@ -260,6 +261,9 @@ def test_a_limit_is_for_all_datasets_or_for_one():
     }.items():
         limits = cli.limits(parse(words), wanted)
         assert list(limits.values()) == expected
+    args = parse("--limit ferplus:5 ferplus:7")
+    with pytest.raises(UserError, match="--limit names ferplus twice"):
+        cli.limits(args, ["ferplus"])
     with pytest.raises(UserError, match="--limit=sfew:5 names a dataset"):
         cli.limits(parse("--limit sfew:5"), wanted)
 

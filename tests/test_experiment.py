@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from tests import tiny
-from utils import experiment
+from utils import experiment, runs
 from utils.errors import UserError
+from utils.tasks import Task
 
 
 @pytest.fixture
@@ -36,6 +37,28 @@ def _open(data_dir, tasks, labels=None, limit=None, **datasets):
         for part in parts
     }
     return counted, [task.name for task in tasks], parts, args
+
+
+def test_a_run_is_resumed_by_its_own_script_and_without_its_weights(
+    tmp_path, capsys
+):
+    runs.write_args(tmp_path, {"script": "CONFUSION_EP_multitask"})
+    (tmp_path / "state.npz").touch()
+    args = SimpleNamespace(
+        resume=tmp_path,
+        precision="auto",
+        model="mini_xception",
+        is_dropout=False,
+        is_bn=False,
+        weights_decay=0.0,
+        weights=tmp_path / "gone.keras",
+    )
+    with pytest.raises(UserError, match="resume it with that"):
+        experiment.open_run(args, "ALTERNATIVE_EP.py", {}, "naive")
+    script = "CONFUSION_EP_multitask.py"
+    assert experiment.open_run(args, script, {}, "naive") == tmp_path
+    experiment.build_network(args, [Task("pose", ("left", "right"))])
+    assert capsys.readouterr().out == ""
 
 
 def test_a_dataset_uses_all_its_labels_of_the_tasks(data_dir):

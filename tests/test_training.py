@@ -162,6 +162,34 @@ def test_the_moving_average_is_evaluated_and_kept(
         np.testing.assert_allclose(weight, mean, rtol=1e-4, atol=1e-6)
 
 
+def test_the_second_stage_starts_from_the_network_that_was_scored(
+    datasets, tmp_path, monkeypatch
+):
+    started, scored = [], []
+
+    def values(learner):
+        return [
+            ops.convert_to_numpy(variable)
+            for variable in learner.network.weights
+            if "moving" not in variable.path
+        ]
+
+    train_round = training._train_round
+
+    def recorded(learner, *others):
+        started.append(values(learner))
+        row = train_round(learner, *others)
+        with training._averaged(learner):
+            scored.append(values(learner))
+        return row
+
+    monkeypatch.setattr(training, "_train_round", recorded)
+    options = {"is_freezing": True, "no_freezing_epoch": 1}
+    _fit(datasets, tmp_path / "run", epoch=2, ema_momentum=0.9, **options)
+    for one, other in zip(started[1], scored[0], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("stop", [1, 2])
 def test_a_stopped_run_goes_on_to_the_same_weights(datasets, tmp_path, stop):
     options = {

@@ -81,9 +81,10 @@ def add_dataset_flags(parser, tasks):
     group = parser.add_argument_group(
         "tasks and their datasets",
         "Names in any case: ferplus or Fer+ ... Several datasets of one task\n"
-        "must have the same classes. A task that none is given for is learned\n"
-        "from the other tasks' datasets that are labelled for it too. Without\n"
-        "any dataset: drawn faces.",
+        "must have the same classes. A task that none is given for is left\n"
+        "out in joint training, and learned in alternating training, from the\n"
+        "other tasks' datasets that are labelled for it too. Without any\n"
+        "dataset: drawn faces.",
     )
     flag = functools.partial(add_flag, group)
     for name in tasks:
@@ -241,7 +242,7 @@ def parse(parser, argv=None, drawn=tuple(DRAWN)):
         print(note)
     args, unknown = parser.parse_known_args(words)
     if unknown:
-        raise UserError(_unknown(unknown[0], flags))
+        raise UserError(_unknown(unknown[0], words, parser))
     _check_devices(args)
     if getattr(args, "resume", None):
         return _resumed(parser, args, words)
@@ -285,6 +286,9 @@ def by_dataset(args, flag, wanted):
                 f"--{flag}={words} names a dataset that is not trained on; "
                 f"these are: {', '.join(wanted)}"
             )
+        if name in dict(found):
+            what = f"{name} twice" if name else "all datasets twice"
+            raise UserError(f"--{flag} names {what}; give one value for each")
         found.append((name, value))
     return found
 
@@ -316,8 +320,16 @@ def loss_weights(args, tasks):
     }
 
 
-def _unknown(word, flags):
+def _unknown(word, words, parser):
+    flags = {action.dest: action for action in parser._actions}
     name = word.lstrip("-").split("=")[0]
+    before, _, value = words[max(words.index(word) - 1, 0)].partition("=")
+    action = flags.get(before.lstrip("-"))
+    if value and action and action.nargs == "+" and word[0] != "-":
+        return (
+            f"unexpected word {word!r}; several values are given without =: "
+            f"{before} {value} {word}"
+        )
     close = difflib.get_close_matches(name, flags, n=1)
     if close:
         return f"unknown flag {word.split('=')[0]}; did you mean --{close[0]}?"

@@ -125,9 +125,15 @@ def open_run(args, script, wanted, method):
 
     Raises:
         UserError: the folder exists, cannot be written, holds a run that is
-            finished, or is not seen by all processes.
+            finished or of another script, or is not seen by all processes.
     """
+    script = Path(script).stem
     if args.resume:
+        started = runs.read_args(args.resume).get("script", script)
+        if started != script:
+            raise UserError(
+                f"{args.resume} is a run of {started}.py; resume it with that"
+            )
         if (args.resume / "result.json").exists():
             raise UserError(
                 f"{args.resume} is finished: its result.json is there; start "
@@ -138,13 +144,14 @@ def open_run(args, script, wanted, method):
     if devices.is_leader():
         run = runs.create(
             args.runs,
-            Path(script).stem,
+            script,
             list(wanted),
             method,
             args.seed,
             args.run_dir,
         )
-        runs.write_args(run, {**vars(args), "method": method})
+        facts = {"method": method, "script": script}
+        runs.write_args(run, {**vars(args), **facts})
     run = Path(devices.agreed(str(run)))
     if not (run / "args.json").exists():
         raise UserError(
@@ -156,7 +163,10 @@ def open_run(args, script, wanted, method):
 
 
 def build_network(args, tasks, label_embeddings=False):
-    """The network that the flags describe, trained weights loaded."""
+    """The network that the flags describe, trained weights loaded.
+
+    Those of a resumed run come with its state.
+    """
     precision = args.precision
     if precision == "auto":
         precision = networks.default_precision(args.model)
@@ -170,7 +180,8 @@ def build_network(args, tasks, label_embeddings=False):
         label_embeddings=label_embeddings,
         precision=precision,
     )
-    print(weights.pretrained(network, args.model, args.weights))
+    if not args.resume or not (args.resume / training.STATE).exists():
+        print(weights.pretrained(network, args.model, args.weights))
     return network
 
 

@@ -59,7 +59,8 @@ def write_json(path, value, is_sealed=False):
     Sealed, a dict gets a checksum, by which `read_json` finds damage.
     """
     if is_sealed:
-        value = {**value, CHECKSUM: _checksum(value)}
+        # At the top, where its line can be deleted like any other.
+        value = {CHECKSUM: _checksum(value), **value}
     with write(path) as temporary:
         temporary.write_text(
             json.dumps(value, indent=2, ensure_ascii=False) + "\n",

@@ -100,6 +100,11 @@ def fit(
     while state["round"] < args.epoch and not _stopped(state, args):
         number = state["round"]
         if learner is None or thawed is not _is_thawed(number, args):
+            if learner is not None and args.ema_momentum:
+                # The second stage starts from the network that was scored.
+                learner.optimizer.finalize_variable_values(
+                    learner.trainable_variables
+                )
             thawed = _is_thawed(number, args)
             learner = _compile(make_learner, plan, args, thawed)
         row = _train_round(learner, plan, number, args, run)

@@ -1,7 +1,6 @@
 """Triples (target, weight, temperature) of true labels."""
 
 import numpy as np
-from sklearn.utils.class_weight import compute_class_weight
 
 from utils.pseudo import Triples
 
@@ -32,9 +31,10 @@ def _triples(table, task, args):
     weight = np.ones(len(table), "float32")
     if {"balanced", task.name} & set(args.class_weights or ()):
         labels = table.labels(task.name)
-        classes = np.arange(len(task))
-        balanced = compute_class_weight("balanced", classes=classes, y=labels)
-        weight = balanced[labels].astype("float32")
+        # A class without rows, as --limit may leave, needs no weight.
+        counts = np.bincount(labels, minlength=len(task))
+        weight = len(labels) / (len(task) * counts[labels])
+        weight = weight.astype("float32")
     return Triples(
         target=table.targets(task.name, votes=args.votes),
         weight=weight,

@@ -148,6 +148,12 @@ def test_a_faulty_plan_is_refused(tmp_path, old, new, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_single_task_takes_one_dataset(tmp_path):
+    text = (TEXT + SINGLE).replace('= "ferplus"', '= ["ferplus", "expw"]', 1)
+    with pytest.raises(UserError, match="emotion has ferplus, expw"):
+        plan.runs(_plan(tmp_path, text))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

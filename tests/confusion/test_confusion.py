@@ -169,6 +169,20 @@ def test_missing_labels_are_left_out_in_warm_up_rounds(tmp_path):
         assert (audits == []) == is_early
 
 
+def test_no_method_fills_in_labels_in_warm_up_epochs(tmp_path):
+    plan = _plan(tmp_path, METHODS["hard"])
+    plan.args = types.SimpleNamespace(
+        **{**vars(small.ARGS), "pseudo_warmup": 1}
+    )
+    plan.fill = lambda *_: 1 / 0  # whatever it would be
+    current = plan(0)
+    assert current.audits == []
+    _, triples = current.batches[0]
+    assert triples["pose"]["weight"].tolist() == [0] * 5 + [1, 1]
+    with pytest.raises(ZeroDivisionError):
+        plan(1)
+
+
 def test_the_teacher_looks_at_a_dataset_once_an_epoch(tmp_path, monkeypatch):
     plan = _plan(tmp_path, METHODS["hard"])
     asked = []

@@ -145,14 +145,15 @@ def test_a_limit_keeps_the_classes_shares(labels, limit):
         assert (np.abs(after - before * limit / len(labels)) <= present).all()
 
 
-@given(st.lists(st.integers(0, 3), max_size=40))
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=40))
 def test_balanced_labels_weigh_every_class_alike(labels):
-    table = _table([0, 1, 2, 3, *labels], 4)
+    table = _table(labels, 4)
     args = SimpleNamespace(class_weights=["balanced"], votes=True)
     with case():
         (made,) = triples.labelled(table, table.tasks.values(), args).values()
         sums = np.bincount(table.labels("pose"), weights=made.weight)
-        np.testing.assert_allclose(sums, len(table) / 4, rtol=1e-5)
+        # A class may have no rows.
+        np.testing.assert_allclose(sums[sums > 0], len(table) / 4, rtol=1e-5)
 
 
 @given(_matrix(rows=st.integers(1, 9), columns=st.integers(1, 9)))

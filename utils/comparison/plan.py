@@ -207,6 +207,11 @@ def _trainings(flags):
     flags.pop("labels", None)
     trainings = []
     for task, names in datasets.items():
+        if len(names) > 1:
+            raise UserError(
+                f"single-task training takes one dataset, and {task} has "
+                f"{', '.join(names)}; leave the family single out of this plan"
+            )
         first = {"dataset": names, "task_type": task, "epoch": passes}
         words = _words({**first, **flags}, names)
         trainings.append((_script(family, datasets), (task,), words))

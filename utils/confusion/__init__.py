@@ -19,7 +19,8 @@ class Rounds:
     """The plan (`utils.training`) of joint training.
 
     At an epoch's start the teacher is a copy of the network, and the triples
-    of the missing tasks of all datasets are filled in.
+    of the missing tasks of all datasets are filled in, but in the first
+    `pseudo_warmup` epochs, which leave them out.
 
     Args:
         network: model from `networks.build`.
@@ -60,8 +61,12 @@ class Rounds:
             triples.labelled(part.table, self.tasks, self.args)
             for part in self.parts
         ]
-        predict = Predictions(self.teacher)
-        filled, audits = self.fill(self.parts, labelled, predict, number)
+        if number < self.args.pseudo_warmup:
+            filled = [filling.left_out(part, self.tasks) for part in self.parts]
+            audits = []
+        else:
+            predict = Predictions(self.teacher)
+            filled, audits = self.fill(self.parts, labelled, predict, number)
         seconds = time.perf_counter() - start
         passes = [
             Batches(
