@@ -157,10 +157,13 @@ class Truth:
         two = self.right((pair, task, baseline))
         accuracies = statistics.resampled([*one, *two])
         count = len(one)
+        all_methods = [
+            self.right((pair, task, name)).mean(axis=1) for name in METHODS
+        ]
         return statistics.paired_test(
             one.mean(axis=1) - two.mean(axis=1),
             accuracies[:, :count] - accuracies[:, count:],
-            statistics.seed_shares(count),
+            *statistics.seed_variance(all_methods),
         )
 
     def family(self, pair, tasks, baseline):

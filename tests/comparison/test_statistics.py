@@ -1,13 +1,12 @@
 """The statistics against scipy, published values and enumeration by hand."""
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from benchmarks import significance
 from utils.comparison import statistics
 
 PROBABILITIES = st.lists(st.floats(0, 1), min_size=1, max_size=8)
@@ -18,13 +17,14 @@ def bits(random, runs, images, chance=0.7):
 
 
 def paired(one, two, draws=statistics.DRAWS):
-    """The test of two methods: [S, N] bool each."""
-    accuracies = statistics.resampled(np.concatenate([one, two]), draws)
+    """The test of two methods, and no others: [S, N] bool each."""
+    resampled = statistics.resampled(np.concatenate([one, two]), draws)
     count = len(one)
+    accuracies = np.stack([one.mean(axis=1), two.mean(axis=1)])
     return statistics.paired_test(
-        one.mean(axis=1) - two.mean(axis=1),
-        accuracies[:, :count] - accuracies[:, count:],
-        statistics.seed_shares(count, draws),
+        accuracies[0] - accuracies[1],
+        resampled[:, :count] - resampled[:, count:],
+        *statistics.seed_variance(accuracies),
     )
 
 
@@ -69,31 +69,52 @@ def test_one_seed_agrees_with_mcnemar():
         assert paired(one, two).p == pytest.approx(expected, abs=0.02)
 
 
-def test_seeds_and_images_agree_with_enumeration():
-    """Every resample of 2 seeds (one is drawn) and of 3 images."""
-    one = np.array([[1, 1, 0], [1, 0, 1]], bool)
-    two = np.array([[0, 1, 0], [0, 1, 1]], bool)
-    exact = [
-        (one[seed, list(images)].mean() - two[seed, list(images)].mean())
-        for seed in range(2)
-        for images in itertools.product(range(3), repeat=3)
-    ]
-    draws = 40_000
-    found = paired(one, two, draws)
-    tail = min(np.mean(np.array(exact) <= 0), np.mean(np.array(exact) >= 0))
-    assert found.p == pytest.approx(2 * tail, abs=0.02)
-    low, high = np.quantile(exact, [0.025, 0.975], method="inverted_cdf")
-    assert found[1:3] == pytest.approx((low, high))
+def test_two_methods_without_chance_in_the_images_are_a_paired_t_test():
+    random = np.random.default_rng(1)
+    one, two = random.normal(0.6, 0.02, (2, 5))
+    expected = stats.ttest_rel(one, two)
+    found = statistics.paired_test(
+        one - two,
+        np.tile(one - two, (10, 1)),
+        *statistics.seed_variance(np.stack([one, two])),
+    )
+    assert found.p == pytest.approx(expected.pvalue)
+    interval = expected.confidence_interval(statistics.LEVEL)
+    assert found[1:3] == pytest.approx(interval)
 
 
-@pytest.mark.parametrize("count", [2, 3, 5])
-def test_the_variance_over_seeds_is_unbiased(count):
-    """With nothing to draw among the images, it is s^2 / S."""
-    values = np.random.default_rng(2).normal(size=count)
-    shares = statistics.seed_shares(count, 100_000)
-    np.testing.assert_allclose(shares.sum(axis=1), 1)
-    found = (shares @ values).var()
-    assert found == pytest.approx(values.var(ddof=1) / count, rel=0.03)
+def test_the_variance_over_seeds_is_that_of_an_analysis_of_variance():
+    """Twice the mean square of what methods and seeds leave unexplained."""
+    table = np.random.default_rng(2).normal(size=(4, 3))
+    left = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
+    variance, freedom = statistics.seed_variance(table)
+    assert freedom == 3 * 2
+    assert variance == pytest.approx(2 * (left**2).sum() / freedom)
+
+
+def test_methods_may_lack_seeds():
+    nan = np.nan
+    table = [[0.1, 0.2, nan, 0.5], [0.4, 0.1, 0.2, 0.3], [nan, nan, 0.9, nan]]
+    variance, freedom = statistics.seed_variance(table)
+    # The first two share three seeds; nobody shares two with the third.
+    assert variance == pytest.approx(np.var([-0.3, 0.1, 0.2], ddof=1))
+    assert freedom == pytest.approx((2 + 3 + 0) * 2 / 3)
+    assert statistics.seed_variance([[0.1, nan], [nan, 0.2]]) == (0, 0)
+    assert statistics.seed_variance([[0.1], [0.2]]) == (0, 0)
+
+
+def test_both_sources_of_variance_add_up():
+    random = np.random.default_rng(3)
+    resampled = random.normal(0.01, 0.02, (5000, 3))
+    found = statistics.paired_test(
+        np.array([0.03, 0.01, 0.05]), resampled, variance=0.0012, freedom=8
+    )
+    of_images = resampled.mean(axis=1).var()
+    total = of_images + 0.0012 / 3
+    f = 8 * (total / (0.0012 / 3)) ** 2
+    assert found.difference == pytest.approx(0.03)
+    expected = 2 * stats.t.sf(0.03 / np.sqrt(total), f)
+    assert found.p == pytest.approx(expected)
 
 
 def test_equal_methods_cannot_be_told_apart():
@@ -101,16 +122,19 @@ def test_equal_methods_cannot_be_told_apart():
     assert paired(one, one) == (0, 0, 0, 1)
 
 
-def test_equally_good_methods_are_rarely_told_apart():
-    """Three seeds that differ by 0.8 points: below 5 % of the cases."""
+@pytest.mark.parametrize("points", [0.8, 2.8])
+def test_equally_good_methods_are_rarely_told_apart(points):
+    """Three seeds: below 5 % of the cases, and of the corrected tables."""
     random = np.random.default_rng(8)
-    found = 0
-    for _ in range(200):
-        hardness = random.normal(-0.8, 1, 500)
-        noise = random.normal(0, 0.5, (6, 500))
-        correct = noise + random.normal(0, 0.03, (6, 1)) > hardness
-        found += paired(correct[:3], correct[3:], draws=400).p < 0.05
-    assert found <= 10
+    found = np.array(
+        [
+            significance.simulated((points,) * 8, 3, 500, random, 200)
+            for _ in range(100)
+        ]
+    )
+    assert (found < 0.05).mean() < 0.06
+    wrong = [(statistics.holm(p) < 0.05).any() for p in found]
+    assert np.mean(wrong) <= 0.05
 
 
 def test_the_two_ways_round_mirror_each_other():

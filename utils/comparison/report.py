@@ -16,7 +16,7 @@ from utils.errors import UserError, run_script
 
 LEGEND = """\
 Test accuracy in %, mean ± standard deviation over the seeds; balanced accuracy
-in %; difference to {baseline} in points with p of a paired bootstrap over test
+in %; difference to {baseline} in points with p of a paired test over test
 images and seeds, Holm-corrected over the methods and tasks of the pair. Bold:
 best of the column, and p < 0.05.
 """

@@ -50,55 +50,72 @@ def resampled(correct, draws=DRAWS, seed=0):
     return np.concatenate(hits).astype("float64") / count
 
 
-def seed_shares(count, draws=DRAWS, seed=0):
-    """How much each seed counts in each bootstrap resample of the seeds.
+def seed_variance(accuracies):
+    """How much the difference of two methods varies from seed to seed.
 
-    A resample draws S - 1 of the S seeds with replacement: the variance of
-    the mean over seeds is then unbiased (Rao and Wu, Resampling inference
-    with complex survey data, 1988), where S of S would understate it by 1/S,
-    a third of it with three seeds. A single seed always counts in full.
+    A few seeds of two methods hardly show it, those of all methods do: of
+    every two methods, the variance of their differences s_ij^2 is pooled,
+    weighed by its n_ij - 1 degrees of freedom. With S seeds of all M methods
+    this is twice the residual mean square of an analysis of variance with
+    methods and seeds as factors, which has (M - 1)(S - 1) degrees of freedom.
 
     Args:
-        count: number of seeds, S >= 1.
-        draws: number of resamples, B.
-        seed: int; equal ones draw equal seeds.
+        accuracies: [M, S] float, NaN where a method lacks a seed.
 
     Returns:
-        [B, S] float; rows sum to 1.
+        (variance, degrees of freedom); 0 and 0 where no two methods share two
+        seeds.
     """
-    if count == 1:
-        return np.ones((draws, 1))
-    random = np.random.default_rng(seed)
-    drawn = random.integers(count, size=(draws, count - 1))
-    return (drawn[..., None] == np.arange(count)).mean(axis=1)
+    accuracies = np.asarray(accuracies, float)
+    one, two = np.triu_indices(len(accuracies), 1)
+    differences = accuracies[one] - accuracies[two]
+    counts = np.isfinite(differences).sum(axis=1)
+    differences = differences[counts > 1]
+    weights = counts[counts > 1] - 1
+    if not len(weights):
+        return 0.0, 0.0
+    variances = np.nanvar(differences, axis=1, ddof=1)
+    seeds = np.isfinite(accuracies).sum(axis=1)
+    own = np.maximum(seeds - 1, 0).sum()
+    return (
+        float(np.average(variances, weights=weights)),
+        float(own * (len(accuracies) - 1) / len(accuracies)),
+    )
 
 
-def paired_test(differences, resampled_differences, shares):
-    """Bootstrap test of a mean difference, over test images and over seeds.
+def paired_test(differences, resampled_differences, variance, freedom):
+    """Test of a mean difference, over test images and over seeds.
 
-    The interval is the percentile interval, and p is the smallest 1 - level
-    at which it leaves out 0 (Efron and Tibshirani 1993, chapters 13 and 15),
-    with the observed sample counted as one of the resamples so that p > 0:
+    The variance of the mean over S seeds is that of its bootstrap over the
+    images (Efron and Tibshirani 1993, chapter 6) plus that of the seeds,
 
-        p = min(1, 2 min(1 + #{d_b <= 0}, 1 + #{d_b >= 0}) / (B + 1)).
+        V = Var_b(mean_s d_bs) + variance / S,
+
+    and (d - E d) / sqrt(V) is taken for t distributed with
+
+        f = freedom (V / (variance / S))^2
+
+    degrees of freedom (Satterthwaite, Biometrics Bulletin 2, 1946), which
+    gives the interval and p.
 
     Args:
         differences: [S] float, of two methods' accuracies, one a seed.
         resampled_differences: [B, S], the same on resamples of the images.
-        shares: [B, S], from `seed_shares`.
+        variance, freedom: from `seed_variance`.
 
     Returns:
         Paired; difference is the mean over seeds.
     """
-    drawn = (resampled_differences * shares).sum(axis=1)
-    # Sums of thirds and the like are 0 only up to rounding.
-    drawn[np.abs(drawn) < 1e-12] = 0
-    low, high = np.quantile(drawn, [ALPHA / 2, 1 - ALPHA / 2])
-    tail = 1 + min((drawn <= 0).sum(), (drawn >= 0).sum())
-    p = min(1, 2 * tail / (len(drawn) + 1))
-    return Paired(
-        float(np.mean(differences)), float(low), float(high), float(p)
-    )
+    mean = float(np.mean(differences))
+    of_seeds = variance / len(differences)
+    total = resampled_differences.mean(axis=1).var() + of_seeds
+    if total < 1e-24:  # rounding alone
+        return Paired(mean, mean, mean, float(abs(mean) < 1e-12))
+    f = freedom * (total / of_seeds) ** 2 if of_seeds > 0 else np.inf
+    error = np.sqrt(total)
+    reach = error * stats.t.ppf(1 - ALPHA / 2, f)
+    p = 2 * stats.t.sf(abs(mean) / error, f)
+    return Paired(mean, float(mean - reach), float(mean + reach), float(p))
 
 
 def holm(p):

@@ -314,7 +314,6 @@ def _ordered(first, found):
 def _task_tests(comparison, pair, task, draws):
     rows = comparison.results
     rows = rows[(rows["pair"] == pair) & (rows["task"] == task)]
-    shares = {}
     for _, same in rows.groupby(rows.apply(_images, axis=1)):
         correct = np.array([_bits(row) for row in same.itertuples()])
         accuracies = statistics.resampled(correct, draws)
@@ -324,6 +323,10 @@ def _task_tests(comparison, pair, task, draws):
                 zip(same["method"], same["seed"], strict=True)
             )
         }
+        table = same.assign(accuracy=correct.mean(axis=1)).pivot_table(
+            index="method", columns="seed", values="accuracy"
+        )
+        of_seeds = statistics.seed_variance(table)
         for method, baseline in itertools.combinations(comparison.methods, 2):
             seeds = [
                 seed
@@ -332,14 +335,12 @@ def _task_tests(comparison, pair, task, draws):
             ]
             if not seeds:
                 continue
-            if len(seeds) not in shares:
-                shares[len(seeds)] = statistics.seed_shares(len(seeds), draws)
             one = [places[method, seed] for seed in seeds]
             two = [places[baseline, seed] for seed in seeds]
             test = statistics.paired_test(
                 correct[one].mean(axis=1) - correct[two].mean(axis=1),
                 accuracies[:, one] - accuracies[:, two],
-                shares[len(seeds)],
+                *of_seeds,
             )
             yield from _both_ways(method, baseline, len(seeds), test)
 
