@@ -98,7 +98,7 @@ def main():
         "--sizes",
         type=int,
         nargs=2,
-        default=(21823, 4999),
+        default=(21378, 4999),
         help="images of the two datasets (default: FER+ and MTFL)",
     )
     args = parser.parse_args()

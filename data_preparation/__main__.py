@@ -78,8 +78,10 @@ def list_datasets(console):
         if dataset.url:
             command += " --source FOLDER"
         console.print(Text(f"{name}: {dataset.title}", style="bold"))
-        console.print(Text(f"  from {dataset.url or 'here: nothing to get'}"))
-        console.print(Text(f"  {command}\n"))
+        # In one line each, to be copied.
+        source = f"  from {dataset.url or 'here: nothing to get'}"
+        console.print(Text(source), soft_wrap=True)
+        console.print(Text(f"  {command}\n"), soft_wrap=True)
     console.print(Text(f"{COMMAND} NAME --help shows files and flags."))
     console.print(Text(f"{COMMAND} check NAME reports on a prepared set."))
 

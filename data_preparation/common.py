@@ -34,6 +34,7 @@ from utils.tasks import Task
 
 DUPLICATE = "duplicate in another split"
 REPEATED = "listed twice"
+ODD_NAME = "file name is not UTF-8"
 # Dropped before it had a split.
 UNSPLIT = "no split"
 
@@ -135,6 +136,8 @@ def build(
     official = set(faces["split"])
     dropped = Dropped()
     faces = dropped.keep(faces, faces["reason"])
+    is_text = [_is_text(name) for name in faces["crop"]]
+    faces = dropped.keep(faces, np.where(is_text, "", ODD_NAME))
     is_repeated = faces["crop"].duplicated()
     faces = dropped.keep(faces, np.where(is_repeated, REPEATED, ""))
     work = staging.Staging(dataset.name, args, origin)
@@ -160,6 +163,11 @@ def build(
     }
     _publish(dataset, faces, columns, work.crops, args.data_dir, dropped, facts)
     work.remove()
+
+
+def _is_text(name):
+    # File systems allow any bytes; tables hold text.
+    return name == name.encode(errors="ignore").decode()
 
 
 def _cut(faces, work, recipe, args):
@@ -225,7 +233,12 @@ def _publish(dataset, faces, columns, folder, data_dir, dropped, facts):
     final = data_dir / "db" / name
     staging.replace(final, folder)
     with files.write(final.with_suffix(".dropped.csv")) as temporary:
-        dropped.rows.to_csv(temporary, index=False, lineterminator="\n")
+        dropped.rows.to_csv(
+            temporary,
+            index=False,
+            lineterminator="\n",
+            errors="backslashreplace",
+        )
     names = [task.name for task in dataset.tasks]
     rows = faces[["path", "split", *names, *columns]]
     tables.write(name, rows, dataset.tasks, data_dir, facts)

@@ -29,11 +29,13 @@ OWN_TO_A_RUN = ("seed", "runs", "run_dir", "resume", *cli.CHANGEABLE_ON_RESUME)
 
 def parser():
     parser = cli.parser(__doc__, None)
+    parser.prog = "python -m utils.release"
     text = "folders of finished runs, one a seed"
     parser.add_argument("run", type=Path, nargs="+", help=text)
     text = "folder of the prepared datasets"
     flags.add_flag(parser, "data_dir", Path, Path("data"), text)
-    flags.add_flag(parser, "out", Path, WEIGHTS, "folder to write to")
+    text = "folder to write to (default: weights/ of this repository)"
+    flags.add_flag(parser, "out", Path, None, text)
     text = "replace the weights that are there"
     flags.add_flag(parser, "overwrite", flags.boolean, False, text)
     detect.add_flag(parser)
@@ -42,6 +44,7 @@ def parser():
 
 def main(argv=None):
     given = parser().parse_args(argv)
+    given.out = given.out or WEIGHTS
     # Keras takes seconds to load; --help and a wrong flag should not.
     import keras
 

@@ -3,6 +3,7 @@
 import argparse
 import csv
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -109,6 +110,18 @@ def test_rows_become_table_json_and_list_of_the_dropped(tmp_path, capsys):
         "4.png",
     ]
     assert not (db / ".toy.partial").exists()
+
+
+def test_names_that_are_no_text_are_dropped_and_counted(tmp_path):
+    faces = toy()
+    odd = os.fsdecode(b"caf\xe9.png")
+    faces.loc[3, ["name", "crop"]] = odd
+    args = arguments(tmp_path)
+    build(args, faces)
+    table = tables.read("toy", args.data_dir)
+    assert "3.png" not in " ".join(map(str, table.paths))
+    path = args.data_dir / "db" / "toy.dropped.csv"
+    assert "caf\\udce9.png,train,file name is not UTF-8" in path.read_text()
 
 
 def test_the_prepared_set_can_be_trained_on(tmp_path):

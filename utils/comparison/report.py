@@ -1,18 +1,15 @@
 """Tables, figures and the HTML report of a comparison.
 
-    python -m utils.comparison.report comparison/small
-
-writes them anew from results.csv, rounds.csv, failed.csv and plan.toml of
-that folder, which compare.py has made.
+They are written anew from results.csv, rounds.csv, failed.csv and plan.toml of
+a folder that compare.py has made.
 """
 
-import sys
 from pathlib import Path
 
-from utils import files
+from utils import files, flags
 from utils.comparison import audits, figures, page, summary
 from utils.comparison.text import percent, points, probability
-from utils.errors import UserError, run_script
+from utils.errors import run_script
 
 LEGEND = """\
 Test accuracy in %, mean ± standard deviation over the seeds; balanced accuracy
@@ -146,13 +143,18 @@ def _text(path, text):
         temporary.write_text(text, encoding="utf-8")
 
 
+def parser():
+    parser = flags.parser(__doc__, None)
+    parser.prog = "python -m utils.comparison.report"
+    text = "folder of a comparison, for example comparison/small"
+    parser.add_argument("out", type=Path, metavar="FOLDER", help=text)
+    return parser
+
+
 def main():
-    if len(sys.argv) != 2:
-        raise UserError(
-            "give the folder of a comparison, for example comparison/small"
-        )
-    write(sys.argv[1])
-    print(Path(sys.argv[1], "report.html"))
+    out = parser().parse_args().out
+    write(out)
+    print(out / "report.html")
 
 
 if __name__ == "__main__":
