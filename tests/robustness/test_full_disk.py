@@ -7,6 +7,7 @@ does its work as if nothing had happened.
 
 import contextlib
 import errno
+import json
 import sys
 import tempfile
 
@@ -158,16 +159,22 @@ def demo(tmp_path, monkeypatch):
     return [f"--weights={stand_ins.network(tmp_path)}", "--overwrite"]
 
 
-def test_the_image_demo(demo, tmp_path):
+def test_the_image_demo(demo, tmp_path, capsys):
     picture = stand_ins.picture([(10, 10, 60, 80)])
     output.write_image(tmp_path / "a.png", picture)
     words = ["a.png", "--csv=a.csv", "--json=a.json", *demo]
-    for size in (0, 100, 10_000):
-        with full_disk(size), refused():
-            final_image_demo.main(words)
-        assert not (tmp_path / "a.csv").exists()
+    # The picture does not fit; the results do at last, and say so.
+    for size, code in ((0, 2), (100, 2), (10_000, 1)):
+        with full_disk(size), case(), pytest.raises(SystemExit) as caught:
+            run_script(lambda: final_image_demo.main(words))
+        assert caught.value.code == code
+        assert "; choose a writable folder" in capsys.readouterr().err
         assert list((tmp_path / "demo_output").iterdir()) == []
-    final_image_demo.main(words)
+        assert (tmp_path / "a.json").exists() == (code == 1)
+    (image,) = json.loads((tmp_path / "a.json").read_text())["images"]
+    assert "cannot write" in image["error"]
+    run_script(lambda: final_image_demo.main(words))
+    assert len(list((tmp_path / "demo_output").iterdir())) == 1
 
 
 def test_the_video_demo(demo, tmp_path, monkeypatch, capsys):
