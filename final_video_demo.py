@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from utils import flags
+from utils import files, flags
 from utils.errors import UserError, run_script
 from utils.faces import detect, draw, output, predict, video
 from utils.faces.track import Tracker
@@ -104,11 +104,6 @@ def main(argv=None):
     if args.source is None:
         print("no video named: this is the sample clip")
     source = video.open_source(args.source)
-    if source.duration and args.start >= source.duration:
-        raise UserError(
-            f"{source.name} ends at {source.duration:.1f} s, before "
-            f"--start={args.start}"
-        )
     target = output.Names(args.output, args.overwrite).new(source.name, ".mp4")
     frames = video.ahead(source.frames(args.start, end, args.every))
     fps = source.fps / args.every
@@ -132,6 +127,9 @@ def main(argv=None):
         print("stopped before the first frame", file=sys.stderr)
         sys.exit(130)
     if counter.frames == 0:
+        for path in filter(None, (args.csv, args.jsonl)):
+            if not files.is_stream(path):
+                path.unlink()  # or it would be in the way of the next try
         raise UserError(
             f"no frame of {source.name} lies between --start and --end"
         )

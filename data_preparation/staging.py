@@ -15,6 +15,8 @@ from data_preparation.crops import Crop
 from utils import files, tables
 from utils.errors import UserError
 
+# What stands beside the folder of a set, in the order of removal.
+TABLES = (".json", ".csv", ".truth.csv", ".dropped.csv")
 # Flags that do not change what is written.
 INERT = (
     "source",
@@ -140,13 +142,13 @@ def require_own(name, data_dir, source=None):
         raise UserError(
             f"--source={source} is in {final}, which is to be replaced; {move}"
         )
-    is_ours = name in tables.prepared(data_dir) or any(
+    is_ours = any(final.with_suffix(end).exists() for end in TABLES) or any(
         final.parent.glob(f".{name}.*")
     )
     if not is_ours and final.exists() and any(final.iterdir()):
         raise UserError(
-            f"{final} holds files, but there is no {name}.csv of them and no "
-            f"preparation that was stopped; {move}"
+            f"{final} holds files, but there is no table of them, and no "
+            f"preparation of {name} that was stopped; {move}"
         )
 
 
@@ -158,7 +160,7 @@ def replace(final, folder):
     """
     try:
         # The old table goes first: it must never stand over other pictures.
-        for suffix in (".json", ".csv", ".truth.csv", ".dropped.csv"):
+        for suffix in TABLES:
             final.with_suffix(suffix).unlink(missing_ok=True)
         if final.exists():
             shutil.rmtree(final)

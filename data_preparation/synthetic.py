@@ -257,8 +257,8 @@ def _save(path, picture):
 def _staged(final):
     """Yield a folder for pictures, to be used by `staging.replace`.
 
-    The one around it stays until the table is written: by it, a later run
-    knows that what a killed one has left is no user's.
+    Of a run that ends between pictures and table, the one around it stays: by
+    it, a later run knows that these pictures are no user's.
     """
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -267,9 +267,12 @@ def _staged(final):
         raise UserError(
             f"cannot write {final}: {error.strerror}; choose another --data_dir"
         ) from error
+    folder = Path(outer, "pictures")
+    is_done = False
     try:
-        folder = Path(outer, "pictures")
         folder.mkdir()
         yield folder
+        is_done = True
     finally:
-        shutil.rmtree(outer, ignore_errors=True)
+        if is_done or folder.exists():
+            shutil.rmtree(outer, ignore_errors=True)

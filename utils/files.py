@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -26,10 +27,7 @@ def write(path):
     path = Path(path)
     temporary = None
     try:
-        # /dev/stdout may be a link to a file.
-        if path.exists() and (
-            not path.is_file() or path.is_relative_to("/dev")
-        ):
+        if is_stream(path):
             yield path
             return
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,6 +49,14 @@ def write(path):
     finally:
         if temporary:
             temporary.unlink(missing_ok=True)
+
+
+def is_stream(path):
+    """Whether a path is a pipe or device, which cannot be replaced."""
+    # These may lead to a file.
+    if re.match(r"/dev/(stdout|stderr|fd/)|/proc/[^/]+/fd/", str(path)):
+        return True
+    return path.exists() and not (path.is_file() or path.is_dir())
 
 
 def write_json(path, value, is_sealed=False):

@@ -98,7 +98,11 @@ def test_methods_may_lack_seeds():
     variance, freedom = statistics.seed_variance(table)
     # The first two share three seeds; nobody shares two with the third.
     assert variance == pytest.approx(np.var([-0.3, 0.1, 0.2], ddof=1))
-    assert freedom == pytest.approx((2 + 3 + 0) * 2 / 3)
+    assert freedom == 2
+    # Two pairs, each on two seeds of its own.
+    table = [[0.1, 0.2, nan, nan], [0.4, 0.1, nan, nan]]
+    table += [[nan, nan, 0.1, 0.2], [nan, nan, 0.3, 0.9]]
+    assert statistics.seed_variance(table)[1] == 2
     assert statistics.seed_variance([[0.1, nan], [nan, 0.2]]) == (0, 0)
     assert statistics.seed_variance([[0.1], [0.2]]) == (0, 0)
 

@@ -192,11 +192,14 @@ def test_what_a_killed_run_leaves_is_replaced_and_nothing_else(
 ):
     name = "synthetic_pose"
     with monkeypatch.context() as patch:
-        # Killed between the pictures and the table: nothing is cleaned up.
-        patch.setattr(synthetic.tables, "write", lambda *args: 1 / 0)
-        patch.setattr(synthetic.shutil, "rmtree", lambda *args, **kwargs: None)
+        # Between the pictures and the tables.
+        patch.setattr(synthetic.files, "write", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             synthetic.draw_set(name, tmp_path, 10, 32)
+    assert list((tmp_path / "db").glob("*.csv")) == []
+    synthetic.draw_set(name, tmp_path, 10, 32)
+    assert len(tables.read(name, tmp_path).split("train")) == 10
+    (tmp_path / "db" / f"{name}.json").unlink()
     synthetic.draw_set(name, tmp_path, 10, 32)
     assert len(tables.read(name, tmp_path).split("train")) == 10
     note = tmp_path / "db" / "synthetic_emotion" / "notes.txt"

@@ -178,13 +178,15 @@ def test_results_go_to_pipes_too(demo, tmp_path):
 
 
 def test_names_that_are_long_or_no_text(demo, tmp_path):
-    long = _save(tmp_path / f"{'ü' * 120}.png", BOXES)
+    long = _save(tmp_path / f"a{'ü' * 119}.png", BOXES)
     odd = _save(tmp_path / os.fsdecode(b"caf\xe9.png"), BOXES)
     demo(long.name, odd.name, "--json=found.json", "--csv=found.csv")
     images = json.loads((tmp_path / "found.json").read_text())["images"]
     assert [len(image["faces"]) for image in images] == [2, 2]
     assert images[1]["file"] == "caf\\udce9.png"
-    assert len(list((tmp_path / "demo_output").iterdir())) == 2
+    copies = [path.name for path in (tmp_path / "demo_output").iterdir()]
+    assert sorted(copies)[0] == f"a{'ü' * 99}_faces.png"
+    assert len(copies) == 2
 
 
 def test_escape_closes_all_windows(demo, tmp_path, monkeypatch):

@@ -170,13 +170,14 @@ def test_an_error_in_the_middle_is_passed_on(demo, clip, monkeypatch):
 def test_bad_commands_are_refused(demo, clip, tmp_path):
     for words, message in (
         (("--start=2", "--end=1"), "not after"),
-        (("--start=50",), "walk ends at 2.0 s"),
+        (("--start=50", "--csv=rows.csv"), "no frame of walk"),
         (("--every=0",), "every"),
         (("--jsonl=walk.jsonl",), "exists"),
     ):
         (tmp_path / "walk.jsonl").touch()
         with pytest.raises(UserError, match=message):
             demo(clip, *words)
+    assert not (tmp_path / "rows.csv").exists()
     with pytest.raises(UserError, match="cannot read"):
         demo("gone.mp4")
 

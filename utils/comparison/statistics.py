@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
+from scipy.sparse import csgraph
 
 LEVEL = 0.95  # of every interval
 ALPHA = 1 - LEVEL
@@ -57,7 +58,9 @@ def seed_variance(accuracies):
     every two methods, the variance of their differences s_ij^2 is pooled,
     weighed by its n_ij - 1 degrees of freedom. With S seeds of all M methods
     this is twice the residual mean square of an analysis of variance with
-    methods and seeds as factors, which has (M - 1)(S - 1) degrees of freedom.
+    methods and seeds as factors, which has (M - 1)(S - 1) degrees of freedom;
+    where seeds are missing, as many as there are runs beyond the levels of
+    methods and seeds that can be told apart.
 
     Args:
         accuracies: [M, S] float, NaN where a method lacks a seed.
@@ -75,11 +78,22 @@ def seed_variance(accuracies):
     if not len(weights):
         return 0.0, 0.0
     variances = np.nanvar(differences, axis=1, ddof=1)
-    seeds = np.isfinite(accuracies).sum(axis=1)
-    own = np.maximum(seeds - 1, 0).sum()
+    there = np.isfinite(accuracies)
+    there = there[there.any(axis=1)][:, there.any(axis=0)]
+    # Methods and seeds as nodes: in each part that hangs together, one of
+    # their levels follows from the others.
+    parts, _ = csgraph.connected_components(
+        np.block(
+            [
+                [np.zeros((len(there), len(there))), there],
+                [there.T, np.zeros((there.shape[1], there.shape[1]))],
+            ]
+        ),
+        directed=False,
+    )
     return (
         float(np.average(variances, weights=weights)),
-        float(own * (len(accuracies) - 1) / len(accuracies)),
+        float(there.sum() - sum(there.shape) + parts),
     )
 
 

@@ -59,6 +59,7 @@ def check(args, results):
     """
     _make_folder(args.output, f"--output={args.output}")
     given = [path.absolute() for path in results if path]
+    given = [path for path in given if not files.is_stream(path)]
     for path in given:
         _make_folder(path.parent, f"the folder of {path}")
         if path.is_dir():
@@ -106,7 +107,8 @@ class Names:
 
     def new(self, stem, suffix):
         """<stem>_faces<suffix>, or with a number where that is taken."""
-        stem = os.fsdecode(os.fsencode(stem)[:LONGEST_STEM])
+        while len(os.fsencode(stem)) > LONGEST_STEM:
+            stem = stem[:-1]
         number = 1
         while True:
             count = "" if number == 1 else f"_{number}"

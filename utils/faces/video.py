@@ -20,8 +20,8 @@ from utils.faces import inputs
 
 USUAL_FPS = 25.0  # where a source does not say, or says nonsense
 HIGHEST_FPS = 240
-# Seconds that time may jump from one frame to the next, in a source of unknown
-# duration.
+# Seconds that time may jump from one frame to the next, where neither a count
+# of the frames nor the duration vouches for more.
 LONGEST_GAP = 10.0
 AHEAD = 4  # frames that wait between two steps
 CLIP_SIZE, CLIP_SECONDS = (640, 480), 8  # of the sample clip
@@ -143,9 +143,8 @@ class Source:
         stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         step, self._stamp = stamp - self._stamp, stamp
         # Broken time stamps stand still, go back or jump away.
-        longest = LONGEST_GAP
-        if self.duration and stamp <= self.duration + 1:
-            longest = math.inf
+        is_known = self.duration and stamp <= self.duration + 1
+        longest = math.inf if self._is_counted or is_known else LONGEST_GAP
         return before + (step if 0 < step < longest else 1 / self.fps)
 
 

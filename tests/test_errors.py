@@ -1,0 +1,47 @@
+"""How scripts end, seen from outside."""
+
+import subprocess
+import sys
+
+import pytest
+
+RUN = """
+import subprocess, sys
+from utils.errors import run_script
+def much():
+    for _ in range(9999):
+        print("x" * 99)
+def elsewhere():
+    process = subprocess.Popen(["true"], stdin=subprocess.PIPE)
+    process.wait()
+    process.stdin.write(b"x" * 99999)
+run_script({main})
+"""
+
+
+def _run(main, shell):
+    words = [sys.executable, "-c", RUN.format(main=main)]
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", shell, "bash", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("main", "shell", "code", "said"),
+    [
+        ("much", '"$@" | head -1', 141, ""),
+        ("much", '"$@"', 0, ""),
+        ("lambda: None", '"$@" >&-', 0, ""),
+        # Not the reader of standard output.
+        ("elsewhere", '"$@"', 1, "BrokenPipeError"),
+        ("lambda: print('\\ud800')", '"$@"', 0, ""),
+    ],
+)
+def test_exit_codes(main, shell, code, said):
+    result = _run(main, shell)
+    assert result.returncode == code, result.stderr
+    assert said in result.stderr
+    assert said or not result.stderr
