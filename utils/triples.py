@@ -1,6 +1,7 @@
 """Triples (target, weight, temperature) of true labels."""
 
 import numpy as np
+from sklearn.utils.class_weight import compute_sample_weight
 
 from utils.pseudo import Triples
 
@@ -10,7 +11,7 @@ def labelled(table, tasks, args):
 
     A true label is (target, 1, 1): its vote shares with --votes, else
     one-hot. With --class_weights of the task its weight is N / (C N_c), N_c
-    the class's number of rows.
+    the class's number of rows and C that of classes that have any.
 
     Args:
         table: N training rows.
@@ -31,10 +32,7 @@ def _triples(table, task, args):
     weight = np.ones(len(table), "float32")
     if {"balanced", task.name} & set(args.class_weights or ()):
         labels = table.labels(task.name)
-        # A class without rows, as --limit may leave, needs no weight.
-        counts = np.bincount(labels, minlength=len(task))
-        weight = len(labels) / (len(task) * counts[labels])
-        weight = weight.astype("float32")
+        weight = compute_sample_weight("balanced", labels).astype("float32")
     return Triples(
         target=table.targets(task.name, votes=args.votes),
         weight=weight,
