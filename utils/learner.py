@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from utils import augmentation, devices
+from utils import augmentation, devices, networks
 from utils.errors import UserError
 
 
@@ -74,6 +74,8 @@ class Learner(keras.Model):
         self.loss_weights = loss_weights
         self.terms = terms or {}
         devices.synchronise(network)
+        if devices.replicas() == 1:
+            networks.fuse(network)
         self.built = True  # as the network is
         self.reported = {
             name: keras.metrics.Mean(name=name)

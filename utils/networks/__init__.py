@@ -4,6 +4,7 @@ from pathlib import Path
 
 from utils.networks import heads, mini_resnet, mini_xception, vggface
 from utils.networks.heads import LABEL_DIMENSIONS, freeze, probabilities
+from utils.networks.normalisation import fuse
 from utils.networks.weights import load_weights, pretrained, refuse_bomb
 
 MODULES = {
@@ -19,6 +20,7 @@ __all__ = [
     "build",
     "default_precision",
     "freeze",
+    "fuse",
     "load_weights",
     "pretrained",
     "probabilities",
