@@ -1,9 +1,10 @@
 """Batch normalisation at the speed of TensorFlow's own operation.
 
 Keras composes batch normalisation of means, differences and products, each of
-which reads and writes the whole activation; on a CPU, where nothing fuses them,
-that is more than half of a step of mini_Xception. TensorFlow has one operation
-for it, and one for its gradient. JAX compiles, and Torch is left as it is.
+which reads and writes the whole activation. On a CPU, where nothing fuses them,
+that is half of a step of mini_Xception. TensorFlow has one operation for it and
+one for its gradient: mini_Xception trains 1.6 times as fast, mini_resnet 1.2
+times (docs/performance.md). JAX compiles, and Torch is left as it is.
 """
 
 import functools

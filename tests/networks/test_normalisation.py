@@ -1,0 +1,83 @@
+"""TensorFlow's own batch normalisation against that of Keras."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from utils import networks
+
+array = keras.ops.convert_to_numpy
+
+
+def build():
+    image = keras.Input((5, 4, 3))
+    x = keras.layers.BatchNormalization(
+        epsilon=0.1, momentum=0.7, dtype="float32", name="normalised"
+    )(image)
+    dense = keras.layers.BatchNormalization(name="of_vectors")
+    return keras.Model(image, dense(keras.layers.Flatten()(x)))
+
+
+def step(network, images, towards):
+    """Outputs, gradients of all, moving statistics, outputs by these."""
+    inputs = tf.constant(images)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs = network(inputs, training=True)
+        value = tf.reduce_sum(outputs * towards)
+    variables = [variable.value for variable in network.trainable_variables]
+    gradients = tape.gradient(value, [inputs, *variables])
+    statistics = network.non_trainable_variables
+    return [outputs, *gradients, *statistics, network(images)]
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_same_values_gradients_and_statistics(count):
+    rng = np.random.default_rng(0)
+    kept, fused = build(), build()
+    weights = [rng.uniform(0.5, 2, w.shape) for w in kept.get_weights()]
+    images = rng.normal(3, 2, (count, 5, 4, 3)).astype("float32")
+    towards = rng.normal(size=(count, 60)).astype("float32")
+    networks.fuse(fused)
+    results = []
+    for network in (kept, fused):
+        network.set_weights(weights)
+        results.append([array(x) for x in step(network, images, towards)])
+    for expected, found in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_it_is_one_operation():
+    network = build()
+    networks.fuse(network)
+    graph = tf.function(lambda x: network(x, training=True))
+    operations = graph.get_concrete_function(
+        tf.TensorSpec((None, 5, 4, 3))
+    ).graph.get_operations()
+    kinds = [operation.type for operation in operations]
+    assert kinds.count("FusedBatchNormV3") == 1
+
+
+def test_a_frozen_layer_keeps_its_statistics():
+    network = build()
+    networks.fuse(network)
+    layer = network.get_layer("normalised")
+    layer.trainable = False
+    before = layer.get_weights()
+    network(np.ones((2, 5, 4, 3), "float32"), training=True)
+    for old, new in zip(before, layer.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+def test_what_is_saved_is_keras_own_layer(tmp_path):
+    network = build()
+    networks.fuse(network)
+    network.save(tmp_path / "network.keras")
+    for copy in (
+        keras.models.load_model(tmp_path / "network.keras"),
+        keras.models.clone_model(network),
+    ):
+        layer = copy.get_layer("normalised")
+        assert type(layer) is keras.layers.BatchNormalization
+        assert "call" not in vars(layer)
