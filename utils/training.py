@@ -195,11 +195,13 @@ def refresh_statistics(network, parts, seed):
     if not layers:
         return
     rng = np.random.default_rng(seed)
-    batches = STATISTICS_IMAGES // STATISTICS_BATCH
     share = STATISTICS_BATCH // len(parts)
+    largest = max(len(part) for part in parts)
+    # As many as show every image of small sets.
+    batches = min(STATISTICS_IMAGES // STATISTICS_BATCH, -(-largest // share))
     own = devices.own(share)
     rows = [
-        # A dataset smaller than its share repeats.
+        # A dataset smaller than its shares repeats.
         np.resize(rng.permutation(len(part)), (batches, share))
         for part in parts
     ]
