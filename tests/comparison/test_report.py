@@ -488,6 +488,11 @@ def test_a_few_rows_are_enough(tmp_path, methods, seeds):
     ]
     assert all(len(found) == 1 for found in compared)
     assert len(page.found("difference")) == len(compared)
+    # One seed says nothing of how much seeds differ.
+    table = (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
+    for told in (text, table):
+        assert ("images alone" in told) == (len(seeds) == 1)
+        assert ("images and seeds" in told) == (len(seeds) == 2)
     assert "nan" not in page.prose + "".join(t for _, t in page.numbers)
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from utils import files, flags
 from utils.comparison import audits, figures, page, summary
-from utils.comparison.text import percent, points, probability
+from utils.comparison.text import percent, points, probability, tested_over
 from utils.errors import run_script
 
 LEGEND = """\
 Test accuracy in %, mean ± standard deviation over the seeds; balanced accuracy
-in %; difference to {baseline} in points with p of a paired test over test
-images and seeds, Holm-corrected over the methods and tasks of the pair. Bold:
-best of the column, and p < 0.05.
+in %; difference to {baseline} in points with p of a paired test
+{tested}, Holm-corrected over the methods and tasks of the pair. Bold: best of
+the column, and p < 0.05.
 """
 
 
@@ -64,7 +64,10 @@ def markdown(comparison, numbers):
             lines.append(line)
         rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         parts.append(f"## {pair}\n\n{rows}\n")
-    parts.append(LEGEND.format(baseline=comparison.baseline_title))
+    tested = tested_over(comparison.results["seed"].nunique())
+    parts.append(
+        LEGEND.format(baseline=comparison.baseline_title, tested=tested)
+    )
     return "\n".join(parts)
 
 

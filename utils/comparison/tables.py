@@ -10,6 +10,7 @@ from utils.comparison.text import (
     points,
     probability,
     seconds,
+    tested_over,
     where,
 )
 
@@ -50,8 +51,8 @@ def scores(table, tasks, comparison):
         '<p class="facts">Test accuracy, mean ± standard deviation over '
         f"{data('seeds', most)} {'seed' if most == 1 else 'seeds'}, and "
         "balanced accuracy in %; difference "
-        f"to {baseline(comparison)} in points; p of a paired test over "
-        "test images and seeds, Holm-corrected over the methods and tasks of "
+        f"to {baseline(comparison)} in points; p of a paired test "
+        f"{tested_over(most)}, Holm-corrected over the methods and tasks of "
         "this pair. Bold: best of the column; coloured: p < 0.05.</p>"
     )
 
