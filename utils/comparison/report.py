@@ -13,9 +13,9 @@ from utils.errors import run_script
 
 LEGEND = """\
 Test accuracy in %, mean ± standard deviation over the seeds; balanced accuracy
-in %; difference to {baseline} in points with p of a paired test
-{tested}, Holm-corrected over the methods and tasks of the pair. Bold: best of
-the column, and p < 0.05.
+in %; difference to {baseline} in points with p of a paired test,
+Holm-corrected over the methods and tasks of the pair. Bold: best of the column,
+and p < 0.05.
 """
 
 
@@ -63,11 +63,12 @@ def markdown(comparison, numbers):
                 line += _cells(cells.get(task))
             lines.append(line)
         rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        parts.append(f"## {pair}\n\n{rows}\n")
-    tested = tested_over(comparison.results["seed"].nunique())
-    parts.append(
-        LEGEND.format(baseline=comparison.baseline_title, tested=tested)
-    )
+        seeds = summary.most_seeds(table)
+        named = "1 seed" if seeds == 1 else f"{seeds} seeds"
+        parts.append(
+            f"## {pair}\n\n{rows}\n\n{named}, tested {tested_over(seeds)}.\n"
+        )
+    parts.append(LEGEND.format(baseline=comparison.baseline_title))
     return "\n".join(parts)
 
 

@@ -261,6 +261,11 @@ def main_table(comparison, numbers, pair):
     return {name: found[name] for name in comparison.methods if name in found}
 
 
+def most_seeds(table):
+    """Seeds of the methods of a `main_table` that have most."""
+    return max(cell["seeds"] for row in table.values() for cell in row.values())
+
+
 def confusion(rows):
     """Mean confusion matrix of a method's runs: [C, C] float counts."""
     return np.mean([json.loads(text) for text in rows["confusion"]], axis=0)

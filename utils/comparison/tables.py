@@ -35,7 +35,7 @@ def scores(table, tasks, comparison):
     heads = "".join(
         _heads("" if place == 0 else " repeat") for place in range(len(tasks))
     )
-    most = max(cell["seeds"] for row in table.values() for cell in row.values())
+    most = summary.most_seeds(table)
     rows = "\n".join(
         f"<tr{where(method=method)}><th scope=row>"
         f"{title(comparison, method)}{_fewer_seeds(cells, most)}</th>"
