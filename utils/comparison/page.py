@@ -192,7 +192,8 @@ def _pair(pair, comparison, numbers, drawn):
             for key, value in comparison.plan["pairs"].get(pair, {}).items()
         )
         parts.append(f'<p class="facts">{flags}</p>')
-    parts.append(tables.scores(table, tasks, comparison))
+    tested = summary.tested_over(numbers, pair)
+    parts.append(tables.scores(table, tasks, comparison, tested))
     for kind in CAPTIONS:
         panels = [
             (task, f"{kind}_{pair}_{task}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from utils import files, flags
 from utils.comparison import audits, figures, page, summary
-from utils.comparison.text import percent, points, probability, tested_over
+from utils.comparison.text import percent, points, probability
 from utils.errors import run_script
 
 LEGEND = """\
@@ -66,7 +66,8 @@ def markdown(comparison, numbers):
         seeds = summary.most_seeds(table)
         named = "1 seed" if seeds == 1 else f"{seeds} seeds"
         parts.append(
-            f"## {pair}\n\n{rows}\n\n{named}, tested {tested_over(seeds)}.\n"
+            f"## {pair}\n\n{rows}\n\n"
+            f"{named}, tested {summary.tested_over(numbers, pair)}.\n"
         )
     parts.append(LEGEND.format(baseline=comparison.baseline_title))
     return "\n".join(parts)

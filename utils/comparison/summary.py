@@ -266,6 +266,15 @@ def most_seeds(table):
     return max(cell["seeds"] for row in table.values() for cell in row.values())
 
 
+def tested_over(numbers, pair):
+    """What the tests of a pair allow for, within a sentence."""
+    tests = numbers.differences
+    common = tests[tests["pair"] == pair].groupby("task")["seeds"].max()
+    if (common > 1).all():
+        return "over test images and seeds"
+    return "over test images alone (what another seed changes, one cannot tell)"
+
+
 def confusion(rows):
     """Mean confusion matrix of a method's runs: [C, C] float counts."""
     return np.mean([json.loads(text) for text in rows["confusion"]], axis=0)

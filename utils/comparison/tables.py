@@ -10,7 +10,6 @@ from utils.comparison.text import (
     points,
     probability,
     seconds,
-    tested_over,
     where,
 )
 
@@ -25,8 +24,11 @@ def baseline(comparison):
     return escape(comparison.baseline_title)
 
 
-def scores(table, tasks, comparison):
-    """The main table; on a narrow page a task has a line of its own."""
+def scores(table, tasks, comparison, tested):
+    """The main table; on a narrow page a task has a line of its own.
+
+    tested: from `summary.tested_over`.
+    """
     groups = "".join(
         f'<th class="group" colspan="5" scope="colgroup">{escape(task)}</th>'
         for task in tasks
@@ -52,7 +54,7 @@ def scores(table, tasks, comparison):
         f"{data('seeds', most)} {'seed' if most == 1 else 'seeds'}, and "
         "balanced accuracy in %; difference "
         f"to {baseline(comparison)} in points; p of a paired test "
-        f"{tested_over(most)}, Holm-corrected over the methods and tasks of "
+        f"{tested}, Holm-corrected over the methods and tasks of "
         "this pair. Bold: best of the column; coloured: p < 0.05.</p>"
     )
 

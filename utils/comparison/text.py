@@ -22,13 +22,6 @@ def probability(p):
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def tested_over(seeds):
-    """What the paired tests allow for, within a sentence."""
-    if seeds > 1:
-        return "over test images and seeds"
-    return "over test images alone (what another seed changes, one cannot tell)"
-
-
 def number(value):
     """A count, or a mean of counts: small ones with a decimal."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
