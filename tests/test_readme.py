@@ -99,40 +99,58 @@ def test_table_of_methods_names_what_it_says():
     ]
 
 
-def test_the_table_of_results_is_that_of_the_runs():
-    results = pd.read_csv(ROOT / "docs" / "results" / "small" / "results.csv")
-    results = results.set_index(["pair", "task", "method"]).sort_index()
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        (
+            "small",
+            {
+                "emotion-pose": ("emotion", "pose"),
+                "emotion-age": ("emotion", "age"),
+                "emotion-gender-age": ("emotion", "gender", "age"),
+            },
+        ),
+        (
+            "full",
+            {
+                "emotion-pose": ("emotion", "pose"),
+                "emotion-gender-age": ("emotion", "gender", "age"),
+            },
+        ),
+    ],
+)
+def test_the_tables_of_results_are_those_of_the_runs(name, columns):
+    """Mean and deviation from results.csv; bold where comparisons.csv says."""
+    folder = ROOT / "docs" / "results" / name
+    places = [(pair, task) for pair in columns for task in columns[pair]]
+    cell = r" (\*\*)?(\d+\.\d)(?: ± (\d+\.\d))?(?:\*\*)? \|"
     shown = re.findall(
-        r"^\| ([^|]+) \|((?: \**\d+\.\d ± \d+\.\d\** \|){7})$",
-        README,
-        re.MULTILINE,
+        rf"^\| ([^|]+) \|((?:{cell}){{{len(places)}}})$", README, re.MULTILINE
     )
-    plan = (ROOT / "docs" / "results" / "small" / "plan.toml").read_text()
-    titles = {
-        name: method["title"]
-        for name, method in tomllib.loads(plan)["methods"].items()
-    }
-    assert [title for title, _ in shown] == list(titles.values())
-    for name, (_, cells) in zip(titles, shown, strict=True):
-        numbers = map(float, re.findall(r"\d+\.\d", cells))
-        for pair, task in (
-            ("emotion-pose", "emotion"),
-            ("emotion-pose", "pose"),
-            ("emotion-age", "emotion"),
-            ("emotion-age", "age"),
-            ("emotion-gender-age", "emotion"),
-            ("emotion-gender-age", "gender"),
-            ("emotion-gender-age", "age"),
-        ):
-            accuracy = 100 * results.loc[(pair, task, name), "accuracy"]
-            assert next(numbers) == pytest.approx(accuracy.mean(), abs=0.051)
-            assert next(numbers) == pytest.approx(accuracy.std(), abs=0.051)
+    plan = tomllib.loads((folder / "plan.toml").read_text())
+    titles = [method["title"] for method in plan["methods"].values()]
+    assert [row[0] for row in shown] == titles
+    keys = ["pair", "task", "method"]
+    results = pd.read_csv(folder / "results.csv").set_index(keys).sort_index()
+    tests = pd.read_csv(folder / "comparisons.csv")
+    tests = tests[tests["baseline"] == "single-task"].set_index(keys)
+    for method, row in zip(plan["methods"], shown, strict=True):
+        cells = re.findall(cell, row[1])
+        for place, (bold, mean, spread) in zip(places, cells, strict=True):
+            accuracy = 100 * results.loc[[(*place, method)], "accuracy"]
+            assert float(mean) == pytest.approx(accuracy.mean(), abs=0.051)
+            assert bool(spread) == (len(accuracy) > 1)
+            if spread:
+                assert float(spread) == pytest.approx(accuracy.std(), abs=0.051)
+            is_tested = method != "single-task"
+            p = tests.loc[(*place, method), "corrected_p"] if is_tested else 1
+            assert bool(bold) == (p < 0.05)
 
 
 def test_the_tables_of_the_results_are_those_of_the_reports():
     text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     tables = sorted((ROOT / "docs" / "results").glob("*/table.md"))
-    assert len(tables) == 2
+    assert len(tables) == 3
     for path in tables:
         rows = re.findall(
             r"^\| .* \|$", path.read_text(encoding="utf-8"), re.MULTILINE
