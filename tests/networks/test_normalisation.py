@@ -59,6 +59,17 @@ def test_it_is_one_operation():
     assert kinds.count("FusedBatchNormV3") == 1
 
 
+@pytest.mark.parametrize(
+    "options", [{"scale": False}, {"center": False}, {"axis": 1}]
+)
+def test_other_layers_are_left_to_keras(options):
+    image = keras.Input((5, 4, 3))
+    layer = keras.layers.BatchNormalization(**options)
+    network = keras.Model(image, layer(image))
+    networks.fuse(network)
+    assert "call" not in vars(layer)
+
+
 def test_a_frozen_layer_keeps_its_statistics():
     network = build()
     networks.fuse(network)

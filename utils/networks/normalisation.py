@@ -22,16 +22,26 @@ def fuse(network):
     backend nothing changes.
 
     Args:
-        network: model; its BatchNormalization layers of images [B, H, W, C].
+        network: model; its BatchNormalization layers of images [B, H, W, C],
+            but for those that the operation does not know (without scale or
+            centre, over another axis, with renormalisation).
     """
     if keras.backend.backend() != "tensorflow":
         return
     for layer in network.layers:
-        if (
-            isinstance(layer, keras.layers.BatchNormalization)
-            and len(layer.input.shape) == 4
-        ):
+        if _is_known(layer):
             layer.call = functools.partial(_call, layer)
+
+
+def _is_known(layer):
+    return (
+        isinstance(layer, keras.layers.BatchNormalization)
+        and layer.input_spec.ndim == 4
+        and layer.axis in (-1, 3)
+        and layer.scale
+        and layer.center
+        and not layer.renorm
+    )
 
 
 def _call(layer, inputs, training=None, mask=None):
