@@ -73,7 +73,6 @@ def two_cpus():
 def main(commands):
     networks.build = build
     networks.IMAGE_SHAPES["mini_xception"] = SHAPE
-    training.STATISTICS_IMAGES = 128
     training._save_state = save
     plots._save = runs.export = lambda *_: None
     if keras.backend.backend() == "tensorflow":

@@ -6,6 +6,6 @@ import os
 # limit, here that of Pillow, when it is loaded.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "178956970")
 
-# TensorFlow takes its faster kernels, oneDNN's, by itself on Intel's newer
-# processors only; mini_Xception trains 1.8 times as fast with them on AMD's.
+# TensorFlow takes its faster kernels, oneDNN's, by itself only on processors
+# with AVX-512; on another, mini_Xception trains 1.8 times as fast with them.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

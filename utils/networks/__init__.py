@@ -76,10 +76,10 @@ def default_precision(model):
     """What `--precision auto` means: "float32" or "bfloat16".
 
     Measured on two CPU cores: VGG-16 trains 1.8 times faster in bfloat16 with
-    AVX-512 BF16 (4.4 against 2.4 images/s), 4 to 5 times with AMX, while
-    mini_resnet gains a fifth and mini_Xception nothing: much of their time is
-    batch normalisation, in float32. A CPU without such instructions could only
-    emulate bfloat16.
+    AVX-512 BF16 (4.4 against 2.4 images/s), 4 to 5 times with AMX. Before
+    `normalisation.fuse`, mini_resnet gained a fifth and mini_Xception nothing,
+    as much of their time is batch normalisation, in float32. A CPU without such
+    instructions could only emulate bfloat16.
     """
     gpu = any(Path("/dev").glob("nvidia[0-9]*"))
     if model == "vggface" and (gpu or _cpu_knows_bfloat16()):
