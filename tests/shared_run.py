@@ -2,9 +2,9 @@
 
 Each COMMAND, one word, is a script's name and its flags. They are in a process
 of their own because a process has one backend and one set of devices.
-TensorFlow is given two devices; JAX takes those of XLA_FLAGS. The network is a
-small one with batch normalisation, nothing is drawn, and beside its files a
-run leaves last.npz, its last state, and a copy of its folder after STOP rounds.
+TensorFlow is given two devices; JAX takes those of XLA_FLAGS. The runs are
+quick ones, and beside its files a run leaves last.npz, its last state, and a
+copy of its folder after STOP rounds.
 """
 
 import importlib
@@ -16,42 +16,13 @@ if os.environ["KERAS_BACKEND"] == "jax":
     sys.modules["tensorflow"] = None  # Keras and POT would load it: 10 s
 
 import keras
-import numpy as np
+import pytest
 
-from utils import networks, plots, runs, training
+from tests import quick
+from utils import training
 from utils.errors import run_script
 
-SHAPE = (16, 16, 1)
 STOP = 2
-
-
-def build(model, tasks, **_):
-    """A small network of the make of mini_Xception."""
-    options = {"kernel_initializer": "zeros"}
-
-    def convolved(x, filters, name):
-        x = keras.layers.Conv2D(
-            filters, 3, 2, use_bias=False, name=name, **options
-        )(x)
-        return keras.layers.BatchNormalization(name=f"{name}_bn")(x)
-
-    image = keras.Input(SHAPE, name="image")
-    x = keras.layers.ReLU()(convolved(image / 255, 4, "conv"))
-    outputs = {"logits": {}, "features": {}}
-    for task in tasks:
-        y = convolved(x, 8, f"task_{task.name}")
-        y = keras.layers.GlobalAveragePooling2D()(y)
-        outputs["features"][task.name] = y
-        outputs["logits"][task.name] = keras.layers.Dense(
-            len(task), name=f"head_{task.name}", **options
-        )(y)
-    network = keras.Model(image, outputs)
-    rng = np.random.default_rng(0)
-    for layer in network.layers:
-        if hasattr(layer, "kernel"):
-            # Keras's random initial values would be compiled, once a shape.
-            layer.kernel.assign(rng.normal(scale=0.3, size=layer.kernel.shape))
-    return network
 
 
 def save(path, learner, state, rows, kept=training._save_state):
@@ -71,10 +42,8 @@ def two_cpus():
 
 
 def main(commands):
-    networks.build = build
-    networks.IMAGE_SHAPES["mini_xception"] = SHAPE
+    quick.shrink(pytest.MonkeyPatch())
     training._save_state = save
-    plots._save = runs.export = lambda *_: None
     if keras.backend.backend() == "tensorflow":
         two_cpus()
     for command in commands:

@@ -20,8 +20,8 @@ import ALTERNATIVE_EPGA
 import CONFUSION_EP_multitask
 import CONFUSION_EP_multitask_manifold
 import STL_general_train
-from tests import tiny
-from utils import release, runs
+from tests import quick, tiny
+from utils import release
 from utils.errors import UserError, run_script
 from utils.faces import detect
 
@@ -60,8 +60,10 @@ def _alternate(data_dir, run, *flags):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_alternating_method_leaves_a_whole_run(
-    data_dir, tmp_path, capsys, method
+    data_dir, tmp_path, capsys, monkeypatch, method
 ):
+    if method != "sa-mtl-hard":
+        quick.shrink(monkeypatch)
     run = tmp_path / "run"
     result = _alternate(data_dir, run, *METHODS[method])
     assert capsys.readouterr().out.splitlines()[-1] == str(run)
@@ -89,8 +91,9 @@ def test_every_alternating_method_leaves_a_whole_run(
     ],
 )
 def test_emotion_with_what_utkface_is_labelled_for(
-    data_dir, tmp_path, script, tasks
+    data_dir, tmp_path, monkeypatch, script, tasks
 ):
+    quick.shrink(monkeypatch)
     run = tmp_path / "run"
     script.main(
         [
@@ -166,7 +169,7 @@ def _check_release(run, data_dir, out):
 def test_joint_training_of_other_tasks(
     data_dir, tmp_path, monkeypatch, script, flags
 ):
-    monkeypatch.setattr(runs, "export", lambda *arguments: None)
+    quick.shrink(monkeypatch)
     run = tmp_path / "run"
     script.main(
         [
@@ -184,7 +187,8 @@ def test_joint_training_of_other_tasks(
     assert list(result["tasks"]) == ["emotion", "gender", "age"]
 
 
-def test_single_task_learning(data_dir, tmp_path):
+def test_single_task_learning(data_dir, tmp_path, monkeypatch):
+    quick.shrink(monkeypatch)
     run = tmp_path / "run"
     STL_general_train.main(
         [
@@ -200,14 +204,18 @@ def test_single_task_learning(data_dir, tmp_path):
     assert list(result["tasks"]) == ["pose"]
 
 
-def test_a_killed_run_resumes_to_the_same_weights(data_dir, tmp_path):
+def test_a_killed_run_resumes_to_the_same_weights(
+    data_dir, tmp_path, monkeypatch
+):
+    quick.shrink(monkeypatch)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     _alternate(data_dir, whole, "--epoch=6")
     process = subprocess.Popen(
         [
             sys.executable,
             "-c",
-            "import sys, pathlib, tests.test_scripts as t;"
+            "import sys, pathlib, pytest, tests.test_scripts as t;"
+            "t.quick.shrink(pytest.MonkeyPatch());"
             "t._alternate(*map(pathlib.Path, sys.argv[1:3]), '--epoch=6')",
             data_dir,
             killed,
@@ -251,7 +259,11 @@ def test_other_backends_run_a_round(data_dir, tmp_path, backend):
             "--epoch=1",
             "--is_augmentation=True",
         ],
-        env={**os.environ, "KERAS_BACKEND": backend},
+        env={
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            "XLA_FLAGS": "--xla_backend_optimization_level=0",  # compiles fast
+        },
         check=True,
     )
     assert (tmp_path / "run" / "result.json").exists()

@@ -9,8 +9,7 @@ import ALTERNATIVE_EP
 import CONFUSION_EP_multitask
 import CONFUSION_EP_multitask_manifold
 import STL_general_train
-from tests import tiny
-from utils import runs
+from tests import quick, tiny
 from utils.errors import UserError
 from utils.networks import vggface, weights
 
@@ -107,6 +106,7 @@ def folder(tmp_path, monkeypatch):
     for seed, name in enumerate(("expw", "sfew", "ferplus")):
         tiny.dataset(data, name, ["emotion"], counts=(8, 7, 7), seed=seed)
     tiny.dataset(data, "aflw", ["pose"], counts=(6, 5, 5), seed=9)
+    quick.leave_out(monkeypatch)
     return tmp_path
 
 
@@ -116,27 +116,25 @@ def _result(folder, method):
     return json.loads(result.read_text())
 
 
+@pytest.fixture
+def thin(folder, monkeypatch):
+    """VGG-16 with 8 filters a block; whole, it takes a minute a command."""
+    blocks = {block: (8, 1) for block in vggface.FILTERS}
+    monkeypatch.setattr(vggface, "FILTERS", blocks)
+    monkeypatch.setattr(weights, "FOLDER", folder)
+
+
 @pytest.mark.parametrize("method", COMMANDS)
-def test_alternating_command(folder, monkeypatch, method):
+def test_alternating_command(folder, request, method):
     if method != "sa-mtl-hard":
-        # Exporting VGG-16 takes half a minute, and is the same every time.
-        monkeypatch.setattr(runs, "export", lambda *arguments: None)
+        request.getfixturevalue("thin")
     words = shlex.split(f"{BRACES} {COMMANDS[method]} --epoch=1")
     ALTERNATIVE_EP.main(words)
-    result = _result(folder, method)
-    assert set(result["tasks"]) == {"emotion", "pose"}
-    if method == "sa-mtl-hard":
-        assert list((folder / "runs").rglob("best.onnx"))
+    assert set(_result(folder, method)["tasks"]) == {"emotion", "pose"}
 
 
 @pytest.mark.parametrize("method", JOINT)
-def test_joint_command(folder, monkeypatch, capsys, method):
-    monkeypatch.setattr(runs, "export", lambda *arguments: None)
-    if method != "all-in-one":
-        # A whole VGG-16 takes half a minute, and is the same every time.
-        thin = {block: (8, 1) for block in vggface.FILTERS}
-        monkeypatch.setattr(vggface, "FILTERS", thin)
-        monkeypatch.setattr(weights, "FOLDER", folder)
+def test_joint_command(folder, thin, capsys, method):
     words = shlex.split(f"{JOINT[method]} --epoch=1")
     JOINT_SCRIPTS[method].main(words)
     assert capsys.readouterr().out.startswith(f"method: {method}\n")
@@ -146,8 +144,7 @@ def test_joint_command(folder, monkeypatch, capsys, method):
 
 
 @pytest.mark.parametrize("task", SINGLE_TASK)
-def test_single_task_command(folder, monkeypatch, task):
-    monkeypatch.setattr(runs, "export", lambda *arguments: None)
+def test_single_task_command(folder, thin, task):
     STL_general_train.main(shlex.split(f"{SINGLE_TASK[task]} --epoch=1"))
     assert set(_result(folder, f"stl-{task}")["tasks"]) == {task}
 

@@ -3,8 +3,8 @@
 import pytest
 
 import compare
+from tests import quick
 from tests.comparison import small_plan
-from utils import runs
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +20,6 @@ def whole(data_dir, tmp_path_factory):
     """Folder of the small plan's comparison, trained in this process."""
     out = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
-        # Exporting takes as long as all of the training.
-        patch.setattr(runs, "export", lambda *arguments: None)
+        quick.shrink(patch)
         assert compare.main(small_plan.words(data_dir, out)) == 0
     return out

@@ -1,4 +1,4 @@
-"""A plan of two runs on tiny data, trained in seconds."""
+"""A plan of two runs on tiny data, of seconds each with `quick.shrink`."""
 
 import time
 
@@ -18,7 +18,7 @@ PLAN = """
 seeds = [0]
 
 [settings]
-passes = 2
+passes = 4
 batch_size = 16
 is_augmentation = true
 bn_statistics = "running"

@@ -10,8 +10,9 @@ import joblib
 import pytest
 
 import compare
+from tests import quick
 from tests.comparison import small_plan, stub
-from utils import files, runs
+from utils import files
 from utils.comparison import plan, sweep
 from utils.errors import UserError
 
@@ -159,11 +160,16 @@ def test_a_killed_comparison_ends_with_the_same_results(
     data_dir, request, tmp_path, capsys, monkeypatch
 ):
     """And a run's bits do not depend on what its process trained before."""
-    # Exporting takes as long as all of the training.
-    monkeypatch.setattr(runs, "export", lambda *arguments: None)
+    quick.shrink(monkeypatch)
     killed = tmp_path / "killed"
+    code = (
+        "import pytest, compare\n"
+        "from tests import quick\n"
+        "quick.shrink(pytest.MonkeyPatch())\n"
+        "compare.main()"
+    )
     process = subprocess.Popen(
-        [sys.executable, "compare.py", *small_plan.words(data_dir, killed)],
+        [sys.executable, "-c", code, *small_plan.words(data_dir, killed)],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
     )
@@ -185,7 +191,7 @@ def test_a_killed_comparison_ends_with_the_same_results(
 def test_another_plan_does_not_overwrite_runs(data_dir, tmp_path):
     run, _ = plan.runs(plan.load(data_dir / "plan.toml"))
     _save(tmp_path, run, result=True, epoch=9)
-    with pytest.raises(UserError, match=r"with epoch 9, but .* 2; move"):
+    with pytest.raises(UserError, match=r"with epoch 9, but .* 4; move"):
         compare.main(small_plan.words(data_dir, tmp_path))
 
 

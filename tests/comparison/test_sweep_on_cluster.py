@@ -73,7 +73,7 @@ def test_a_killed_worker_does_not_change_the_results(
         "runs",
         lambda *facts: [
             dataclasses.replace(
-                run, script=f"tests.comparison.unexported.{run.script}"
+                run, script=f"tests.comparison.shrunk.{run.script}"
             )
             for run in planned(*facts)
         ],

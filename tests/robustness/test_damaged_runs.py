@@ -17,6 +17,7 @@ from scipy.io import savemat
 
 import STL_general_train
 from data_preparation import imdb
+from tests import quick
 from tests.faces import stand_ins
 from tests.robustness.trials import REFUSED, attempt, case, damages
 from utils import cli, files, isolation, networks, runs, training
@@ -29,7 +30,7 @@ TASK = Task("pose", POSE)
 
 @pytest.fixture(scope="module")
 def network():
-    return networks.build("mini_xception", [TASK])
+    return quick.build("mini_xception", [TASK])
 
 
 @pytest.fixture
@@ -112,9 +113,9 @@ def test_damaged_checkpoints(run, network):
     path = run / "best.keras"
     content = path.read_bytes()
     labels = run / "labels.json"
-    images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 1))
+    images = np.random.default_rng(0).uniform(0, 255, (2, *quick.SHAPE))
     whole = predict.load(path).run(images.astype("float32"))["pose"]
-    fresh = networks.build("mini_xception", [TASK])
+    fresh = quick.build("mini_xception", [TASK])
     before = network.get_weights()
 
     def loaded():
@@ -153,7 +154,7 @@ def test_damaged_hdf5(tmp_path, network, suffix):
     path = tmp_path / f"net{suffix}"
     save = network.save_weights if suffix == ".weights.h5" else network.save
     save(path)
-    fresh = networks.build("mini_xception", [TASK])
+    fresh = quick.build("mini_xception", [TASK])
     for damaged in damages(path.read_bytes(), 60):
         path.write_bytes(damaged)
         attempt(

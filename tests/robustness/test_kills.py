@@ -21,10 +21,9 @@ import pytest
 
 import ALTERNATIVE_EP
 import final_video_demo
-from tests import tiny
+from tests import quick, tiny
 from tests.faces import stand_ins
 from tests.robustness.trials import COUNTS, case
-from utils import experiment, runs
 from utils.errors import UserError
 from utils.faces import detect, video
 
@@ -46,22 +45,6 @@ def test_killed_preparations(tmp_path):
     COUNTS["tried"] += len(verdicts)
     COUNTS["survived"] += verdicts.count("survived")
     assert set(verdicts) == {"survived"}
-
-
-def _network(args, tasks):
-    """Small, so that it is built and traced in a second."""
-    keras.utils.set_random_seed(args.seed)
-    image = keras.Input((64, 64, 1))
-    x = keras.layers.AveragePooling2D(16)(image)
-    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(x))
-    outputs = {"logits": {}, "features": {}}
-    for task in tasks:
-        features = keras.layers.Dense(8, "relu", name=f"task_{task.name}")(x)
-        outputs["features"][task.name] = features
-        outputs["logits"][task.name] = keras.layers.Dense(
-            len(task), name=f"head_{task.name}"
-        )(features)
-    return keras.Model(image, outputs)
 
 
 class Witness:
@@ -106,8 +89,7 @@ def test_killed_training(tmp_path, monkeypatch):
     data_dir, run = tmp_path / "data", tmp_path / "run"
     tiny.dataset(data_dir, "moods", ["emotion"], (16, 8, 8))
     tiny.dataset(data_dir, "turns", ["pose"], (12, 6, 6))
-    monkeypatch.setattr(experiment, "build_network", _network)
-    monkeypatch.setattr(runs, "_export_onnx", lambda _, path: path.touch())
+    quick.shrink(monkeypatch)
     words = ["--dataset_emotion=moods", "--dataset_pose=turns", "--epoch=3"]
     words += [f"--data_dir={data_dir}", f"--run_dir={run}", "--is_naive=True"]
     with pytest.MonkeyPatch.context() as patch:
