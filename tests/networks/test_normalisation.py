@@ -54,10 +54,11 @@ def test_same_values_gradients_and_statistics(count, dtype, tolerance):
         np.testing.assert_allclose(found, expected, tolerance, tolerance)
 
 
-def test_it_is_one_operation():
+@pytest.mark.parametrize("training", [True, False])
+def test_it_is_one_operation(training):
     network = build()
     networks.fuse(network)
-    graph = tf.function(lambda x: network(x, training=True))
+    graph = tf.function(lambda x: network(x, training=training))
     operations = graph.get_concrete_function(
         tf.TensorSpec((None, 5, 4, 3))
     ).graph.get_operations()

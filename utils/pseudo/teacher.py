@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from utils import devices
+from utils import devices, networks
 
 
 class Teacher:
@@ -21,6 +21,7 @@ class Teacher:
     def __init__(self, network, batch_size):
         self._network = keras.models.clone_model(network)
         self._network.trainable = False
+        networks.fuse(self._network)
         self._predictor = devices.gathering(self._network)
         # JAX is slow without XLA, TensorFlow on a CPU is slow with it, and
         # Torch runs eagerly.
