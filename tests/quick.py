@@ -1,6 +1,7 @@
 """Runs of a few seconds: a tiny network, empty pictures, no export.
 
-They are most of what a short run takes.
+The tracing of a real network, its pictures and its export are most of what a
+short run takes.
 """
 
 import keras
