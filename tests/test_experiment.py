@@ -1,5 +1,6 @@
 """Which labels of which dataset count, and what is refused."""
 
+import hashlib
 from types import SimpleNamespace
 
 import pytest
@@ -59,6 +60,24 @@ def test_a_run_is_resumed_by_its_own_script_and_without_its_weights(
     assert experiment.open_run(args, script, {}, "naive") == tmp_path
     experiment.build_network(args, [Task("pose", ("left", "right"))])
     assert capsys.readouterr().out == ""
+
+
+def test_a_run_keeps_the_digest_of_the_weights_it_starts_from(tmp_path):
+    path = tmp_path / "start.keras"
+    path.write_bytes(b"weights")
+    for number, (start, digest) in enumerate(
+        [(path, hashlib.sha256(b"weights").hexdigest()), (None, None)]
+    ):
+        args = SimpleNamespace(
+            resume=None,
+            runs=tmp_path,
+            run_dir=tmp_path / f"run{number}",
+            seed=0,
+            model="mini_resnet",
+            weights=start,
+        )
+        run = experiment.open_run(args, "ALTERNATIVE_EP.py", {}, "naive")
+        assert runs.read_args(run)["weights_sha256"] == digest
 
 
 def test_a_dataset_uses_all_its_labels_of_the_tasks(data_dir):

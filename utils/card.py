@@ -85,6 +85,9 @@ def _training(facts, arguments):
     run, result = facts["args"], facts["result"]
     commit = run["commit"] or {"id": "unknown", "dirty": False}
     changed = ", with changes that were not committed" * commit["dirty"]
+    digest, start = arguments.get("weights_sha256"), ""
+    if digest:
+        start = f" It started from weights of SHA-256 `{digest}`."
     rows = [
         (name, ", ".join(d["labels"]), f"{d['images']:,}", d.get("terms", ""))
         for name, d in facts["datasets"].items()
@@ -102,7 +105,7 @@ def _training(facts, arguments):
             f"{result['rounds']} rounds; the network of round "
             f"{result['best_round']}, which has the best validation accuracy, "
             f"averaged over the tasks. Commit {commit['id'][:7]}{changed}; "
-            f"Keras {run['versions']['keras']} on {run['backend']}.\n",
+            f"Keras {run['versions']['keras']} on {run['backend']}.{start}\n",
             f"```bash\n{_portable(run['command'])}\n"
             f"python -m utils.release RUN{'S' * (len(facts['seeds']) > 1)}"
             "\n```\n",

@@ -8,6 +8,7 @@ from utils import (
     cli,
     devices,
     evaluation,
+    files,
     images,
     networks,
     plots,
@@ -150,7 +151,12 @@ def open_run(args, script, wanted, method):
             args.seed,
             args.run_dir,
         )
-        facts = {"method": method, "script": script}
+        source = weights.source(args.model, args.weights)
+        facts = {
+            "method": method,
+            "script": script,
+            "weights_sha256": source and files.sha256(source),
+        }
         runs.write_args(run, {**vars(args), **facts})
     run = Path(devices.agreed(str(run)))
     if not (run / "args.json").exists():

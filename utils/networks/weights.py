@@ -40,30 +40,43 @@ UNREADABLE = (
 )
 
 
+def source(model, weights_path=None):
+    """The file whose weights a run starts from.
+
+    Args:
+        model: "mini_xception", "mini_resnet" or "vggface".
+        weights_path: file named by the user, or None.
+
+    Returns:
+        `weights_path` where it is given; else, for vggface, keras-vggface's
+        file in weights/ if it is there; else None.
+    """
+    path = FOLDER / VGGFACE_FILE
+    if weights_path or model != "vggface" or not path.exists():
+        return weights_path
+    return path
+
+
 def pretrained(network, model, weights_path=None):
     """Load the weights a run starts from; returns one line for its log.
 
-    `weights_path` where it is given; else, for vggface, keras-vggface's file
-    in weights/; where that is missing, a warning says how to get it.
+    For vggface without a file, a warning says how to get one.
 
     Args:
         network: from `networks.build`; changed.
-        model: "mini_xception" or "vggface".
-        weights_path: file named by the user, or None.
+        model, weights_path: as in `source`.
 
     Raises:
         UserError: as `load_weights`.
     """
-    if weights_path:
-        return load_weights(network, weights_path)
+    path = source(model, weights_path)
+    if path:
+        return load_weights(network, path)
     if model != "vggface":
         return "weights: none given, training starts from scratch"
-    path = FOLDER / VGGFACE_FILE
-    if path.exists():
-        return load_weights(network, path)
     print(
-        f"warning: {path} is missing, so VGG-16 starts from random weights, "
-        "which few faces cannot train; download it from "
+        f"warning: {FOLDER / VGGFACE_FILE} is missing, so VGG-16 starts from "
+        "random weights, which few faces cannot train; download it from "
         f"{VGGFACE_URL}, or name another file with --weights",
         file=sys.stderr,
     )
