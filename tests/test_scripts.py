@@ -62,8 +62,7 @@ def _alternate(data_dir, run, *flags):
 def test_every_alternating_method_leaves_a_whole_run(
     data_dir, tmp_path, capsys, monkeypatch, method
 ):
-    if method != "sa-mtl-hard":
-        quick.shrink(monkeypatch)
+    quick.shrink(monkeypatch)
     run = tmp_path / "run"
     result = _alternate(data_dir, run, *METHODS[method])
     assert capsys.readouterr().out.splitlines()[-1] == str(run)

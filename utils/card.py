@@ -85,9 +85,8 @@ def _training(facts, arguments):
     run, result = facts["args"], facts["result"]
     commit = run["commit"] or {"id": "unknown", "dirty": False}
     changed = ", with changes that were not committed" * commit["dirty"]
-    digest, start = arguments.get("weights_sha256"), ""
-    if digest:
-        start = f" It started from weights of SHA-256 `{digest}`."
+    digest = arguments.get("weights_sha256")
+    start = f" It started from weights of SHA-256 `{digest}`." * bool(digest)
     rows = [
         (name, ", ".join(d["labels"]), f"{d['images']:,}", d.get("terms", ""))
         for name, d in facts["datasets"].items()
