@@ -3,8 +3,8 @@
 Keras composes batch normalisation of means, differences and products, each of
 which reads and writes the whole activation. On a CPU, where nothing fuses them,
 that is half of a step of mini_Xception. TensorFlow has one operation for it and
-one for its gradient: mini_Xception trains 1.6 times as fast and predicts 1.4
-times, mini_resnet 1.2 and 1.1 times (docs/performance.md). JAX compiles, and
+one for its gradient: mini_Xception trains 1.6 times as fast and predicts 1.5
+times, mini_resnet 1.2 and 1.06 times (docs/performance.md). JAX compiles, and
 Torch is left as it is.
 """
 
