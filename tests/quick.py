@@ -40,9 +40,8 @@ def build(model, tasks, **_):
         return keras.layers.BatchNormalization(name=f"{name}_bn")(x)
 
     image = keras.Input(SHAPE, name="image")
-    # Not rescaled: the normalisation does it, and Keras's layer for it would
-    # look for the TensorFlow that `shared_run` hides.
-    x = keras.layers.ReLU()(convolved(image, 4, "conv"))
+    x = keras.layers.Rescaling(1 / 255)(image)
+    x = keras.layers.ReLU()(convolved(x, 4, "conv"))
     outputs = {"logits": {}, "features": {}}
     for task in tasks:
         y = convolved(x, 8, f"task_{task.name}")

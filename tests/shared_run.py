@@ -13,7 +13,7 @@ import shutil
 import sys
 
 if os.environ["KERAS_BACKEND"] == "jax":
-    sys.modules["tensorflow"] = None  # Keras and POT would load it: 10 s
+    importlib.import_module("tests.no_tensorflow")
 
 import keras
 import pytest

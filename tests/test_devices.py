@@ -32,7 +32,7 @@ SFSMR = (
 SECONDS = 500  # a run that hangs
 DYING = """
 import os, sys
-sys.modules["tensorflow"] = None  # as in tests.shared_run
+import tests.no_tensorflow
 from utils import cli, devices, errors
 def main():
     parser = cli.parser("", "")
