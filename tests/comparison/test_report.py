@@ -5,18 +5,16 @@ import json
 import re
 import subprocess
 import sys
-from collections import defaultdict
-from html.parser import HTMLParser
 from pathlib import Path
 
 import invented
 import numpy as np
 import pandas as pd
 import pytest
+from reading import Page, Truth
 from scipy import stats
-from sklearn.metrics import balanced_accuracy_score
 
-from utils.comparison import audits, figures, report, statistics, summary
+from utils.comparison import audits, report, summary
 from utils.comparison.text import percent
 from utils.errors import UserError
 
@@ -45,141 +43,6 @@ family = "alternating"
 title = "Never run"
 family = "joint"
 """
-VOID = ("meta", "br", "path", "use", "rect", "line", "circle")
-
-
-class Page(HTMLParser):
-    """What a page says.
-
-    Attributes:
-        numbers: [(the `data-` attributes around it, text)] of the elements
-            with data-metric.
-        matrices: [(attributes, rows of (share, count))].
-        prose: the visible text outside of them and of the figures.
-    """
-
-    def __init__(self, text):
-        super().__init__()
-        self.stack, self.numbers, self.matrices = [], [], []
-        self.prose, self.tags = "", set()
-        self.feed(text)
-        self.close()
-        assert self.stack == []
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.add(tag)
-        if tag in VOID:
-            return
-        own = {
-            name[5:]: value
-            for name, value in attributes
-            if name.startswith("data-")
-        }
-        around = self.stack[-1][1] if self.stack else {}
-        self.stack.append((tag, {**around, **own}))
-        if own.get("metric") == "confusion":
-            self.matrices.append((self.stack[-1][1], []))
-        elif "metric" in own:
-            self.numbers.append([self.stack[-1][1], ""])
-        if tag in ("tr", "td") and around.get("metric") == "confusion":
-            rows = self.matrices[-1][1]
-            rows.append([]) if tag == "tr" else rows[-1].append([])
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.add(tag)
-
-    def handle_endtag(self, tag):
-        if tag not in VOID:
-            assert self.stack.pop()[0] == tag
-
-    def handle_data(self, text):
-        tags = [tag for tag, _ in self.stack]
-        around = self.stack[-1][1] if self.stack else {}
-        if around.get("metric") == "confusion":
-            if "td" in tags:
-                self.matrices[-1][1][-1][-1].append(text)
-        elif "metric" in around:
-            self.numbers[-1][1] += text
-        elif not {"style", "svg"} & set(tags):
-            self.prose += text
-
-    def found(self, metric, **names):
-        """Texts of the numbers of this metric with these attributes."""
-        wanted = {"metric": metric, **names}
-        return [
-            text
-            for around, text in self.numbers
-            if wanted.items() <= around.items()
-        ]
-
-
-class Truth:
-    """The same numbers from results.csv, by other means than the report's."""
-
-    def __init__(self, out):
-        self.cells = defaultdict(dict)
-        with (out / "results.csv").open(encoding="utf-8") as file:
-            self.rows = list(csv.DictReader(file))
-        for row in self.rows:
-            key = (row["pair"], row["task"], row["method"])
-            self.cells[key][int(row["seed"])] = row
-        self.p = {}
-
-    def right(self, key):
-        """[S, N] bool: whether each seed's run is right on each image."""
-        found = []
-        for _, row in sorted(self.cells[key].items()):
-            count = int(row["count"])
-            number = int(row["correct"], 16)
-            digits = f"{number:0{4 * len(row['correct'])}b}"[:count]
-            found.append([digit == "1" for digit in digits])
-        return np.array(found)
-
-    def mean(self, key, column):
-        values = [float(row[column]) for row in self.cells[key].values()]
-        return sum(values) / len(values)
-
-    def balanced(self, key):
-        """Mean over the seeds, from the confusion matrices."""
-        found = []
-        for row in self.cells[key].values():
-            matrix = np.array(json.loads(row["confusion"]))
-            true, predicted = np.nonzero(matrix)
-            found.append(
-                balanced_accuracy_score(
-                    true, predicted, sample_weight=matrix[true, predicted]
-                )
-            )
-        return np.mean(found)
-
-    def test(self, pair, task, method, baseline):
-        one = self.right((pair, task, method))
-        two = self.right((pair, task, baseline))
-        accuracies = statistics.resampled([*one, *two])
-        count = len(one)
-        all_methods = [
-            self.right((pair, task, name)).mean(axis=1) for name in METHODS
-        ]
-        return statistics.paired_test(
-            one.mean(axis=1) - two.mean(axis=1),
-            accuracies[:, :count] - accuracies[:, count:],
-            *statistics.seed_variance(all_methods),
-        )
-
-    def family(self, pair, tasks, baseline):
-        """{(task, method): (Paired, corrected p)}."""
-        tests = {
-            (task, method): self.test(pair, task, method, baseline)
-            for task in tasks
-            for method in METHODS
-            if method != baseline
-        }
-        found, worst = {}, 0
-        ordered = sorted(tests, key=lambda key: tests[key].p)
-        for place, key in enumerate(ordered):
-            worst = max(worst, tests[key].p * (len(tests) - place))
-            found[key] = (tests[key], min(1, worst))
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +61,7 @@ def page(out):
 
 @pytest.fixture(scope="module")
 def truth(out):
-    return Truth(out)
+    return Truth(out, METHODS)
 
 
 def signed(value):
@@ -496,17 +359,6 @@ def test_a_few_rows_are_enough(tmp_path, methods, seeds):
     assert "nan" not in page.prose + "".join(t for _, t in page.numbers)
 
 
-@pytest.mark.parametrize(
-    ("title", "sentence"),
-    [("Single task", "single task"), ("SA-MTL, hard", "SA-MTL, hard")],
-)
-def test_the_baseline_is_named_within_a_sentence(title, sentence):
-    empty = pd.DataFrame()
-    tables = (empty, empty, empty)
-    comparison = summary.Comparison(*tables, None, [], ["a"], {"a": title})
-    assert comparison.baseline_title == sentence
-
-
 def test_only_failures_are_enough(tmp_path):
     invented.write(tmp_path, ("naive",), {})
     report.write(tmp_path)
@@ -518,63 +370,6 @@ def test_only_failures_are_enough(tmp_path):
 def test_a_folder_without_results_says_what_to_give(tmp_path):
     with pytest.raises(UserError, match=r"--out"):
         report.write(tmp_path)
-
-
-@pytest.mark.parametrize("name", ["results.csv", "rounds.csv", "failed.csv"])
-@pytest.mark.parametrize("text", ["", "pair\nx\n", 'pair,"\nx\n'])
-def test_a_damaged_table_is_named(tmp_path, name, text):
-    invented.write(tmp_path, ("naive",), {})
-    (tmp_path / name).write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=rf"cannot read .*{name}: .*compare"):
-        summary.read(tmp_path)
-
-
-def test_a_second_seed_of_one_method_tells_nothing_of_seeds(tmp_path):
-    pairs = {"emotion-pose": ("emotion", "pose")}
-    methods = ("single-task", "naive", "distilled")
-    invented.write(tmp_path, methods, pairs, (0, 1), images=20, rounds=2)
-    table = pd.read_csv(tmp_path / "results.csv", dtype={"correct": str})
-    is_kept = (table["method"] == "single-task") | (table["seed"] == 0)
-    table[is_kept].to_csv(tmp_path / "results.csv", index=False)
-    report.write(tmp_path)
-    text = (tmp_path / "table.md").read_text(encoding="utf-8")
-    assert "2 seeds, tested over test images alone" in text
-
-
-def test_methods_are_compared_on_the_seeds_that_both_have(tmp_path):
-    pairs = {"emotion-pose": ("emotion", "pose")}
-    table = invented.write(tmp_path, METHODS[:2], pairs, images=50, rounds=2)
-    is_gone = (table["method"] == "naive") & (table["seed"] == 2)
-    table[~is_gone].to_csv(tmp_path / "results.csv", index=False)
-    comparison = summary.read(tmp_path)
-    rows = summary.differences(comparison, draws=100)
-    assert set(rows["seeds"]) == {2}
-    means = table[table["seed"] < 2].groupby(["task", "method"])["accuracy"]
-    means = 100 * means.mean()
-    for row in rows.itertuples():
-        expected = means[row.task, row.method] - means[row.task, row.baseline]
-        assert row.difference == pytest.approx(expected)
-    report.write(tmp_path)
-    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert page.found("seeds", method="naive") == ["2"]
-
-
-def test_other_test_images_are_not_compared_but_named(tmp_path):
-    pairs = {"emotion-pose": ("emotion", "pose")}
-    table = invented.write(tmp_path, METHODS[:2], pairs, images=50, rounds=2)
-    invented.write(tmp_path, METHODS[:2], pairs, images=60, rounds=2)
-    other = pd.read_csv(tmp_path / "results.csv", dtype={"correct": str})
-    both = [
-        table[table["method"] == "naive"],
-        other[other["method"] != "naive"],
-    ]
-    pd.concat(both).to_csv(tmp_path / "results.csv", index=False)
-    report.write(tmp_path)
-    assert pd.read_csv(tmp_path / "comparisons.csv").empty
-    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    names = {"task": "pose", "pair": "emotion-pose"}
-    assert page.found("count", method="naive", **names) == ["50"]
-    assert page.found("count", method="single-task", **names) == ["60"]
 
 
 def test_rejected_pseudo_labels_are_counted_in_the_runs(out):
@@ -612,55 +407,3 @@ def test_last_weights_are_those_of_the_last_round_of_each_task(out):
             rows[rows["task"] == task]["weight"],
             last[last["task"] == task]["weight"],
         )
-
-
-def test_a_forest_draws_the_intervals():
-    tests = pd.DataFrame(
-        {
-            "method": ["a", "b", "c"],
-            "difference": [2.0, -3.0, 0.5],
-            "low": [1.0, -4.0, -1.0],
-            "high": [3.0, -2.0, 2.0],
-            "corrected_p": [0.01, 0.04, 0.3],
-        }
-    )
-    axes = figures.forest(tests, dict(zip("abc", "ABC", strict=True))).axes[0]
-    bars = [
-        line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2
-    ]
-    np.testing.assert_array_equal(
-        bars[:3], [[1.0, 3.0], [-4.0, -2.0], [-1.0, 2.0]]
-    )
-    dots = [line for line in axes.lines if line.get_marker() == "o"]
-    assert [dot.get_xdata()[0] for dot in dots] == [2.0, -3.0, 0.5]
-    fills = [dot.get_markerfacecolor() for dot in dots]
-    assert fills == [figures.BLUE, figures.RED, figures.PAPER]
-
-
-def test_curves_are_the_mean_over_the_seeds():
-    rounds = pd.DataFrame(
-        {
-            "method": ["a"] * 4 + ["single-task"] * 2,
-            "seed": [0, 0, 1, 1, 0, 0],
-            "round": [1, 2, 1, 2, 1, 2],
-            "validation_pose_accuracy": [0.5, 0.6, 0.7, 0.8, 0.4, 0.5],
-        }
-    )
-    titles = {"single-task": "S", "a": "A"}
-    figure = figures.curves(rounds, "pose", titles, "single-task")
-    grey, blue = figure.axes[0].lines
-    np.testing.assert_allclose(grey.get_ydata(), [40, 50])
-    np.testing.assert_allclose(blue.get_ydata(), [60, 70])
-    np.testing.assert_allclose(blue.get_xdata(), [50, 100])
-
-
-def test_duels_count_what_is_won_and_lost():
-    rows = [("a", "b", 2.0, 0.01), ("b", "a", -2.0, 0.02)]
-    rows += [("a", "c", 1.0, 0.2), ("c", "a", -1.0, 0.2)]
-    rows += [("b", "c", -1.0, 0.01), ("c", "b", 1.0, 0.01)]
-    names = ["method", "baseline", "difference", "corrected_p"]
-    figure = figures.duels(
-        pd.DataFrame(rows, columns=names), dict(zip("abc", "ABC", strict=True))
-    )
-    texts = [text.get_text() for text in figure.axes[0].texts]
-    assert texts == ["1 : 0", "0 : 2", "1 : 0"]

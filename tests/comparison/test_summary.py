@@ -1,0 +1,77 @@
+"""Which runs of a comparison are compared, and what is refused."""
+
+import invented
+import pandas as pd
+import pytest
+from reading import Page
+
+from utils.comparison import report, summary
+from utils.errors import UserError
+
+METHODS = ("single-task", "naive")
+PAIRS = {"emotion-pose": ("emotion", "pose")}
+
+
+@pytest.mark.parametrize(
+    ("title", "sentence"),
+    [("Single task", "single task"), ("SA-MTL, hard", "SA-MTL, hard")],
+)
+def test_the_baseline_is_named_within_a_sentence(title, sentence):
+    empty = pd.DataFrame()
+    tables = (empty, empty, empty)
+    comparison = summary.Comparison(*tables, None, [], ["a"], {"a": title})
+    assert comparison.baseline_title == sentence
+
+
+@pytest.mark.parametrize("name", ["results.csv", "rounds.csv", "failed.csv"])
+@pytest.mark.parametrize("text", ["", "pair\nx\n", 'pair,"\nx\n'])
+def test_a_damaged_table_is_named(tmp_path, name, text):
+    invented.write(tmp_path, ("naive",), {})
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=rf"cannot read .*{name}: .*compare"):
+        summary.read(tmp_path)
+
+
+def test_a_second_seed_of_one_method_tells_nothing_of_seeds(tmp_path):
+    methods = ("single-task", "naive", "distilled")
+    invented.write(tmp_path, methods, PAIRS, (0, 1), images=20, rounds=2)
+    table = pd.read_csv(tmp_path / "results.csv", dtype={"correct": str})
+    is_kept = (table["method"] == "single-task") | (table["seed"] == 0)
+    table[is_kept].to_csv(tmp_path / "results.csv", index=False)
+    report.write(tmp_path)
+    text = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert "2 seeds, tested over test images alone" in text
+
+
+def test_methods_are_compared_on_the_seeds_that_both_have(tmp_path):
+    table = invented.write(tmp_path, METHODS, PAIRS, images=50, rounds=2)
+    is_gone = (table["method"] == "naive") & (table["seed"] == 2)
+    table[~is_gone].to_csv(tmp_path / "results.csv", index=False)
+    comparison = summary.read(tmp_path)
+    rows = summary.differences(comparison, draws=100)
+    assert set(rows["seeds"]) == {2}
+    means = table[table["seed"] < 2].groupby(["task", "method"])["accuracy"]
+    means = 100 * means.mean()
+    for row in rows.itertuples():
+        expected = means[row.task, row.method] - means[row.task, row.baseline]
+        assert row.difference == pytest.approx(expected)
+    report.write(tmp_path)
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert page.found("seeds", method="naive") == ["2"]
+
+
+def test_other_test_images_are_not_compared_but_named(tmp_path):
+    table = invented.write(tmp_path, METHODS, PAIRS, images=50, rounds=2)
+    invented.write(tmp_path, METHODS, PAIRS, images=60, rounds=2)
+    other = pd.read_csv(tmp_path / "results.csv", dtype={"correct": str})
+    both = [
+        table[table["method"] == "naive"],
+        other[other["method"] != "naive"],
+    ]
+    pd.concat(both).to_csv(tmp_path / "results.csv", index=False)
+    report.write(tmp_path)
+    assert pd.read_csv(tmp_path / "comparisons.csv").empty
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    names = {"task": "pose", "pair": "emotion-pose"}
+    assert page.found("count", method="naive", **names) == ["50"]
+    assert page.found("count", method="single-task", **names) == ["60"]
