@@ -9,7 +9,6 @@ import hypothesis
 import joblib
 import pytest
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("MPLBACKEND", "Agg")
 sys.path.insert(0, str(Path(__file__).parent.parent))
 importlib.import_module("utils")  # before OpenCV, whose limit it sets

@@ -9,3 +9,7 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "178956970")
 # TensorFlow takes its faster kernels, oneDNN's, by itself only on processors
 # with AVX-512; on another, mini_Xception trains 1.8 times as fast with them.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+# TensorFlow tells much about the machine between a run's own lines; its errors
+# still show.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
