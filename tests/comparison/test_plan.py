@@ -102,6 +102,32 @@ def test_seeds_and_limit_can_be_given_anew(tmp_path):
     assert runs[0].args.limit == ["50", "utkface:60"]
 
 
+def test_a_given_limit_replaces_all_of_the_plans(tmp_path):
+    old = 'dataset_age = "utkface"\n'
+    text = TEXT.replace(old, f"{old}limit = 9\n", 1)
+    found = plan.runs(_plan(tmp_path, text), [0], ["50"])
+    assert {tuple(run.args.limit) for run in found} == {("50",)}
+    with pytest.raises(UserError, match="--limit names ferplus twice"):
+        plan.runs(_plan(tmp_path, text), [0], ["ferplus:5", "ferplus:6"])
+
+
+def test_a_seed_counts_once(tmp_path):
+    text = TEXT.replace("seeds = [0, 1]", "seeds = [3, 0, 3]")
+    loaded = _plan(tmp_path, text)
+    assert [run.seed for run in plan.runs(loaded)] == [3] * 6 + [0] * 6
+    assert len(plan.runs(loaded, [5, 5])) == 6
+
+
+def test_a_dataset_is_the_same_in_any_spelling(tmp_path):
+    text = TEXT + SINGLE
+    text = text.replace('= ["utkface", "adience"]', '= "UTKFace"')
+    expected = plan.runs(_plan(tmp_path, text))
+    text = text.replace('"ferplus"', '"Fer+"', 1)
+    text = text.replace("{ ferplus", '{ "FER+"')
+    assert plan.runs(_plan(tmp_path, text)) == expected
+    assert expected[-1].words[0] == "--dataset=utkface"
+
+
 def test_a_single_task_is_trained_once_for_all_pairs(tmp_path):
     text = TEXT.replace('["utkface", "adience"]', '"utkface"') + SINGLE
     runs = plan.runs(_plan(tmp_path, text), [0])
@@ -140,6 +166,14 @@ def test_a_single_task_is_trained_once_for_all_pairs(tmp_path):
         ("[settings]", "pairs.a = 1\n[settings]", "a is no table of flags"),
         ('family = "joint"', 'family = "both"', "dcn-ap needs a title"),
         ("[pairs.all]", '[pairs."a/b"]', "'a/b' cannot be a folder"),
+        ("seeds = [0, 1]", 'seeds = ["0"]', "seeds are whole numbers"),
+        ("seeds = [0, 1]", "seeds = [true]", "seeds are whole numbers"),
+        ('"DCN-AP"', "5", "dcn-ap needs a title"),
+        ('"DCN-AP"', '"DCN\\nAP"', "dcn-ap needs a title"),
+        ("is_MRF", 'task_type = "pose"\nis_MRF', "task_type is not for a plan"),
+        ("[pairs.all]", "[pairs.none]\n[pairs.all]", "pair none needs"),
+        ('dataset_pose = "mtfl"', "dataset_pose = []", "pair all needs"),
+        ('"ferplus"', '"[a,b]"', "is a placeholder"),
     ],
 )
 def test_a_faulty_plan_is_refused(tmp_path, old, new, message):

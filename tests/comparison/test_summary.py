@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from reading import Page
 
-from utils.comparison import report, summary
+from utils.comparison import report, summary, text
 from utils.errors import UserError
 
 METHODS = ("single-task", "naive")
@@ -75,3 +75,47 @@ def test_other_test_images_are_not_compared_but_named(tmp_path):
     names = {"task": "pose", "pair": "emotion-pose"}
     assert page.found("count", method="naive", **names) == ["50"]
     assert page.found("count", method="single-task", **names) == ["60"]
+
+
+def test_the_images_of_most_seeds_decide(tmp_path):
+    table = invented.write(tmp_path, METHODS, PAIRS, images=50, rounds=2)
+    expected = summary.differences(
+        summary.Comparison(
+            table[table["seed"] != 2], *[None] * 3, [*PAIRS], [*METHODS], {}
+        ),
+        draws=100,
+    )
+    other = invented.write(tmp_path, METHODS, PAIRS, images=60, rounds=2)
+    both = pd.concat([table[table["seed"] != 2], other[other["seed"] == 2]])
+    both.to_csv(tmp_path / "results.csv", index=False)
+    found = summary.differences(summary.read(tmp_path), draws=100)
+    assert set(found["seeds"]) == {2}
+    pd.testing.assert_frame_equal(found, expected)
+    report.write(tmp_path)
+
+
+def test_methods_that_are_level_everywhere_have_equal_ranks(tmp_path):
+    methods = ("single-task", "naive", "distilled")
+    table = invented.write(tmp_path, methods, PAIRS, images=50, rounds=2)
+    table.assign(accuracy=0.5).to_csv(tmp_path / "results.csv", index=False)
+    found = summary.ranks(summary.read(tmp_path))
+    assert set(found["ranks"].values()) == {2.0}
+    assert (found["statistic"], found["p"]) == (0, 1)
+
+
+def test_a_title_may_be_long_and_hold_any_letters(tmp_path):
+    title = "SA-MTL with $\\gamma$ | and a name that no figure has room for"
+    invented.write(tmp_path, METHODS, PAIRS, images=20, rounds=2)
+    (tmp_path / "plan.toml").write_text(
+        "seeds = [0]\n[settings]\npasses = 1\n"
+        '[pairs.emotion-pose]\ndataset_emotion = "ferplus"\n'
+        f"[methods.naive]\ntitle = '{title}'\nfamily = 'joint'\n"
+    )
+    report.write(tmp_path)
+    table = (tmp_path / "table.md").read_text(encoding="utf-8")
+    row = next(line for line in table.splitlines() if "gamma" in line)
+    assert row.startswith("| " + title.replace("|", "\\|") + " | ")
+    short = text.shortened(title)
+    assert len(short) == text.LONGEST
+    drawn = (tmp_path / "figures" / "forest_emotion-pose_pose.svg").read_text()
+    assert short in drawn

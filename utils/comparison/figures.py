@@ -30,6 +30,7 @@ PANEL_STYLE = STYLE | {
     "ytick.major.size": 0,
     "figure.facecolor": PAPER,
     "svg.fonttype": "none",
+    "text.parse_math": False,
     "svg.hashsalt": "",
 }
 

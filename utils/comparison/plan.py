@@ -31,6 +31,7 @@ from pathlib import Path
 
 from utils import cli, tables
 from utils.errors import UserError
+from utils.flags import dataset
 
 SCRIPTS = {
     "single": "STL_general_train",
@@ -39,7 +40,10 @@ SCRIPTS = {
     "manifold": "CONFUSION_EP_multitask_manifold",
 }
 ALTERNATING = ("EP", "EA", "EGA", "EPGA")  # letters of tasks with a script
-OWN = ("epoch", "seed", "data_dir", "runs", "run_dir", "resume")
+OWN = (
+    *("epoch", "seed", "data_dir", "runs", "run_dir", "resume"),
+    *("dataset", "task_type"),
+)
 PARTS = {"seeds": list, "settings": dict, "pairs": dict, "methods": dict}
 
 
@@ -81,7 +85,8 @@ def load(path):
     """Read a plan.
 
     Returns:
-        dict: seeds, settings, pairs and methods as in the file.
+        dict: seeds, settings, pairs and methods as in the file, datasets by
+        their own names (Fer+ is ferplus).
 
     Raises:
         UserError: the file cannot be read or is no plan.
@@ -97,6 +102,11 @@ def load(path):
     fault = _fault(plan)
     if fault:
         raise UserError(f"{path}: {fault}; see plans/smallest.toml")
+    try:
+        for _, group in _groups(plan):
+            _name_datasets(group)
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"{path}: {error}; see plans/smallest.toml") from error
     return plan
 
 
@@ -117,15 +127,18 @@ def runs(plan, seeds=None, limit=None):
     """
     settings = dict(plan["settings"])
     if limit is not None:
-        settings["limit"] = dict(word.rpartition(":")[::2] for word in limit)
+        words = argparse.Namespace(limit=limit)
+        settings["limit"] = dict(cli.by_dataset(words, "limit", _used(plan)))
     _check_names(plan | {"settings": settings})
     found, folders = [], {}
     for seed, (pair, datasets), (method, facts) in itertools.product(
-        plan["seeds"] if seeds is None else seeds,
+        dict.fromkeys(plan["seeds"] if seeds is None else seeds),
         plan["pairs"].items(),
         plan["methods"].items(),
     ):
         flags = {**settings, **datasets, **facts, "seed": seed}
+        if limit is not None:
+            flags["limit"] = settings["limit"]
         try:
             for script, tasks, words in _trainings(flags):
                 folder = Path("runs", pair, method, f"seed{seed}")
@@ -161,18 +174,26 @@ def _fault(plan):
         return f"{strange[0]} is none of {', '.join(PARTS)}"
     if not isinstance(plan["settings"].get("passes"), int):
         return "settings has no passes, how often a run goes over each dataset"
-    for name, flags in _groups(plan):
-        if not isinstance(flags, dict):
+    if any(type(seed) is not int for seed in plan["seeds"]):
+        return "seeds are whole numbers"
+    for name, group in _groups(plan):
+        if not isinstance(group, dict):
             return f"{name} is no table of flags"
         if not re.fullmatch(r"[\w+-]+", name):
             return f"{name!r} cannot be a folder; use letters, digits and -"
-        if "passes" in flags and flags is not plan["settings"]:
+        if "passes" in group and group is not plan["settings"]:
             return f"passes is for settings, all methods have the same ({name})"
-        own = [flag for flag in OWN if flag in flags]
+        own = [flag for flag in OWN if flag in group]
         if own:
             return f"{own[0]} is not for a plan, compare.py gives it ({name})"
+    for name, pair in plan["pairs"].items():
+        given = [pair[flag] for flag in pair if flag.startswith("dataset_")]
+        if not given or not all(given):
+            return f"pair {name} needs a dataset for each of its tasks"
     for name, method in plan["methods"].items():
-        if method.get("family") not in SCRIPTS or "title" not in method:
+        title = method.get("title")
+        is_line = isinstance(title, str) and title.isprintable()
+        if method.get("family") not in SCRIPTS or not (is_line and title):
             families = ", ".join(SCRIPTS)
             return f"method {name} needs a title and a family: {families}"
     return None
@@ -230,18 +251,36 @@ def _script(family, tasks):
     return SCRIPTS[family].format(letters=letters)
 
 
+def _name_datasets(group):
+    """Name the datasets of a table of flags as the scripts do, in place."""
+    for flag, value in group.items():
+        if flag.startswith("dataset_"):
+            group[flag] = [dataset(str(name)) for name in _listed(value)]
+        elif isinstance(value, dict):
+            group[flag] = {
+                name and dataset(name): part for name, part in value.items()
+            }
+
+
+def _used(plan):
+    """The names of all datasets of a plan's pairs, in their order."""
+    return list(
+        dict.fromkeys(
+            name
+            for pair in plan["pairs"].values()
+            for flag, names in pair.items()
+            if flag.startswith("dataset_")
+            for name in _listed(names)
+        )
+    )
+
+
 def _check_names(plan):
     """Refuse a value for a dataset that no pair has."""
-    used = {
-        name
-        for flags in plan["pairs"].values()
-        for flag, names in flags.items()
-        if flag.startswith("dataset_")
-        for name in _listed(names)
-    }
-    for _, flags in _groups(plan):
-        for flag, value in flags.items():
-            names = set(value) - used - {""} if isinstance(value, dict) else ()
+    used = _used(plan)
+    for _, group in _groups(plan):
+        for flag, value in group.items():
+            names = {*value} - {*used, ""} if isinstance(value, dict) else ()
             for name in names:
                 raise UserError(
                     f"{flag} names {name}, a dataset of no pair; theirs are "

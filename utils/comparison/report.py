@@ -58,7 +58,7 @@ def markdown(comparison, numbers):
         lines = [["method", *heads], ["---", *["---:"] * len(heads)]]
         table = summary.main_table(comparison, numbers, pair)
         for method, cells in table.items():
-            line = [comparison.titles[method]]
+            line = [comparison.titles[method].replace("|", r"\|")]
             for task in tasks:
                 line += _cells(cells.get(task))
             lines.append(line)
@@ -114,14 +114,14 @@ def _draw(comparison, numbers, out):
             for name, figure in found:
                 drawn[f"{name}_{pair}_{task}"] = figures.svg(figure)
     if numbers.ranks:
-        figure = figures.ranks(numbers.ranks, comparison.titles)
+        figure = figures.ranks(numbers.ranks, comparison.labels)
         drawn["ranks"] = figures.svg(figure)
     return drawn
 
 
 def _task_figures(comparison, task, tests, rounds, known, weights):
     """(name, Figure) of a pair's task, as far as the tables go."""
-    titles, baseline = comparison.titles, comparison.baseline
+    titles, baseline = comparison.labels, comparison.baseline
     column = f"validation_{task}_accuracy"
     to_baseline = _rows(tests, baseline=baseline)
     if len(to_baseline):

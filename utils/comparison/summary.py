@@ -10,7 +10,7 @@ from scipy import stats
 
 from utils.comparison import plan, statistics
 from utils.comparison.results import FAILED, RESULTS
-from utils.comparison.text import known, percent
+from utils.comparison.text import known, percent, shortened
 from utils.errors import UserError
 
 BASELINE = "single-task"  # if a plan has it
@@ -38,6 +38,11 @@ class Comparison:
     pairs: list
     methods: list
     titles: dict
+
+    @property
+    def labels(self):
+        """The titles, cut in the middle where figures have no room."""
+        return {name: shortened(title) for name, title in self.titles.items()}
 
     @property
     def baseline(self):
@@ -134,7 +139,8 @@ def differences(comparison, draws=statistics.DRAWS):
     """Test every method against every other, on every task of every pair.
 
     Two methods are compared on the seeds that both have, and where they were
-    tested on the same images. Holm's correction is over all methods and tasks
+    tested on the same images; where they share several sets of these, on that
+    of most seeds. Holm's correction is over all methods and tasks
     of a pair that are compared with the same baseline.
 
     Returns:
@@ -151,6 +157,8 @@ def differences(comparison, draws=statistics.DRAWS):
         for row in _task_tests(comparison, pair, task, draws)
     ]
     table = pd.DataFrame(found, columns=columns)
+    table = table.sort_values("seeds", ascending=False, kind="stable")
+    table = table.drop_duplicates(columns[:4]).sort_index(ignore_index=True)
     for name in ("pair", "method", "baseline"):
         order = getattr(comparison, "pairs" if name == "pair" else "methods")
         table[name] = pd.Categorical(table[name], order)
@@ -190,14 +198,18 @@ def ranks(comparison):
     if count < 3 or blocks < 2:
         return None
     average = statistics.average_ranks(table)
-    test = stats.friedmanchisquare(*table.to_numpy().T)
+    # Where all are level everywhere, the statistic would be 0 / 0.
+    is_level = table.eq(table.iloc[:, 0], axis=0).all(axis=None)
+    statistic, p = (
+        (0.0, 1.0) if is_level else stats.friedmanchisquare(*table.to_numpy().T)
+    )
     return {
         "ranks": dict(
             sorted(zip(table.columns, average, strict=True), key=lambda x: x[1])
         ),
         "blocks": blocks,
-        "statistic": float(test.statistic),
-        "p": float(test.pvalue),
+        "statistic": float(statistic),
+        "p": float(p),
         "critical_difference": statistics.critical_difference(count, blocks),
     }
 

@@ -4,6 +4,7 @@ import math
 from html import escape
 
 MINUS = "\N{MINUS SIGN}"
+LONGEST = 32  # letters of a name in a figure
 
 
 def percent(share):
@@ -34,6 +35,14 @@ def seconds(value):
     if value < 6000:
         return f"{value / 60:.0f} min"
     return f"{value / 3600:.1f} h"
+
+
+def shortened(name):
+    """A long name without its middle: its end may tell it from others."""
+    if len(name) <= LONGEST:
+        return name
+    end = LONGEST // 2
+    return f"{name[: LONGEST - end - 1]}\N{HORIZONTAL ELLIPSIS}{name[-end:]}"
 
 
 def known(value):
