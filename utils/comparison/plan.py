@@ -127,8 +127,8 @@ def runs(plan, seeds=None, limit=None):
     """
     settings = dict(plan["settings"])
     if limit is not None:
-        words = argparse.Namespace(limit=limit)
-        settings["limit"] = dict(cli.by_dataset(words, "limit", _used(plan)))
+        given = argparse.Namespace(limit=limit)
+        settings["limit"] = dict(cli.by_dataset(given, "limit", _used(plan)))
     _check_names(plan | {"settings": settings})
     found, folders = [], {}
     for seed, (pair, datasets), (method, facts) in itertools.product(
@@ -192,8 +192,8 @@ def _fault(plan):
             return f"pair {name} needs a dataset for each of its tasks"
     for name, method in plan["methods"].items():
         title = method.get("title")
-        is_line = isinstance(title, str) and title.isprintable()
-        if method.get("family") not in SCRIPTS or not (is_line and title):
+        is_line = isinstance(title, str) and len(title.splitlines()) == 1
+        if method.get("family") not in SCRIPTS or not is_line:
             families = ", ".join(SCRIPTS)
             return f"method {name} needs a title and a family: {families}"
     return None
