@@ -40,6 +40,12 @@ def _open(data_dir, tasks, labels=None, limit=None, **datasets):
     return counted, [task.name for task in tasks], parts, args
 
 
+def test_a_single_task_has_one_dataset():
+    args = SimpleNamespace(dataset="ferplus", task_type="emotion")
+    wanted = experiment.wanted_datasets(args, ["emotion"])
+    assert wanted == {"ferplus": ["emotion"]}
+
+
 def test_a_run_is_resumed_by_its_own_script_and_without_its_weights(
     tmp_path, capsys
 ):

@@ -22,6 +22,8 @@ from utils.networks import weights
 
 def wanted_datasets(args, tasks):
     """{dataset name: the tasks it is given for}, in the order of `tasks`."""
+    if hasattr(args, "dataset"):  # single-task learning has one
+        return {args.dataset: list(tasks)}
     wanted = {}
     for task in tasks:
         for name in getattr(args, f"dataset_{task}") or ():
