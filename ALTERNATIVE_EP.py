@@ -41,7 +41,7 @@ def main(argv=None):
     from utils import alternative, devices, experiment, pseudo, training
 
     devices.spread(args)
-    wanted = experiment.wanted_datasets(args, TASKS)
+    wanted = cli.wanted_datasets(args, TASKS)
     with devices.leader_first():
         synthetic.ensure(wanted, args.data_dir)
     datasets, tasks = experiment.open_datasets(args, wanted, TASKS)

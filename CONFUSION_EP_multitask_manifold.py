@@ -47,7 +47,7 @@ def main(argv=None):
     from utils.confusion.methods import assemble
 
     devices.spread(args)
-    wanted = experiment.wanted_datasets(args, names)
+    wanted = cli.wanted_datasets(args, names)
     with devices.leader_first():
         synthetic.ensure(wanted, args.data_dir)
     datasets, tasks = experiment.open_datasets(args, wanted, names)

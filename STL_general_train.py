@@ -35,7 +35,7 @@ def main(argv=None):
 
     devices.spread(args)
     tasks = [args.task_type]
-    wanted = experiment.wanted_datasets(args, tasks)
+    wanted = cli.wanted_datasets(args, tasks)
     with devices.leader_first():
         synthetic.ensure(wanted, args.data_dir)
     datasets, tasks = experiment.open_datasets(args, wanted, tasks)

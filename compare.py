@@ -12,7 +12,6 @@ logs.
 
 import collections
 import shlex
-import shutil
 from pathlib import Path
 
 from utils import cli, cluster, flags
@@ -65,19 +64,21 @@ def main(argv=None):
     """Returns the exit code: 1 where a run has failed."""
     args = cli.parse(parser(), argv)
     out = args.out or Path("comparison", args.plan.stem)
-    runs = plan.runs(plan.load(args.plan), args.seeds, args.limit)
-    once = {}  # pairs may share a run
+    given = plan.given(plan.load(args.plan), args.seeds, args.limit)
+    runs = sweep.share(plan.runs(given), out, args.data_dir)
+    once = {}
     for run in runs:
         once.setdefault(run.folder, run)
     states = {f: sweep.state(r, out, args.data_dir) for f, r in once.items()}
     if args.dry_run:
         _list(once.values(), states, out, args.data_dir)
         return 0
+    if args.report_only:
+        results.require_runs(out)
     # What takes seconds to load; a list should not wait for it.
     from utils.comparison import report
 
-    out.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(args.plan, out / "plan.toml")
+    plan.write(given, args.plan, out / "plan.toml")
     failures = {}
     if not args.report_only:
         try:
@@ -88,7 +89,8 @@ def main(argv=None):
         finally:
             results.write_failed(runs, out, failures)
     if failures:
-        print(f"{len(failures)} runs failed: {out / 'failed.csv'} says why")
+        count = "1 run" if len(failures) == 1 else f"{len(failures)} runs"
+        print(f"{count} failed: {out / 'failed.csv'} says why")
     results.write(runs, out)
     report.write(out)
     print(out / "report.html")

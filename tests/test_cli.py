@@ -261,11 +261,23 @@ def test_a_limit_is_for_all_datasets_or_for_one():
     }.items():
         limits = cli.limits(parse(words), wanted)
         assert list(limits.values()) == expected
-    args = parse("--limit ferplus:5 ferplus:7")
-    with pytest.raises(UserError, match="--limit names ferplus twice"):
-        cli.limits(args, ["ferplus"])
-    with pytest.raises(UserError, match="--limit=sfew:5 names a dataset"):
-        cli.limits(parse("--limit sfew:5"), wanted)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("--limit ferplus:5 ferplus:7", "--limit names ferplus twice"),
+        ("--limit sfew:5", "--limit=sfew:5 names a dataset"),
+        ("--augmentation_strength sfew:2", "strength=sfew:2.0 names a dataset"),
+        ("--labels=mtfl:gender", "--labels leaves out pose of mtfl"),
+    ],
+)
+def test_values_for_datasets_are_checked(command, message):
+    args = parse(f"--dataset_emotion=ferplus --dataset_pose=mtfl {command}")
+    wanted = cli.wanted_datasets(args, ["emotion", "pose"])
+    assert wanted == {"ferplus": ["emotion"], "mtfl": ["pose"]}
+    with pytest.raises(UserError, match=message):
+        cli.check_datasets(args, wanted)
 
 
 def test_joint_training_is_of_the_tasks_that_have_datasets():

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests import tiny
-from utils import experiment, runs
+from utils import cli, experiment, runs
 from utils.errors import UserError
 from utils.tasks import Task
 
@@ -31,7 +31,7 @@ def _open(data_dir, tasks, labels=None, limit=None, **datasets):
         batch_size=32,
         **{f"dataset_{task}": datasets.get(task) for task in tasks},
     )
-    wanted = experiment.wanted_datasets(args, tasks)
+    wanted = cli.wanted_datasets(args, tasks)
     parts, tasks = experiment.open_datasets(args, wanted, tasks)
     counted = {
         part["train"].table.name: list(part["train"].table.tasks)
@@ -42,7 +42,7 @@ def _open(data_dir, tasks, labels=None, limit=None, **datasets):
 
 def test_a_single_task_has_one_dataset():
     args = SimpleNamespace(dataset="ferplus", task_type="emotion")
-    wanted = experiment.wanted_datasets(args, ["emotion"])
+    wanted = cli.wanted_datasets(args, ["emotion"])
     assert wanted == {"ferplus": ["emotion"]}
 
 

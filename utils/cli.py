@@ -49,6 +49,7 @@ __all__ = [
     "add_training_flags",
     "boolean",
     "by_dataset",
+    "check_datasets",
     "given_tasks",
     "limits",
     "loss_weights",
@@ -58,6 +59,7 @@ __all__ = [
     "parser",
     "repair",
     "view_strength",
+    "wanted_datasets",
 ]
 
 LEARNING_RATES = {
@@ -293,9 +295,41 @@ def by_dataset(args, flag, wanted):
     return found
 
 
+def wanted_datasets(args, tasks):
+    """{dataset: names of the tasks it is given for}, in the order of turns."""
+    if hasattr(args, "dataset"):  # single-task learning has one
+        return {args.dataset: list(tasks)}
+    wanted = {}
+    for label in tasks:
+        for name in getattr(args, f"dataset_{label}") or ():
+            wanted.setdefault(name, []).append(label)
+    return wanted
+
+
+def check_datasets(args, wanted):
+    """Refuse values for datasets that these are not.
+
+    Args:
+        args: a script's arguments.
+        wanted: from `wanted_datasets`.
+
+    Raises:
+        UserError: a flag names another dataset, or one twice, or --labels
+            leaves out a task that its dataset is given for.
+    """
+    for flag in ("limit", "augmentation_strength"):
+        by_dataset(args, flag, wanted)
+    for name, counted in by_dataset(args, "labels", wanted):
+        left_out = [t for t in wanted[name] if t not in counted.split(",")]
+        if left_out:
+            raise UserError(
+                f"--labels leaves out {left_out[0]} of {name}, which "
+                f"--dataset_{left_out[0]} asks for; take one of the two back"
+            )
+
+
 def limits(args, wanted):
     """{dataset: the most training images to use of it, 0 for all}."""
-    by_dataset(args, "limit", wanted)  # checks the names
     return {name: int(_of_dataset(args.limit, name, 0)) for name in wanted}
 
 

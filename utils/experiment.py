@@ -20,17 +20,6 @@ from utils.errors import UserError
 from utils.networks import weights
 
 
-def wanted_datasets(args, tasks):
-    """{dataset name: the tasks it is given for}, in the order of `tasks`."""
-    if hasattr(args, "dataset"):  # single-task learning has one
-        return {args.dataset: list(tasks)}
-    wanted = {}
-    for task in tasks:
-        for name in getattr(args, f"dataset_{task}") or ():
-            wanted.setdefault(name, []).append(task)
-    return wanted
-
-
 def open_datasets(args, wanted, tasks):
     """Read the datasets and open their pixels.
 
@@ -40,8 +29,7 @@ def open_datasets(args, wanted, tasks):
     Args:
         args: the script's arguments (`utils.cli`). A `batch_size` larger than
             the largest training set is lowered to it.
-        wanted: {dataset name: names of the tasks it is given for}, in the
-            order of the turns.
+        wanted: from `cli.wanted_datasets`.
         tasks: names of the experiment's tasks.
 
     Returns:
@@ -54,8 +42,8 @@ def open_datasets(args, wanted, tasks):
             devices cannot share a batch.
     """
     keras.utils.set_random_seed(args.seed)
+    cli.check_datasets(args, wanted)
     limits = cli.limits(args, wanted)
-    cli.by_dataset(args, "augmentation_strength", wanted)  # checks the names
     read = [
         tables.read(name, args.data_dir, counting)
         for name, counting in _counting(args, wanted, tasks).items()
@@ -86,12 +74,6 @@ def _counting(args, wanted, tasks):
         carried = tables.labelled_tasks(name, args.data_dir)
         counted = chosen.get(name, {*carried, *given})
         counting[name] = [task for task in tasks if task in counted]
-        left_out = [task for task in given if task not in counted]
-        if left_out:
-            raise UserError(
-                f"--labels leaves out {left_out[0]} of {name}, which "
-                f"--dataset_{left_out[0]} asks for; take one of the two back"
-            )
         if not counting[name]:
             raise UserError(
                 f"the labels of {name} that count ({', '.join(chosen[name])}) "

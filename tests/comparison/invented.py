@@ -69,7 +69,10 @@ def write(
     empty = pd.DataFrame(columns=["pair", "method", "seed"])
     rows = pd.concat([empty, pd.DataFrame(curves)])
     rows.to_csv(out / "rounds.csv", index=False)
-    failed = [("emotion-pose", "naive", 3, "training has diverged", "runs/x")]
+    failed = [
+        (pair, "naive", 3, "training has diverged", "runs/x")
+        for pair in ("emotion-pose", "emotion-age")
+    ]
     failed = pd.DataFrame(failed, columns=results.FAILED)
     failed.to_csv(out / "failed.csv", index=False)
     return table

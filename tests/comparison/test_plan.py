@@ -96,7 +96,8 @@ def test_a_plan_becomes_command_lines(tmp_path):
 
 
 def test_seeds_and_limit_can_be_given_anew(tmp_path):
-    runs = plan.runs(_plan(tmp_path, TEXT), [7], ["50", "utkface:60"])
+    given = plan.given(_plan(tmp_path, TEXT), [7], ["50", "utkface:60"])
+    runs = plan.runs(given)
     assert {run.seed for run in runs} == {7}
     assert "--limit 50 utkface:60" in _command(runs[0])
     assert runs[0].args.limit == ["50", "utkface:60"]
@@ -105,17 +106,43 @@ def test_seeds_and_limit_can_be_given_anew(tmp_path):
 def test_a_given_limit_replaces_all_of_the_plans(tmp_path):
     old = 'dataset_age = "utkface"\n'
     text = TEXT.replace(old, f"{old}limit = 9\n", 1)
-    found = plan.runs(_plan(tmp_path, text), [0], ["50"])
+    loaded = _plan(tmp_path, text)
+    found = plan.runs(plan.given(loaded, limit=["50"]))
     assert {tuple(run.args.limit) for run in found} == {("50",)}
     with pytest.raises(UserError, match="--limit names ferplus twice"):
-        plan.runs(_plan(tmp_path, text), [0], ["ferplus:5", "ferplus:6"])
+        plan.given(loaded, limit=["ferplus:5", "ferplus:6"])
+
+
+@pytest.mark.parametrize(
+    ("seeds", "limit"),
+    [(None, None), ([7, 8], None), (None, ["50"]), ([0], ["9", "mtfl:0"])],
+)
+def test_what_was_given_is_written_and_read_again(tmp_path, seeds, limit):
+    old = 'dataset_age = "utkface"\n'
+    text = TEXT.replace(old, f"{old}limit = 9 # of a pair\n", 1)
+    text = text.replace("[settings]", "[settings] # a remark")
+    loaded = _plan(tmp_path, text)
+    given = plan.given(loaded, seeds, limit)
+    assert loaded == plan.load(tmp_path / "plan.toml"), "changed in place"
+    path = tmp_path / "out" / "plan.toml"
+    plan.write(given, tmp_path / "plan.toml", path)
+    assert plan.load(path) == given
+    assert plan.runs(plan.load(path)) == plan.runs(given)
+    written = path.read_text()
+    assert "# a remark" in written
+    assert ("# of a pair" in written) is (limit is None)
+    if seeds is limit is None:
+        assert written == text
+    # A plan may be given back to the folder that it came from.
+    plan.write(given, path, path)
+    assert path.read_text() == written
 
 
 def test_a_seed_counts_once(tmp_path):
     text = TEXT.replace("seeds = [0, 1]", "seeds = [3, 0, 3]")
     loaded = _plan(tmp_path, text)
     assert [run.seed for run in plan.runs(loaded)] == [3] * 6 + [0] * 6
-    assert len(plan.runs(loaded, [5, 5])) == 6
+    assert len(plan.runs(plan.given(loaded, [5, 5]))) == 6
 
 
 def test_a_dataset_is_the_same_in_any_spelling(tmp_path):
@@ -128,19 +155,19 @@ def test_a_dataset_is_the_same_in_any_spelling(tmp_path):
     assert expected[-1].words[0] == "--dataset=utkface"
 
 
-def test_a_single_task_is_trained_once_for_all_pairs(tmp_path):
+def test_a_single_task_is_a_run_for_each_task(tmp_path):
     text = TEXT.replace('["utkface", "adience"]', '"utkface"') + SINGLE
-    runs = plan.runs(_plan(tmp_path, text), [0])
-    single = [run for run in runs if run.method == "single-task"]
+    runs = plan.runs(_plan(tmp_path, text))
+    single = [run for run in runs if run.method == "single-task"][:6]
     assert [(run.pair, run.tasks, str(run.folder)) for run in single] == [
-        (pair, (task,), f"runs/{owner}/single-task/seed0/{task}")
-        for pair, task, owner in [
-            ("emotion-age", "emotion", "emotion-age"),
-            ("emotion-age", "age", "emotion-age"),
-            ("all", "emotion", "emotion-age"),
-            ("all", "pose", "all"),
-            ("all", "gender", "all"),
-            ("all", "age", "emotion-age"),
+        (pair, (task,), f"runs/{pair}/single-task/seed0/{task}")
+        for pair, task in [
+            ("emotion-age", "emotion"),
+            ("emotion-age", "age"),
+            ("all", "emotion"),
+            ("all", "pose"),
+            ("all", "gender"),
+            ("all", "age"),
         ]
     ]
     assert _command(single[0]) == (
@@ -193,6 +220,13 @@ def test_a_single_task_takes_one_dataset(tmp_path):
     [
         ("is_MRF", "is_MFR", "dcn-ap on emotion-age: .* mean --is_MRF"),
         ("ferplus = 100", "expw = 100", "limit names expw"),
+        ("{ ferplus = 100,", '["mtfl:9"] #', "naive on emotion-age: .*mtfl:9"),
+        ('"mtfl:pose"', '"mtfl:gender"', "naive on all: .*out pose of mtfl"),
+        (
+            "is_MRF",
+            "augmentation_strength = 'sfew:2'\nis_MRF",
+            "sfew:2.0 names",
+        ),
     ],
 )
 def test_a_wrong_flag_is_said_with_its_place(tmp_path, old, new, message):
@@ -232,7 +266,9 @@ def _methods(name):
     """Runs of a plan of the repository with its first seed, and their names."""
     path = next(path for path in PLANS if path.stem == name)
     runs = [
-        run for run in plan.runs(plan.load(path), [0]) if "is_naive" in run.args
+        run
+        for run in plan.runs(plan.given(plan.load(path), [0]))
+        if "is_naive" in run.args
     ]
     return runs, {cli.method_name(run.args) for run in runs}
 

@@ -1,5 +1,6 @@
 """What a comparison shows of itself while it runs."""
 
+import dataclasses
 import io
 
 import pytest
@@ -46,6 +47,13 @@ def test_a_run_that_ends_is_a_line(shown, capsys):
         "3/4  emotion-pose/stub/seed2-0  0 s  (30 s left)\n"
         "4/4  emotion-pose/stub/seed3-0  failed: no memory  (none left)\n"
     )
+
+
+def test_a_title_is_shown_as_it_is_written(tmp_path):
+    run = dataclasses.replace(stub.run(0), title="SA-MTL [ours] [/x]")
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(progress.Progress([run], [], tmp_path).view())
+    assert "SA-MTL [ours] [/x]" in console.export_text()
 
 
 def test_the_table_counts_runs_and_rounds(shown, tmp_path):

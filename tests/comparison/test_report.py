@@ -28,6 +28,7 @@ PLAN = """
 seeds = [0, 1, 2]
 [settings]
 passes = 16
+batch_size = 32
 limit = { ferplus = 1000 }
 [pairs.emotion-gender-age]
 dataset_emotion = "ferplus"
@@ -39,6 +40,7 @@ family = "single"
 [methods.sa-mtl-plus]
 title = "SA-MTL+ <new> & better"
 family = "alternating"
+batch_size = 64
 [methods.never-run]
 title = "Never run"
 family = "joint"
@@ -214,6 +216,7 @@ def test_no_number_stands_outside_the_marked_elements(page):
     prose = page.prose
     for words in (
         *("20d4129c0f-dirty", "passes 16", "limit ferplus 1000", "p < 0.05"),
+        "batch_size 32 (but for SA-MTL+ <new> & better)",
         *("its 95 % interval", "1 is best", "below zero"),
         *(name for names in invented.CLASSES.values() for name in names),
     ):
@@ -229,7 +232,9 @@ def test_every_metric_of_the_page_is_tested(page):
 
 
 def test_failed_runs_and_seeds_are_named(page):
+    """A run that two pairs share has failed once."""
     assert page.found("error") == ["training has diverged"]
+    assert page.found("run") == ["runs/x"]
     assert page.found("seed") == ["3"]
     # In the header and below the main table of every pair.
     assert page.found("seeds") == ["3"] * (1 + len(PAIRS))
@@ -351,8 +356,10 @@ def test_a_few_rows_are_enough(tmp_path, methods, seeds):
     ]
     assert all(len(found) == 1 for found in compared)
     assert len(page.found("difference")) == len(compared)
+    assert ("paired test" in text) == bool(compared)
     # One seed says nothing of how much seeds differ.
     table = (tmp_path / "out" / "table.md").read_text(encoding="utf-8")
+    assert ("tested over" in table) == bool(compared)
     for told in (text, table) if compared else ():
         assert ("images alone" in told) == (len(seeds) == 1)
         assert ("images and seeds" in told) == (len(seeds) == 2)

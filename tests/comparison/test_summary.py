@@ -58,6 +58,11 @@ def test_methods_are_compared_on_the_seeds_that_both_have(tmp_path):
     report.write(tmp_path)
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert page.found("seeds", method="naive") == ["2"]
+    lines = (tmp_path / "table.md").read_text(encoding="utf-8").splitlines()
+    assert [line.split(" | ")[0] for line in lines[4:6]] == [
+        "| single-task",
+        "| naive (2 of 3 seeds)",
+    ]
 
 
 def test_other_test_images_are_not_compared_but_named(tmp_path):
@@ -92,6 +97,52 @@ def test_the_images_of_most_seeds_decide(tmp_path):
     assert set(found["seeds"]) == {2}
     pd.testing.assert_frame_equal(found, expected)
     report.write(tmp_path)
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    names = {"task": "pose", "pair": "emotion-pose"}
+    for method in METHODS:
+        assert page.found("count", method=method, **names) == ["50", "60"]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["SA-MTL", "x" * 32], ["SA-MTL", "x" * 32]),
+        (["x" * 33], [f"{'x' * 15}…{'x' * 16}"]),
+        (
+            [
+                "SA-MTL with hard selection at 0.8 and local density",
+                "SA-MTL with hard selection at 0.85 and local density",
+                "SA-MTL with interpolation at 0.8 and local density",
+            ],
+            [
+                "SA-MTL w…0.8 and local density",
+                "SA-MTL w…0.85 and local density",
+                "SA-MTL with int…nd local density",
+            ],
+        ),
+        (
+            ["a" * 40 + "b" * 40 + "c" * 20, "a" * 40 + "d" * 40 + "c" * 20],
+            [f"aaaaaaaa…aaaaaaaa{'b' * 14}…", f"aaaaaaaa…aaaaaaaa{'d' * 14}…"],
+        ),
+        (
+            ["e" * 40, "e" * 50],
+            [f"{'e' * 8}…{'e' * 8}", f"{'e' * 8}…{'e' * 18}"],
+        ),
+    ],
+)
+def test_a_short_name_tells_a_long_one_from_others(names, expected):
+    short = text.shortened([*names, *names])
+    assert [short[name] for name in names] == expected
+
+
+def test_a_missing_run_does_not_make_single_tasks_cheaper(tmp_path):
+    table = invented.write(tmp_path, METHODS, PAIRS, images=20, rounds=2)
+    expected = summary.costs(table)
+    assert expected["seconds"].tolist() == [115, 242]  # naive, single tasks
+    is_gone = table["run"].str.endswith("single-task/seed1/pose")
+    assert is_gone.sum() == 1
+    found = summary.costs(table[~is_gone])
+    pd.testing.assert_frame_equal(found, expected)
 
 
 def test_methods_that_are_level_everywhere_have_equal_ranks(tmp_path):
@@ -115,7 +166,7 @@ def test_a_title_may_be_long_and_hold_any_letters(tmp_path):
     table = (tmp_path / "table.md").read_text(encoding="utf-8")
     row = next(line for line in table.splitlines() if "gamma" in line)
     assert row.startswith("| " + title.replace("|", "\\|") + " | ")
-    short = text.shortened(title)
+    short = text.shortened([title])[title]
     assert len(short) == text.LONGEST
     drawn = (tmp_path / "figures" / "forest_emotion-pose_pose.svg").read_text()
     assert short in drawn

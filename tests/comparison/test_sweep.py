@@ -1,12 +1,15 @@
 """Runs are skipped, resumed, compared and outlived, whatever happens."""
 
+import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import joblib
+import pandas as pd
 import pytest
 
 import compare
@@ -146,6 +149,50 @@ def test_a_batch_size_that_the_data_has_lowered_is_the_same(tmp_path):
         sweep.state(run, tmp_path, tmp_path)
 
 
+def test_a_lowered_batch_size_is_known_without_the_data(tmp_path):
+    run = stub.run(0, "--batch_size=64")
+    nowhere = tmp_path / "nowhere"
+    _save(tmp_path, run, result=True, batch_size=40)
+    assert sweep.state(run, tmp_path, nowhere) == "done"
+    _save(tmp_path, run, batch_size=65)
+    with pytest.raises(UserError, match=r"batch_size 65, .* data ask for 64"):
+        sweep.state(run, tmp_path, nowhere)
+
+
+def test_a_run_with_damaged_arguments_is_named(tmp_path):
+    run = stub.run(stub.GOOD)
+    _save(tmp_path, run, result=True)
+    path = tmp_path / run.folder / "args.json"
+    path.write_text(path.read_text()[:20])
+    with pytest.raises(UserError, match=r"args\.json was damaged; delete"):
+        sweep.state(run, tmp_path, tmp_path)
+
+
+def test_a_single_task_is_trained_once_for_all_pairs(tmp_path):
+    """By the first pair, unless another has trained it before."""
+    first, second, other = (
+        dataclasses.replace(
+            stub.run(seed), pair=pair, tasks=("emotion",), folder=Path(pair)
+        )
+        for seed, pair in ((0, "first"), (0, "second"), (3, "other"))
+    )
+    several = dataclasses.replace(first, tasks=("emotion", "pose"))
+
+    def folders():
+        runs = [first, other, several, second, several]
+        shared = sweep.share(runs, tmp_path, tmp_path / "data")
+        assert [run.pair for run in shared] == [run.pair for run in runs]
+        return [str(run.folder) for run in shared]
+
+    assert folders() == ["first", "other", "first", "first", "first"]
+    _save(tmp_path, second)
+    assert folders() == ["second", "other", "first", "second", "first"]
+    _save(tmp_path, first, result=True)
+    assert folders() == ["first", "other", "first", "first", "first"]
+    _save(tmp_path, first, result=True, epoch=9)  # that of another plan
+    assert folders() == ["second", "other", "first", "second", "first"]
+
+
 def test_half_written_arguments_are_swept_away(tmp_path):
     run = stub.run(stub.GOOD)
     folder = tmp_path / run.folder
@@ -193,6 +240,35 @@ def test_another_plan_does_not_overwrite_runs(data_dir, tmp_path):
     _save(tmp_path, run, result=True, epoch=9)
     with pytest.raises(UserError, match=r"with epoch 9, but .* 4; move"):
         compare.main(small_plan.words(data_dir, tmp_path))
+
+
+def test_tables_of_runs_that_are_gone_are_kept(whole, data_dir, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    words = [*small_plan.words(data_dir, out), "--report_only=True"]
+    names = ("results.csv", "rounds.csv", "plan.toml")
+    before = [(out / name).read_bytes() for name in names]
+    assert compare.main(words) == 0
+    assert [(out / name).read_bytes() for name in names] == before
+    for gone, said in (("sa-mtl-hard", "seed0 is in"), ("", "2 runs are in")):
+        shutil.rmtree(out / "runs" / "emotion-pose" / gone)
+        with pytest.raises(UserError, match=rf"{said} .*python -m utils\.comp"):
+            compare.main(words)
+        assert [(out / name).read_bytes() for name in names] == before
+
+
+def test_the_plan_in_the_folder_is_that_of_its_tables(
+    whole, data_dir, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    monkeypatch.setattr(sweep, "train", lambda *_: [])
+    words = [f"--out={out}", f"--data_dir={data_dir}"]
+    own = f"--plan={out / 'plan.toml'}"
+    assert compare.main([own, *words]) == 0
+    assert pd.read_csv(out / "results.csv")["seed"].tolist() == [0] * 4
+    assert compare.main([own, *words, "--seeds", "0", "1"]) == 0
+    assert plan.load(out / "plan.toml")["seeds"] == [0, 1]
 
 
 def test_listing_the_runs_needs_no_keras(data_dir, tmp_path):

@@ -83,7 +83,7 @@ def _header(name, comparison):
         ("pairs", len(comparison.pairs)),
         ("seeds", results["seed"].nunique()),
         ("runs", results["run"].nunique()),
-        ("failed", len(comparison.failed)),
+        ("failed", comparison.failed["run"].nunique()),
     ]
     counted = ", ".join(
         f"{data(key, value)} {key.rstrip('s') if value == 1 else key}"
@@ -92,7 +92,7 @@ def _header(name, comparison):
     parts.append(f"<header>\n<h1>{escape(name)}</h1>\n<p>{counted}.</p>")
     if comparison.plan:
         settings = "; ".join(
-            f"{key} {_setting(value)}"
+            f"{key} {_setting(value)}{_exceptions(comparison, key)}"
             for key, value in comparison.plan["settings"].items()
         )
         parts.append(f'<p class="facts">Common to all runs: {settings}.</p>')
@@ -107,6 +107,20 @@ def _header(name, comparison):
         for anchor, title in links
     )
     return "\n".join([*parts, f"<nav>{listed}</nav>\n</header>"])
+
+
+def _exceptions(comparison, flag):
+    """The pairs and methods that have a value of their own for a setting."""
+    plan = comparison.plan
+    own = [
+        escape(name) for name in plan["pairs"] if flag in plan["pairs"][name]
+    ]
+    own += [
+        tables.title(comparison, name)
+        for name in plan["methods"]
+        if flag in plan["methods"][name]
+    ]
+    return f" (but for {', '.join(own)})" if own else ""
 
 
 def _overview(comparison, numbers, drawn):
@@ -129,13 +143,14 @@ def _overview(comparison, numbers, drawn):
     for pair, task, counts in numbers.tested_on:
         listed = ", ".join(
             f"{tables.title(comparison, method)} "
-            f"{data('count', count, method=method)}"
-            for method, count in counts.items()
+            + " and ".join(data("count", n, method=method) for n in sizes)
+            for method, sizes in counts.items()
         )
         parts.append(
             f"<p{where(pair=pair, task=task)}>{escape(task)} of "
-            f"{escape(pair)} was not tested on the same images by all methods; "
-            f"only those with the same are compared ({listed} images).</p>"
+            f"{escape(pair)} was not tested on the same images by all runs "
+            f"({listed} images); only those with the same are compared, and "
+            "comparisons.csv says how many seeds of two methods these are.</p>"
         )
     found = numbers.ranks
     if found:
@@ -216,18 +231,19 @@ def _failures(comparison):
     parts = ['<section id="failed">\n<h2>Failed runs</h2>']
     if comparison.failed.empty:
         return "\n".join([*parts, "<p>None.</p>\n</section>"])
+    # Pairs may share a run.
     rows = "\n".join(
-        f"<tr{where(pair=row.pair, method=row.method)}>"
-        f"<th scope=row>{escape(row.pair)}</th>"
+        f"<tr{where(method=row.method)}>"
+        f"<th scope=row>{data('run', row.run)}</th>"
         f"<th>{tables.title(comparison, row.method)}</th>"
         f"<td>{data('seed', row.seed)}</td>"
         f'<th data-metric="error">{escape(row.error)}</th></tr>'
-        for row in comparison.failed.itertuples()
+        for row in comparison.failed.drop_duplicates("run").itertuples()
     )
     return "\n".join(
         [
             *parts,
-            '<div class="scroll"><table><thead><tr><th>pair</th>'
+            '<div class="scroll"><table><thead><tr><th>run</th>'
             '<th>method</th><th class="of">seed</th><th>error</th></tr>'
             f"</thead>\n<tbody>\n{rows}\n</tbody></table></div>\n</section>",
         ]

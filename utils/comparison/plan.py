@@ -29,7 +29,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils import cli, tables
+from utils import cli, files, tables
 from utils.errors import UserError
 from utils.flags import dataset
 
@@ -75,10 +75,7 @@ class Run:
     @property
     def datasets(self):
         """Names of the datasets that it trains on, in the order of turns."""
-        if "dataset" in self.args:
-            return [self.args.dataset]
-        names = (getattr(self.args, f"dataset_{task}") for task in self.tasks)
-        return list(dict.fromkeys(itertools.chain(*names)))
+        return list(cli.wanted_datasets(self.args, self.tasks))
 
 
 def load(path):
@@ -110,42 +107,100 @@ def load(path):
     return plan
 
 
-def runs(plan, seeds=None, limit=None):
-    """The runs that a plan stands for, all of a seed before the next.
+def given(plan, seeds=None, limit=None):
+    """A plan with what a command line gives instead of its own.
 
     Args:
         plan: as `load` gives it.
-        seeds: these instead of the plan's.
-        limit: words of --limit instead of the plan's.
+        seeds: list of int, or None for the plan's.
+        limit: words of --limit instead of all limits of the plan, or None.
+
+    Raises:
+        UserError: the limit is for a dataset of no pair, or for one twice.
+    """
+    if seeds is not None:
+        plan = plan | {"seeds": seeds}
+    if limit is None:
+        return plan
+    words = argparse.Namespace(limit=limit)
+    limits = cli.by_dataset(words, "limit", _used(plan))
+    groups = {
+        part: {
+            name: {flag: group[flag] for flag in group if flag != "limit"}
+            for name, group in plan[part].items()
+        }
+        for part in ("pairs", "methods")
+    }
+    limits = {name: int(images) for name, images in limits}
+    is_common = list(limits) == [""]
+    settings = plan["settings"] | {"limit": limits[""] if is_common else limits}
+    return plan | groups | {"settings": settings}
+
+
+def write(plan, source, path):
+    """Write a plan as TOML.
+
+    Args:
+        plan: from `given`.
+        source: file that the plan was loaded from, whose words are kept but
+            for what was given instead.
+        path: to write to; may be the same.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    text = Path(source).read_text(encoding="utf-8")
+    own = load(source)
+    if own != plan:
+        # What takes a while to load; a list of runs should not wait for it.
+        import tomlkit
+
+        document = tomlkit.parse(text)
+        document["seeds"] = plan["seeds"]
+        for (_, kept), (_, old), (_, new) in zip(
+            *map(_groups, (document, own, plan)), strict=True
+        ):
+            if old.get("limit") == new.get("limit"):
+                continue
+            kept.pop("limit", None)
+            if isinstance(new.get("limit"), dict):
+                kept["limit"] = tomlkit.inline_table()
+                kept["limit"].update(new["limit"])
+            elif "limit" in new:
+                kept["limit"] = new["limit"]
+        text = tomlkit.dumps(document)
+    with files.write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def runs(plan):
+    """The runs that a plan stands for, all of a seed before the next.
+
+    Args:
+        plan: as `load` or `given` gives it.
 
     Returns:
-        list of Run. A single-task run that several pairs share is listed for
-        each, with the folder that it has below the first.
+        list of Run, each with a folder of its own.
 
     Raises:
         UserError: no script trains such a pair, or a flag is wrong.
     """
-    settings = dict(plan["settings"])
-    if limit is not None:
-        given = argparse.Namespace(limit=limit)
-        settings["limit"] = dict(cli.by_dataset(given, "limit", _used(plan)))
-    _check_names(plan | {"settings": settings})
-    found, folders = [], {}
+    _check_names(plan)
+    found = []
     for seed, (pair, datasets), (method, facts) in itertools.product(
-        dict.fromkeys(plan["seeds"] if seeds is None else seeds),
+        dict.fromkeys(plan["seeds"]),
         plan["pairs"].items(),
         plan["methods"].items(),
     ):
-        flags = {**settings, **datasets, **facts, "seed": seed}
-        if limit is not None:
-            flags["limit"] = settings["limit"]
+        flags = {**plan["settings"], **datasets, **facts, "seed": seed}
         try:
             for script, tasks, words in _trainings(flags):
                 folder = Path("runs", pair, method, f"seed{seed}")
                 if facts["family"] == "single":
-                    folder = folders.setdefault(words, folder / tasks[0])
+                    folder /= tasks[0]
                 parser = importlib.import_module(script).parser()
                 args = cli.parse(parser, list(words))
+                cli.check_datasets(args, cli.wanted_datasets(args, tasks))
                 found.append(
                     Run(
                         pair,

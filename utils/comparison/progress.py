@@ -4,6 +4,7 @@ import time
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 LIVE_PER_SECOND = 1
@@ -77,7 +78,7 @@ class Progress:
         methods = {run.method: run.title for run in self.runs}
         for method, title in methods.items():
             cells = [self._cell(method, pair) for pair in pairs]
-            table.add_row(title, *cells)
+            table.add_row(escape(title), *cells)
         # Copied, as runs start and end while this is drawn.
         under_way = list(self.started.items())
         lines = [self._under_way(folder, since) for folder, since in under_way]

@@ -57,20 +57,26 @@ def markdown(comparison, numbers):
         ]
         lines = [["method", *heads], ["---", *["---:"] * len(heads)]]
         table = summary.main_table(comparison, numbers, pair)
+        most = summary.most_seeds(table)
         for method, cells in table.items():
-            line = [comparison.titles[method].replace("|", r"\|")]
+            line = [_name(comparison.titles[method], cells, most)]
             for task in tasks:
                 line += _cells(cells.get(task))
             lines.append(line)
         rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        seeds = summary.most_seeds(table)
-        named = "1 seed" if seeds == 1 else f"{seeds} seeds"
-        parts.append(
-            f"## {pair}\n\n{rows}\n\n"
-            f"{named}, tested {summary.tested_over(numbers, pair)}.\n"
-        )
+        note = "1 seed" if most == 1 else f"{most} seeds"
+        tested = summary.tested_over(numbers, pair)
+        if tested:
+            note += f", tested {tested}"
+        parts.append(f"## {pair}\n\n{rows}\n\n{note}.\n")
     parts.append(LEGEND.format(baseline=comparison.baseline_title))
     return "\n".join(parts)
+
+
+def _name(title, cells, most):
+    fewer = summary.fewer_seeds(cells, most)
+    note = "" if fewer is None else f" ({fewer} of {most} seeds)"
+    return title.replace("|", r"\|") + note
 
 
 def _cells(cell):

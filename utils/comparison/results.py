@@ -76,6 +76,33 @@ def write(runs, out):
     _write(out / "rounds.csv", pd.concat(rounds) if rounds else empty)
 
 
+def require_runs(out):
+    """Refuse to write tables anew from runs that are gone.
+
+    Raises:
+        UserError: results.csv has a run whose result is not in `out`.
+    """
+    path = out / "results.csv"
+    if not path.exists():
+        return
+    try:
+        names = pd.read_csv(path, usecols=["run"], dtype=str)["run"].dropna()
+    except UNREADABLE:
+        names = pd.Series(dtype=str)  # a damaged table is written anew
+    gone = [
+        name
+        for name in names.unique()
+        if not (out / name / "result.json").exists()
+    ]
+    if gone:
+        what = f"{gone[0]} is" if len(gone) == 1 else f"{len(gone)} runs are"
+        raise UserError(
+            f"{what} in {path} but not in {out}, and would be lost from the "
+            "table; write the report from the table alone with python -m "
+            f"utils.comparison.report {out}"
+        )
+
+
 def write_failed(runs, out, failures):
     """Write failed.csv, one row a run that has failed.
 

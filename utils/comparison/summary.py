@@ -41,8 +41,9 @@ class Comparison:
 
     @property
     def labels(self):
-        """The titles, cut in the middle where figures have no room."""
-        return {name: shortened(title) for name, title in self.titles.items()}
+        """The titles, shortened where figures have no room."""
+        short = shortened(self.titles.values())
+        return {name: short[title] for name, title in self.titles.items()}
 
     @property
     def baseline(self):
@@ -169,12 +170,18 @@ def differences(comparison, draws=statistics.DRAWS):
 
 
 def tested_on(results):
-    """[(pair, task, {method: test images})] where methods do not agree."""
+    """Where runs were not all tested on the same images.
+
+    Returns:
+        list of (pair, task, {method: [numbers of images, over its seeds]}).
+    """
     found = []
     for (pair, task), rows in results.groupby(["pair", "task"], sort=False):
         if len(set(rows.apply(_images, axis=1))) > 1:
-            counts = rows.groupby("method", sort=False)["count"].first()
-            found.append((pair, task, counts.to_dict()))
+            counts = rows.groupby("method", sort=False)["count"].unique()
+            found.append(
+                (pair, task, {name: sorted(n) for name, n in counts.items()})
+            )
     return found
 
 
@@ -224,13 +231,20 @@ def costs(results):
         peak_memory_mib, pseudo_share (of the seconds, 0..1).
     """
     runs = results.drop_duplicates(["pair", "method", "seed", "run"])
-    seeds = runs.groupby(["pair", "method", "seed"]).agg(
+    # A run is known by its first task. One that is missing must not make the
+    # sum over single tasks smaller.
+    tasks = runs.groupby(["pair", "method", "task"]).agg(
+        seconds=("seconds", "mean"),
+        pseudo_seconds=("pseudo_seconds", "mean"),
+        images_per_second=("images_per_second", "mean"),
+        peak_memory_mib=("peak_memory_mib", "mean"),
+    )
+    table = tasks.groupby(["pair", "method"]).agg(
         seconds=("seconds", "sum"),
         pseudo_seconds=("pseudo_seconds", "sum"),
         images_per_second=("images_per_second", "mean"),
         peak_memory_mib=("peak_memory_mib", "max"),
     )
-    table = seeds.groupby(["pair", "method"]).mean()
     table["pseudo_share"] = table.pop("pseudo_seconds") / table["seconds"]
     return table
 
@@ -278,10 +292,18 @@ def most_seeds(table):
     return max(cell["seeds"] for row in table.values() for cell in row.values())
 
 
+def fewer_seeds(cells, most):
+    """Seeds of a method's task that has fewest; None where all have `most`."""
+    fewest = min(cell["seeds"] for cell in cells.values())
+    return fewest if fewest < most else None
+
+
 def tested_over(numbers, pair):
-    """What the tests of a pair allow for, within a sentence."""
+    """What the tests of a pair allow for, within a sentence; "" without any."""
     tests = numbers.differences
     common = tests[tests["pair"] == pair].groupby("task")["seeds"].max()
+    if common.empty:
+        return ""
     if (common > 1).all():
         return "over test images and seeds"
     return "over test images alone (what another seed changes, one cannot tell)"
@@ -326,8 +348,9 @@ def _csv(path, columns):
 
 def _unreadable(path, reason):
     return UserError(
-        f"cannot read {path}: {reason}; write it anew with compare.py "
-        f"--report_only=True --out={path.parent} and its plan"
+        f"cannot read {path}: {reason}; where the runs' folders are still "
+        "there, compare.py --report_only=True writes it anew "
+        f"(--plan={path.parent / 'plan.toml'} --out={path.parent})"
     )
 
 

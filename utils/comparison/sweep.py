@@ -5,6 +5,7 @@ serve many runs each, as TensorFlow takes ten seconds to load.
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import functools
 import importlib
@@ -35,6 +36,43 @@ DIED = "its process died, perhaps out of memory"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
+def share(runs, out, data_dir):
+    """Let single-task runs that several pairs have in common be trained once.
+
+    Args:
+        runs: list of `plan.Run`.
+        out, data_dir: see `state`.
+
+    Returns:
+        The runs, where equal ones have one folder: that of the first pair
+        whose run is there already, or else of the first.
+    """
+    equal = {}
+    for run in runs:
+        if len(run.tasks) == 1:
+            equal.setdefault((run.tasks, run.words), []).append(run)
+    folders = {
+        key: _found(several, out, data_dir).folder
+        for key, several in equal.items()
+    }
+    return [
+        dataclasses.replace(
+            run, folder=folders.get((run.tasks, run.words), run.folder)
+        )
+        for run in runs
+    ]
+
+
+def _found(equal, out, data_dir):
+    """The first of equal runs that is there already, or else the first."""
+    for wanted in (DONE, STOPPED):
+        for run in equal:
+            with contextlib.suppress(UserError):  # another run has its folder
+                if state(run, out, data_dir) == wanted:
+                    return run
+    return equal[0]
+
+
 def state(run, out, data_dir):
     """Whether a run is done, stopped or still to do.
 
@@ -44,14 +82,22 @@ def state(run, out, data_dir):
         data_dir: folder of the prepared datasets.
 
     Raises:
-        UserError: its folder holds a run with other arguments.
+        UserError: its folder holds a run with other arguments, or a damaged
+            one.
     """
     folder = out / run.folder
     if not (folder / "args.json").exists():
         return TO_DO
-    saved = runs.read_args(folder)
+    try:
+        saved = runs.read_args(folder)
+    except UserError as error:
+        raise UserError(
+            f"{folder}/args.json was damaged; delete that folder and run the "
+            "comparison again"
+        ) from error
     given = [word[2:].split("=")[0] for word in run.words if word[:2] == "--"]
-    asked = vars(run.args) | {"batch_size": _batch_size(run, data_dir)}
+    size = _batch_size(run, data_dir, saved.get("batch_size"))
+    asked = vars(run.args) | {"batch_size": size}
     for name, value in asked.items():
         # What the plan leaves open may be newer than the run.
         is_open = name not in given and (value is None or name not in saved)
@@ -59,10 +105,12 @@ def state(run, out, data_dir):
             continue
         value = str(value) if isinstance(value, Path) else value
         if saved.get(name) != value:
+            is_size = name == "batch_size"
+            asks = "plan and its data ask" if is_size else "plan asks"
             raise UserError(
                 f"{folder} was trained with {name} {saved.get(name)}, but the "
-                f"plan asks for {value}; move that folder away or choose "
-                "another --out"
+                f"{asks} for {value}; move that folder away or choose another "
+                "--out"
             )
     return DONE if (folder / "result.json").exists() else STOPPED
 
@@ -293,17 +341,21 @@ def _forget_peak_memory():
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
-def _batch_size(run, data_dir):
-    """The batch size of a run: its largest training set may be smaller."""
-    sizes = []
+def _batch_size(run, data_dir, saved):
+    """The batch size of a run: its largest training set may be smaller.
+
+    Where the data is not, that of the saved run may have been lowered so.
+    """
+    asked, sizes = run.args.batch_size, []
     for name, limit in cli.limits(run.args, run.datasets).items():
         path = Path(data_dir) / "db" / f"{name}.json"
-        # Results can be gathered where the data is not.
-        with contextlib.suppress(OSError, ValueError, KeyError):
+        try:
             facts = json.loads(path.read_text(encoding="utf-8"))
             rows = facts["counts"]["train"]["rows"]
-            sizes.append(min(rows, limit or rows))
-    return min(run.args.batch_size, max(sizes, default=run.args.batch_size))
+        except (OSError, ValueError, KeyError):
+            return min(asked, saved or asked)
+        sizes.append(min(rows, limit or rows))
+    return min(asked, max(sizes))
 
 
 def _one_line(error):

@@ -52,10 +52,18 @@ def scores(table, tasks, comparison, tested):
         f"<tbody>\n{rows}\n</tbody></table></div>\n"
         '<p class="facts">Test accuracy, mean ± standard deviation over '
         f"{data('seeds', most)} {'seed' if most == 1 else 'seeds'}, and "
-        "balanced accuracy in %; difference "
-        f"to {baseline(comparison)} in points; p of a paired test "
-        f"{tested}, Holm-corrected over the methods and tasks of "
-        "this pair. Bold: best of the column; coloured: p < 0.05.</p>"
+        f"balanced accuracy in %. {_tests(comparison, tested)}Bold: best of "
+        "the column.</p>"
+    )
+
+
+def _tests(comparison, tested):
+    if not tested:
+        return ""
+    return (
+        f"Difference to {baseline(comparison)} in points; p of a paired test "
+        f"{tested}, Holm-corrected over the methods and tasks of this pair; "
+        "coloured: p < 0.05. "
     )
 
 
@@ -68,10 +76,10 @@ def _heads(kind):
 
 
 def _fewer_seeds(cells, most):
-    fewest = min(cell["seeds"] for cell in cells.values())
-    if fewest == most:
+    fewer = summary.fewer_seeds(cells, most)
+    if fewer is None:
         return ""
-    return f" <small>{data('seeds', fewest)} of {most} seeds</small>"
+    return f" <small>{data('seeds', fewer)} of {most} seeds</small>"
 
 
 def _score_cells(task, cell):

@@ -1,10 +1,14 @@
 """How the numbers of a comparison are written."""
 
+import collections
+import itertools
 import math
 from html import escape
 
 MINUS = "\N{MINUS SIGN}"
+ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 LONGEST = 32  # letters of a name in a figure
+START = 8  # of these, where only what follows tells it from others
 
 
 def percent(share):
@@ -37,12 +41,44 @@ def seconds(value):
     return f"{value / 3600:.1f} h"
 
 
-def shortened(name):
-    """A long name without its middle: its end may tell it from others."""
+def shortened(names):
+    """{name: itself, or what is short and tells it from the others}.
+
+    A long name loses its middle, or where that would make two the same, what
+    they have in common behind its first letters.
+    """
+    alike = collections.defaultdict(list)
+    for name in dict.fromkeys(names):
+        alike[_without_middle(name)].append(name)
+    return {
+        name: short if len(group) == 1 else _from_difference(name, group)
+        for short, group in alike.items()
+        for name in group
+    }
+
+
+def _without_middle(name):
     if len(name) <= LONGEST:
         return name
     end = LONGEST // 2
-    return f"{name[: LONGEST - end - 1]}\N{HORIZONTAL ELLIPSIS}{name[-end:]}"
+    return f"{name[: LONGEST - end - 1]}{ELLIPSIS}{name[-end:]}"
+
+
+def _from_difference(name, group):
+    """The start of a name, and what begins with the word that is its own."""
+    same = max(
+        _letters_in_common(name, other) for other in group if other != name
+    )
+    own = max(name.rfind(" ", 0, same) + 1, same - START)
+    start, rest = f"{name[:START]}{ELLIPSIS}", name[own:]
+    room = LONGEST - len(start)
+    return start + (rest if len(rest) <= room else rest[: room - 1] + ELLIPSIS)
+
+
+def _letters_in_common(name, other):
+    """How many letters two names have in common from the start."""
+    letters = zip(name, other, strict=False)
+    return len(list(itertools.takewhile(lambda two: two[0] == two[1], letters)))
 
 
 def known(value):
