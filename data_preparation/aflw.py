@@ -104,7 +104,7 @@ def read(args):
     """
     source = args.source
     labels = load(source)
-    photos = _photos(source)
+    photos = _photos(source, args.data_dir)
     paths = {row["file_id"]: row["filepath"] for row in labels["faceimages"]}
     details = [
         _by_face(labels[table])
@@ -199,11 +199,12 @@ def _load_database(path):
         ) from error
 
 
-def _photos(source):
+def _photos(source, data_dir):
     """{file name: path} of all photos; AFLW's names are unique."""
     for folder in (source / "flickr", source / "images"):
         if folder.is_dir():
-            return {path.name: path for path in raw.images(folder)}
+            paths = raw.images(folder, data_dir)
+            return {path.name: path for path in paths}
     raise UserError(
         f"{source} has no folder flickr or images (found: "
         f"{raw.found(source)}); unpack aflw-images-0, -2 and -3 there"

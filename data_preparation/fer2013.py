@@ -93,7 +93,7 @@ def read(args):
         UserError: there is none, or the table cannot be read.
     """
     table = find_table(args.source)
-    rows = _read_table(table) if table else _read_folders(args.source)
+    rows = _read_table(table) if table else _read_folders(args)
     columns = ["source", "name", "crop", "emotion", "split", "reason"]
     faces = pd.DataFrame(rows, columns=columns)
     faces["box"] = None
@@ -154,9 +154,9 @@ def parse_pixels(text):
     return values.astype(np.uint8).reshape(SIDE, SIDE)
 
 
-def _read_folders(source):
-    rows = []
-    for path in raw.images(source):
+def _read_folders(args):
+    rows, source = [], args.source
+    for path in raw.images(source, args.data_dir):
         face = parse_path(path.relative_to(source))
         rows.append({**face, "source": path})
     if all(row["reason"] for row in rows):

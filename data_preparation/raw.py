@@ -59,18 +59,39 @@ def csv_table(path, needed):
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
-def images(folder):
+def images(folder, data_dir):
     """PNG and JPEG files in a folder and its subfolders, also linked ones.
+
+    Prepared sets, which a folder around `data_dir` holds too, are left out.
 
     Returns:
         sorted list of Path.
+
+    Raises:
+        UserError: a folder cannot be read.
     """
-    return sorted(
-        Path(parent, name)
-        for parent, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if name.lower().endswith((".png", ".jpg", ".jpeg"))
-    )
+    return sorted(_images(folder, {os.path.realpath(data_dir / "db")}))
+
+
+def _images(folder, closed):
+    """Those in a folder, unless its real path is one of `closed`."""
+    real = os.path.realpath(folder)
+    if real in closed:
+        return
+    try:
+        with os.scandir(folder) as entries:
+            kinds = {Path(entry): entry.is_dir() for entry in entries}
+    except OSError as error:
+        raise UserError(
+            f"cannot read {error.filename}: {error.strerror}; make it "
+            "readable, or move it out of --source"
+        ) from error
+    for path, is_folder in kinds.items():
+        if is_folder:
+            # A link may lead back up.
+            yield from _images(path, {*closed, real})
+        elif path.name.lower().endswith((".png", ".jpg", ".jpeg")):
+            yield path
 
 
 def found(folder, most=6):

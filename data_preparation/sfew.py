@@ -64,7 +64,7 @@ def read(args):
         UserError: one of the two parts has no face in a class folder.
     """
     rows = []
-    for path in raw.images(args.source):
+    for path in raw.images(args.source, args.data_dir):
         face = parse_path(path.relative_to(args.source))
         # The other images are whole frames, or faces without a label.
         if face["split"]:

@@ -40,8 +40,9 @@ def write_table(source, rows, name="fer2013.csv", header=None):
     (source / name).write_text("\n".join(lines) + "\n")
 
 
-def prepare(source, data_dir):
-    command.main(["fer2013", f"--source={source}", f"--data_dir={data_dir}"])
+def prepare(source, data_dir, *more):
+    words = [f"--source={source}", f"--data_dir={data_dir}", *more]
+    command.main(["fer2013", *words])
 
 
 def written(data_dir, suffix=".csv"):
@@ -180,6 +181,21 @@ def test_without_such_names_validation_is_drawn_from_train(tmp_path):
     prepare(source, tmp_path / "data")
     splits = [row[1] for row in written(tmp_path / "data")[1:]]
     assert [splits.count(name) for name in ("validation", "test")] == [2, 1]
+
+
+def test_crops_of_the_set_itself_are_no_source(tmp_path, capsys):
+    for seed, split in enumerate(["train"] * 12 + ["test"]):
+        save(tmp_path / split / "sad" / f"im{seed}.png", seed)
+    # As a killed run leaves them.
+    save(tmp_path / "db/.fer2013.partial/crops/test/sad/im12.png", 12)
+    prepare(tmp_path, tmp_path)
+    whole = written(tmp_path)
+    assert len(whole) == 1 + 13
+    assert written(tmp_path, ".dropped.csv") == [["name", "split", "reason"]]
+    prepare(tmp_path, tmp_path)
+    assert "fer2013 is up to date" in capsys.readouterr().out
+    prepare(tmp_path, tmp_path, "--overwrite")
+    assert written(tmp_path) == whole
 
 
 def test_a_source_without_a_layout_says_what_is_needed_and_there(tmp_path):

@@ -1,6 +1,7 @@
 """Label files, whole and broken."""
 
 import contextlib
+import os
 
 import pytest
 from hypothesis import given
@@ -58,6 +59,52 @@ def test_no_content_makes_reading_crash(tmp_path_factory, content):
     for read in (raw.lines, raw.csv_rows, lambda p: raw.csv_table(p, ["a"])):
         with contextlib.suppress(UserError):
             read(path)
+
+
+def touch(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def test_images_are_found_at_any_depth_but_not_in_prepared_sets(tmp_path):
+    found = [touch(tmp_path / name) for name in ("a.PNG", "b/c/d.jpeg")]
+    touch(tmp_path / "b" / "notes.txt")
+    for place in ("db/toy/e.png", "db/.toy.partial/crops/e.png"):
+        touch(tmp_path / "data" / place)
+    assert raw.images(tmp_path, tmp_path / "data") == found
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    assert raw.images(tmp_path, tmp_path / "link") == found
+
+
+def test_links_to_a_folder_around_are_not_followed(tmp_path):
+    photo = touch(tmp_path / "raw" / "train" / "a.png")
+    other = touch(tmp_path / "other" / "b.png")
+    (tmp_path / "raw" / "latest").symlink_to(tmp_path / "raw")
+    (photo.parent / "up").symlink_to(tmp_path / "raw")
+    (photo.parent / "more").symlink_to(other.parent)
+    (other.parent / "back").symlink_to(photo.parent)
+    assert raw.images(tmp_path / "raw", tmp_path) == [
+        photo,
+        photo.parent / "more" / "b.png",
+    ]
+
+
+def test_a_folder_that_cannot_be_read_is_said(tmp_path, monkeypatch):
+    touch(tmp_path / "train" / "a.png")
+    closed = touch(tmp_path / "train" / "fear" / "b.png").parent
+    scan = os.scandir
+
+    # Root reads whatever its mode is.
+    def scandir(folder):
+        if folder == closed:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    message = f"cannot read {closed}: Permission denied; make it readable"
+    with pytest.raises(UserError, match=message):
+        raw.images(tmp_path, tmp_path)
 
 
 def test_what_is_found_is_listed_in_short(tmp_path):
