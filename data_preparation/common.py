@@ -129,7 +129,7 @@ def build(
     detector = detect.open(args.detector_model) if args.detector else None
     origin = staging.origin(faces, args, detector and detector.name)
     if staging.is_up_to_date(dataset.name, args, origin):
-        _say(f"{dataset.name} is up to date in {args.data_dir}")
+        say(f"{dataset.name} is up to date in {args.data_dir}")
         return
     staging.require_own(dataset.name, args.data_dir, args.source)
     recipe = crops.Recipe(args.margin, args.size, is_gray, is_padded, detector)
@@ -174,7 +174,7 @@ def _cut(faces, work, recipe, args):
     """Crop what is not done yet; returns the faces and their reasons."""
     left = faces[~faces["crop"].isin(work.done.keys())]
     if 0 < len(left) < len(faces):
-        _say(f"{len(faces) - len(left):,} faces are done, going on")
+        say(f"{len(faces) - len(left):,} faces are done, going on")
     cut = crops.cut(left, work.crops, recipe, args.jobs, args.scheduler)
     for done in cut:
         work.note(done)
@@ -244,16 +244,17 @@ def _publish(dataset, faces, columns, folder, data_dir, dropped, facts):
     tables.write(name, rows, dataset.tasks, data_dir, facts)
     summarise(name, faces, dataset.tasks, facts["dropped"])
     near = facts["near_duplicates"]
-    _say(
+    say(
         f"near-duplicates: {near['within_splits']:,} pairs within a split, "
         f"{near['across_splits']:,} across splits"
     )
     for pair in near["examples"]:
-        _say(f"  {pair[0]} ~ {pair[1]}")
-    _say(f"wrote {final.with_suffix('.csv')}")
+        say(f"  {pair[0]} ~ {pair[1]}")
+    say(f"wrote {final.with_suffix('.csv')}")
 
 
-def _say(text):
+def say(text):
+    """Print a line as it is."""
     Console().print(text, highlight=False, soft_wrap=True)
 
 

@@ -1,7 +1,9 @@
 """Where a set comes from, and its crops on their way into place.
 
 While a set is prepared, `db/.<name>.partial` holds the crops that are done and
-a journal of them, so that a run goes on where one that was killed stopped.
+a journal of them, so that a run goes on where one that was killed stopped. As
+soon as they take the place of the old set, it holds a mark, by which a later
+run knows that pictures without a table are no user's.
 """
 
 import hashlib
@@ -17,6 +19,7 @@ from utils.errors import UserError
 
 # What stands beside the folder of a set, in the order of removal.
 TABLES = (".json", ".csv", ".truth.csv", ".dropped.csv")
+MARK = "publishing"
 # Flags that do not change what is written.
 INERT = (
     "source",
@@ -81,10 +84,13 @@ def is_up_to_date(name, args, now):
         now: what `origin` returns.
 
     Raises:
-        UserError: it is prepared from another origin, or crops are missing,
-            and --overwrite is not given; says what is different.
+        UserError: it is prepared from another origin, or crops or its JSON are
+            missing, and --overwrite is not given; says what is different.
     """
-    if args.overwrite or name not in tables.prepared(args.data_dir):
+    if args.overwrite:
+        return False
+    if name not in tables.prepared(args.data_dir):
+        require_json(name, args.data_dir)
         return False
     path = args.data_dir / "db" / f"{name}.json"
     crops = args.data_dir / "db" / name
@@ -116,10 +122,32 @@ def _differences(before, now):
         old, new = before["flags"].get(flag), now["flags"].get(flag)
         if old != new:
             different.append(f"--{flag} was {old} and is {new}")
-    for what in ("labels", "images"):
+    for what in sorted(now.keys() - {"flags"}):
         if before[what] != now[what]:
             different.append(f"the {what} in --source have changed")
     return different
+
+
+def partial(name, data_dir):
+    """The folder of a set in the making."""
+    return Path(data_dir, "db", f".{name}.partial")
+
+
+def require_json(name, data_dir):
+    """Refuse to replace a table that no preparation has finished.
+
+    Raises:
+        UserError: there is a table without a JSON, and it is not what a killed
+            run leaves.
+    """
+    table = Path(data_dir, "db", f"{name}.csv")
+    known = table.with_suffix(".json"), partial(name, data_dir) / MARK
+    if table.exists() and not any(path.exists() for path in known):
+        raise UserError(
+            f"{table} is there, but not the JSON that a prepared set has; move "
+            f"it and {table.with_suffix('')} elsewhere, or prepare {name} with "
+            "--overwrite to replace both"
+        )
 
 
 def require_own(name, data_dir, source=None):
@@ -142,9 +170,9 @@ def require_own(name, data_dir, source=None):
         raise UserError(
             f"--source={source} is in {final}, which is to be replaced; {move}"
         )
-    is_ours = any(final.with_suffix(end).exists() for end in TABLES) or any(
-        final.parent.glob(f".{name}.*")
-    )
+    marks = [final.with_suffix(end) for end in TABLES]
+    marks.append(partial(name, data_dir) / MARK)
+    is_ours = any(mark.exists() for mark in marks)
     if not is_ours and final.exists() and any(final.iterdir()):
         raise UserError(
             f"{final} holds files, but there is no table of them, and no "
@@ -155,10 +183,15 @@ def require_own(name, data_dir, source=None):
 def replace(final, folder):
     """Put a folder of pictures in place of a set's old one.
 
+    Args:
+        final: `db/<name>`.
+        folder: in the one that `partial` names.
+
     Raises:
         UserError: the old one cannot be removed.
     """
     try:
+        (folder.parent / MARK).touch()
         # The old table goes first: it must never stand over other pictures.
         for suffix in TABLES:
             final.with_suffix(suffix).unlink(missing_ok=True)
@@ -190,13 +223,13 @@ class Staging:
         Raises:
             UserError: --data_dir cannot be written.
         """
-        self._folder = args.data_dir / "db" / f".{name}.partial"
+        self._folder = partial(name, args.data_dir)
         self._journal = self._folder / "journal"
         self.crops = self._folder / "crops"
         try:
             self.done = self._read(now)
             if not self.done:
-                self.remove()
+                shutil.rmtree(self.crops, ignore_errors=True)
                 self.crops.mkdir(parents=True)
             # Written anew, because a killed run may leave half a line.
             lines = [_line(now), *map(_entry, self.done.items())]

@@ -12,16 +12,13 @@ Faces depend on --seed and on their own number, on nothing else: a larger set
 begins with the smaller one, and the number of processes does not matter.
 """
 
-import contextlib
 import shutil
-import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from rich.console import Console
 from rich.progress import track
 
 from data_preparation import common, staging
@@ -83,27 +80,32 @@ def add_arguments(parser):
 
 
 def prepare(args):
-    """Draw the three sets.
+    """Draw those of the three sets that are not up to date.
 
     Raises:
-        UserError: a set is there and --overwrite is not given, or a file
-            cannot be written.
+        UserError: a set is there with other flags and --overwrite is not
+            given, or a file cannot be written.
     """
-    there = sorted(set(SETS) & set(tables.prepared(args.data_dir)))
-    if there and not args.overwrite:
-        raise UserError(
-            f"{', '.join(there)} already prepared in {args.data_dir}; give "
-            "--overwrite to replace"
-        )
+    numbers = args.images, args.size, args.seed
+    now = _origin(*numbers)
+    done = [n for n in SETS if staging.is_up_to_date(n, args, now)]
     for name in SETS:
-        draw_set(name, args.data_dir, args.images, args.size, args.seed)
+        if name in done:
+            common.say(f"{name} is up to date in {args.data_dir}")
+            continue
+        draw_set(name, args.data_dir, *numbers)
 
 
 def ensure(names, data_dir="data"):
-    """Draw those of the named sets that are embedded and not there yet."""
+    """Draw those of the named sets that are embedded and not there yet.
+
+    Raises:
+        UserError: a table of this name is no set, or a file cannot be written.
+    """
     there = tables.prepared(data_dir)
     for name in SETS:
         if name in names and name not in there:
+            staging.require_json(name, data_dir)
             draw_set(name, data_dir)
 
 
@@ -132,19 +134,37 @@ def draw_set(name, data_dir, images=IMAGES, size=SIZE, seed=SEED, processes=-1):
         "split_seed": seed,
         "dropped": {},
         "terms": DATASET.terms,
+        "origin": _origin(images, size, seed),
     }
     staging.require_own(name, Path(data_dir))
-    with _staged(final) as folder:
-        rows = _draw_all(name, folder, images, size, seed, processes)
-        rows["path"] = f"db/{name}/" + rows["path"]
-        staging.replace(final, folder)
-        with files.write(final.with_suffix(".truth.csv")) as temporary:
-            rows[["path", *hidden]].to_csv(temporary, index=False)
-        tasks = [TASKS[task] for task in published]
-        tables.write(name, rows[columns], tasks, data_dir, facts)
+    folder = _new_folder(staging.partial(name, data_dir) / "pictures")
+    rows = _draw_all(name, folder, images, size, seed, processes)
+    rows["path"] = f"db/{name}/" + rows["path"]
+    staging.replace(final, folder)
+    with files.write(final.with_suffix(".truth.csv")) as temporary:
+        rows[["path", *hidden]].to_csv(temporary, index=False)
+    tasks = [TASKS[task] for task in published]
+    tables.write(name, rows[columns], tasks, data_dir, facts)
+    shutil.rmtree(folder.parent, ignore_errors=True)
     common.summarise(name, rows, tasks, {})
-    path = final.with_suffix(".csv")
-    Console().print(f"wrote {path}", highlight=False, soft_wrap=True)
+    common.say(f"wrote {final.with_suffix('.csv')}")
+
+
+def _origin(images, size, seed):
+    """What decides the sets, see `staging.origin`."""
+    return {"flags": {"images": images, "size": size, "seed": seed}}
+
+
+def _new_folder(path):
+    """Make an empty folder, in place of what a killed run left."""
+    try:
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror}; choose another --data_dir"
+        ) from error
+    return path
 
 
 def pose_of(yaw):
@@ -251,28 +271,3 @@ def _save(path, picture):
         raise UserError(
             f"cannot write {path}: {error.strerror}; free some disk space"
         ) from error
-
-
-@contextlib.contextmanager
-def _staged(final):
-    """Yield a folder for pictures, to be used by `staging.replace`.
-
-    Of a run that ends between pictures and table, the one around it stays: by
-    it, a later run knows that these pictures are no user's.
-    """
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        outer = tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {final}: {error.strerror}; choose another --data_dir"
-        ) from error
-    folder = Path(outer, "pictures")
-    is_done = False
-    try:
-        folder.mkdir()
-        yield folder
-        is_done = True
-    finally:
-        if is_done or folder.exists():
-            shutil.rmtree(outer, ignore_errors=True)

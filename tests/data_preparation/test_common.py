@@ -186,6 +186,46 @@ def test_files_that_no_preparation_wrote_are_not_replaced(tmp_path, words):
     assert [path.name for path in folder.iterdir()] == ["photo.jpg"]
 
 
+def test_a_table_without_a_json_is_replaced_only_on_request(tmp_path):
+    args = arguments(tmp_path)
+    db = args.data_dir / "db"
+    (db / "toy").mkdir(parents=True)
+    (db / "toy" / "mine.png").touch()
+    (db / "toy.csv").write_text("path,split,pose\n")
+    # As a run leaves it that was killed before it replaced anything.
+    (db / ".toy.partial").mkdir()
+    with pytest.raises(UserError, match=r"toy\.csv is there, but not the JSON"):
+        build(args, toy())
+    assert (db / "toy" / "mine.png").exists()
+    build(arguments(tmp_path, "--overwrite"), toy())
+    assert not (db / "toy" / "mine.png").exists()
+    assert len(tables.read("toy", args.data_dir)) == 4
+
+
+def test_pictures_without_a_table_are_a_killed_run_s_or_kept(
+    tmp_path, monkeypatch
+):
+    args = arguments(tmp_path)
+    folder = args.data_dir / "db" / "toy"
+    folder.mkdir(parents=True)
+    (folder / "photo.jpg").touch()
+    (args.data_dir / "db" / ".toy.partial").mkdir()
+    with pytest.raises(UserError, match="toy holds files, but there is no"):
+        build(args, toy())
+    (folder / "photo.jpg").unlink()
+    with monkeypatch.context() as patch:
+        # Between pictures and table, and then while it crops.
+        patch.setattr(tables, "write", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            build(args, toy())
+        patch.setattr(crops, "cut", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            build(args, toy())
+    build(args, toy())
+    assert len(tables.read("toy", args.data_dir)) == 4
+    assert not (args.data_dir / "db" / ".toy.partial").exists()
+
+
 def test_a_source_inside_the_set_is_not_replaced(tmp_path):
     args = arguments(tmp_path, "--overwrite")
     build(args, toy())

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -174,9 +175,28 @@ def test_faces_depend_on_seed_and_number_only(tmp_path):
 
 def test_prepare_does_not_replace_unasked(data_dir):
     before = digest(data_dir)
-    with pytest.raises(UserError, match="--overwrite"):
-        synthetic.prepare(arguments(data_dir))
+    with pytest.raises(
+        UserError, match=r"--size was 72 and is 40; give --over"
+    ):
+        synthetic.prepare(arguments(data_dir, "--size=40"))
     assert digest(data_dir) == before
+
+
+def test_the_same_command_draws_only_what_is_missing(
+    data_dir, tmp_path, monkeypatch, capsys
+):
+    shutil.copytree(data_dir, tmp_path / "data")
+    synthetic.prepare(arguments(tmp_path / "data"))
+    assert capsys.readouterr().out.splitlines() == [
+        f"{name} is up to date in {tmp_path / 'data'}"
+        for name in synthetic.SETS
+    ]
+    for path in (tmp_path / "data" / "db").glob("synthetic_pose*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    drawn = []
+    monkeypatch.setattr(synthetic, "draw_set", lambda *a: drawn.append(a[0]))
+    synthetic.prepare(arguments(tmp_path / "data"))
+    assert drawn == ["synthetic_pose"]
 
 
 def test_overwriting_leaves_nothing_of_the_old_set(tmp_path):
@@ -198,6 +218,7 @@ def test_what_a_killed_run_leaves_is_replaced_and_nothing_else(
             synthetic.draw_set(name, tmp_path, 10, 32)
     assert list((tmp_path / "db").glob("*.csv")) == []
     synthetic.draw_set(name, tmp_path, 10, 32)
+    assert not (tmp_path / "db" / f".{name}.partial").exists()
     assert len(tables.read(name, tmp_path).split("train")) == 10
     (tmp_path / "db" / f"{name}.json").unlink()
     synthetic.draw_set(name, tmp_path, 10, 32)
@@ -205,6 +226,10 @@ def test_what_a_killed_run_leaves_is_replaced_and_nothing_else(
     note = tmp_path / "db" / "synthetic_emotion" / "notes.txt"
     note.parent.mkdir()
     note.touch()
+    # As a run leaves it that was killed while it drew.
+    (tmp_path / "db" / ".synthetic_emotion.partial" / "pictures").mkdir(
+        parents=True
+    )
     with pytest.raises(UserError, match="holds files"):
         synthetic.draw_set("synthetic_emotion", tmp_path, 10, 32)
     assert note.exists()
@@ -218,6 +243,17 @@ def test_ensure_draws_what_is_missing(tmp_path, monkeypatch):
     wanted = {"ferplus": ["emotion"], "synthetic_pose": ["pose"]}
     synthetic.ensure(wanted, tmp_path)
     assert drawn == ["synthetic_pose"]
+
+
+def test_ensure_replaces_no_table_of_another(tmp_path):
+    path = tmp_path / "db" / "synthetic_pose.csv"
+    path.parent.mkdir()
+    path.write_text("path,split,pose\n")
+    with pytest.raises(
+        UserError, match=r"pose\.csv is there, but not the JSON"
+    ):
+        synthetic.ensure(["synthetic_pose"], tmp_path)
+    assert path.exists()
 
 
 def test_ensure_keeps_what_is_there(data_dir):
