@@ -124,7 +124,8 @@ def build(
     Raises:
         UserError: a split has no usable face, the dataset is prepared from
             other files or flags and --overwrite is not given, its folder
-            holds other files, or a file cannot be written.
+            holds other files, another preparation of it is running, or a file
+            cannot be written.
     """
     detector = detect.open(args.detector_model) if args.detector else None
     origin = staging.origin(faces, args, detector and detector.name)
@@ -133,6 +134,24 @@ def build(
         return
     staging.require_own(dataset.name, args.data_dir, args.source)
     recipe = crops.Recipe(args.margin, args.size, is_gray, is_padded, detector)
+    with staging.lock(dataset.name, args.data_dir):
+        work = staging.Staging(dataset.name, args, origin)
+        faces, dropped = _crop(dataset, faces, args, recipe, work)
+        facts = {
+            "source": layout,
+            "split_seed": args.seed,
+            "citation": dataset.citation,
+            "terms": dataset.terms,
+            "dropped": dropped.by_split(),
+            "near_duplicates": duplicates.report(faces),
+            "origin": origin,
+        }
+        _publish(dataset, faces, columns, work, args.data_dir, dropped, facts)
+        work.remove()
+
+
+def _crop(dataset, faces, args, recipe, work):
+    """Crop and split the faces; returns those that stay, and Dropped."""
     official = set(faces["split"])
     dropped = Dropped()
     faces = dropped.keep(faces, faces["reason"])
@@ -140,7 +159,6 @@ def build(
     faces = dropped.keep(faces, np.where(is_text, "", ODD_NAME))
     is_repeated = faces["crop"].duplicated()
     faces = dropped.keep(faces, np.where(is_repeated, REPEATED, ""))
-    work = staging.Staging(dataset.name, args, origin)
     faces = dropped.keep(*_cut(faces, work, recipe, args))
     labels = faces[dataset.tasks[0].name]
     faces["split"] = splits.fill(
@@ -152,17 +170,7 @@ def build(
     faces = dropped.keep(faces, np.where(is_copy, DUPLICATE, ""))
     _require_splits(faces, dropped, dataset.name, args.source)
     faces["path"] = f"db/{dataset.name}/" + faces["crop"]
-    facts = {
-        "source": layout,
-        "split_seed": args.seed,
-        "citation": dataset.citation,
-        "terms": dataset.terms,
-        "dropped": dropped.by_split(),
-        "near_duplicates": duplicates.report(faces),
-        "origin": origin,
-    }
-    _publish(dataset, faces, columns, work.crops, args.data_dir, dropped, facts)
-    work.remove()
+    return faces, dropped
 
 
 def _is_text(name):
@@ -227,11 +235,11 @@ class Dropped:
         return result
 
 
-def _publish(dataset, faces, columns, folder, data_dir, dropped, facts):
+def _publish(dataset, faces, columns, work, data_dir, dropped, facts):
     """Put crops and table in place of the old ones; print the summary."""
     name = dataset.name
     final = data_dir / "db" / name
-    staging.replace(final, folder)
+    staging.replace(final, work.crops)
     with files.write(final.with_suffix(".dropped.csv")) as temporary:
         dropped.rows.to_csv(
             temporary,

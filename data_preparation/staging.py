@@ -6,6 +6,8 @@ soon as they take the place of the old set, it holds a mark, by which a later
 run knows that pictures without a table are no user's.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -131,6 +133,43 @@ def _differences(before, now):
 def partial(name, data_dir):
     """The folder of a set in the making."""
     return Path(data_dir, "db", f".{name}.partial")
+
+
+@contextlib.contextmanager
+def lock(name, data_dir, is_patient=False):
+    """Keep other preparations of a set away.
+
+    Args:
+        name: of the dataset.
+        data_dir: the folder that gets it.
+        is_patient: wait until no other one is running.
+
+    Raises:
+        UserError: another one is running, or --data_dir cannot be written.
+    """
+    path = Path(data_dir, "db", f".{name}.lock")
+    mode = fcntl.LOCK_EX if is_patient else fcntl.LOCK_EX | fcntl.LOCK_NB
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path.parent}: {error.strerror}; choose another "
+            "--data_dir"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, mode)
+        except BlockingIOError as error:
+            raise UserError(
+                f"another preparation of {name} is running in {data_dir}; wait "
+                "until it ends, or choose another --data_dir"
+            ) from error
+        except OSError:
+            pass  # Some network file systems have no locks.
+        yield
+        # Only now: those who wait after a failure must wait at one file.
+        path.unlink(missing_ok=True)
 
 
 def require_json(name, data_dir):

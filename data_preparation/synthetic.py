@@ -93,20 +93,28 @@ def prepare(args):
         if name in done:
             common.say(f"{name} is up to date in {args.data_dir}")
             continue
-        draw_set(name, args.data_dir, *numbers)
+        with staging.lock(name, args.data_dir):
+            # A script may have drawn it meanwhile.
+            if not staging.is_up_to_date(name, args, now):
+                draw_set(name, args.data_dir, *numbers)
 
 
 def ensure(names, data_dir="data"):
     """Draw those of the named sets that are embedded and not there yet.
+
+    A set that another process is drawing is waited for.
 
     Raises:
         UserError: a table of this name is no set, or a file cannot be written.
     """
     there = tables.prepared(data_dir)
     for name in SETS:
-        if name in names and name not in there:
-            staging.require_json(name, data_dir)
-            draw_set(name, data_dir)
+        if name not in names or name in there:
+            continue
+        staging.require_json(name, data_dir)
+        with staging.lock(name, data_dir, is_patient=True):
+            if name not in tables.prepared(data_dir):
+                draw_set(name, data_dir)
 
 
 def draw_set(name, data_dir, images=IMAGES, size=SIZE, seed=SEED, processes=-1):

@@ -1,10 +1,12 @@
 """A killed preparation goes on; a finished one is left alone."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -102,6 +104,33 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_files(
     assert tree(tmp_path) == tree(whole)
     now = stamps(tmp_path / "db" / "mtfl")
     assert {name: now[name] for name in done} == done
+
+
+def test_two_preparations_of_one_set_do_not_run_at_once(source, tmp_path):
+    with staging.lock("mtfl", tmp_path):
+        with pytest.raises(UserError, match="another preparation of mtfl is"):
+            prepare(source, tmp_path)
+        with staging.lock("utkface", tmp_path):
+            pass
+    assert list((tmp_path / "db").iterdir()) == []
+
+
+def test_a_lock_can_be_waited_for_even_after_a_failure(tmp_path):
+    ends = []
+
+    def wait():
+        with staging.lock("toy", tmp_path, is_patient=True):
+            ends.append("second")
+
+    second = threading.Thread(target=wait)
+    with contextlib.suppress(ZeroDivisionError), staging.lock("toy", tmp_path):
+        second.start()
+        second.join(0.1)
+        ends.append("first")
+        raise ZeroDivisionError
+    second.join()
+    assert ends == ["first", "second"]
+    assert list((tmp_path / "db").iterdir()) == []
 
 
 def arguments(tmp_path, **changes):

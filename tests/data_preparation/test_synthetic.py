@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import json
 import shutil
+import threading
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_preparation import synthetic
+from data_preparation import staging, synthetic
 from data_preparation.drawing import portrait, traits
 from data_preparation.drawing.portrait import Face, Photo
 from data_preparation.drawing.surfaces import Light
@@ -254,6 +255,35 @@ def test_ensure_replaces_no_table_of_another(tmp_path):
     ):
         synthetic.ensure(["synthetic_pose"], tmp_path)
     assert path.exists()
+
+
+def test_ensure_waits_for_who_is_drawing(tmp_path, monkeypatch):
+    drawn = []
+
+    def draw_set(name, data_dir):
+        # Meanwhile, a second one asks for the set.
+        other = threading.Thread(
+            target=synthetic.ensure, args=([name], data_dir)
+        )
+        other.start()
+        other.join(0.1)
+        drawn.append(other)
+        (data_dir / "db" / f"{name}.csv").touch()
+        (data_dir / "db" / f"{name}.json").touch()
+
+    monkeypatch.setattr(synthetic, "draw_set", draw_set)
+    synthetic.ensure(["synthetic_pose"], tmp_path)
+    (other,) = drawn
+    other.join()
+    assert len(drawn) == 1
+
+
+def test_prepare_does_not_wait(tmp_path):
+    with (
+        staging.lock("synthetic_emotion", tmp_path),
+        pytest.raises(UserError, match="another preparation of synthetic_em"),
+    ):
+        synthetic.prepare(arguments(tmp_path))
 
 
 def test_ensure_keeps_what_is_there(data_dir):

@@ -18,7 +18,7 @@ from utils import tables
 from utils.errors import UserError
 
 SEEDS = 8
-PUBLISHING = 16  # the last changes: another set's place is taken
+PUBLISHING = 18  # the last changes: another set's place is taken
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 NAME = "utkface"
 
