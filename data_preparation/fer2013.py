@@ -15,12 +15,14 @@ or, as Kaggle users share them, with both tests in one folder:
     train/angry/Training_3908.jpg ...
     test/angry/PublicTest_10131363.jpg  test/angry/PrivateTest_88305.jpg ...
 
-The names of class folders may have capitals, or be the number of the class.
+The names of class folders may have capitals, be the number of the class, or
+another form of the word, such as "fearful" or "sadness". A folder validation/,
+valid/ or val/ beside train/ and test/ validates.
 
 Splits are the official ones: Training trains, PublicTest validates and
 PrivateTest tests. A name that begins with one of these words counts more than
-its folder. If no name in train/ and test/ does, the whole of test/ tests and a
-tenth of train/ is drawn for validation.
+its folder. If no image validates by name or folder, the whole of test/ tests
+and a tenth of train/ is drawn for validation.
 """
 
 import re
@@ -58,12 +60,25 @@ USAGES = {
 SPLITS = {
     **{usage.lower(): split for usage, split in USAGES.items()},
     "train": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
     "test": "test",
+}
+# Other words in use -> class.
+SYNONYMS = {
+    "anger": "angry",
+    "disgusted": "disgust",
+    "fearful": "fear",
+    "happiness": "happy",
+    "sadness": "sad",
+    "surprised": "surprise",
 }
 # How a class is written, in lower case -> index.
 LABELS = {
     **{name: index for index, name in enumerate(EMOTION_7)},
     **{str(index): index for index in range(len(EMOTION_7))},
+    **{word: EMOTION_7.index(name) for word, name in SYNONYMS.items()},
 }
 UNKNOWN_LABEL = "unknown label"
 UNKNOWN_USAGE = "unknown usage"
@@ -165,7 +180,22 @@ def _read_folders(args):
             f"as in {next(iter(USAGES))}/angry/ (found: {raw.found(source)}); "
             "see --help"
         )
+    _require_classes(source, [row for row in rows if row["split"] == "train"])
     return rows
+
+
+def _require_classes(source, rows):
+    """Refuse folders of unknown classes where known classes are empty."""
+    there = {row["emotion"] for row in rows}
+    names = [row["source"].parent.name for row in rows if row["emotion"] < 0]
+    odd = {name for name in names if name.lower() not in SPLITS}
+    missing = [name for k, name in enumerate(EMOTION_7) if k not in there]
+    if odd and missing:
+        raise UserError(
+            f"{source} has no training image of {', '.join(missing)} but some "
+            f"in folders {', '.join(sorted(odd))}, which are no class; rename "
+            "or remove these, see --help"
+        )
 
 
 def parse_path(path):

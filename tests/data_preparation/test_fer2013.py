@@ -133,6 +133,11 @@ def test_class_folders_become_the_expected_table(tmp_path):
             "Training/contempt/4.png",
             "Training/5.png",
             "extra/happy/6.png",
+            "Training/disgusted/7.png",
+            "Training/fear/8.png",
+            "Training/happiness/9.png",
+            "Training/Sadness/10.png",
+            "Training/surprised/11.png",
         ]
     ):
         save(source / place, seed)
@@ -146,7 +151,12 @@ def test_class_folders_become_the_expected_table(tmp_path):
         ["path", "split", "emotion"],
         ["db/fer2013/test/surprise/3.png", "test", "5"],
         ["db/fer2013/train/angry/0.png", "train", "0"],
+        ["db/fer2013/train/disgust/7.png", "train", "1"],
+        ["db/fer2013/train/fear/8.png", "train", "2"],
+        ["db/fer2013/train/happy/9.png", "train", "3"],
         ["db/fer2013/train/neutral/1.jpeg.png", "train", "6"],
+        ["db/fer2013/train/sad/10.png", "train", "4"],
+        ["db/fer2013/train/surprise/11.png", "train", "5"],
         ["db/fer2013/validation/happy/2.png", "validation", "3"],
     ]
     facts = json.loads((tmp_path / "data/db/fer2013.json").read_text())
@@ -181,6 +191,32 @@ def test_without_such_names_validation_is_drawn_from_train(tmp_path):
     prepare(source, tmp_path / "data")
     splits = [row[1] for row in written(tmp_path / "data")[1:]]
     assert [splits.count(name) for name in ("validation", "test")] == [2, 1]
+
+
+def test_a_folder_of_validation_validates(tmp_path):
+    for seed, split in enumerate(
+        ["train", "Validation", "val", "valid", "test"]
+    ):
+        save(tmp_path / "raw" / split / "sad" / f"im{seed}.png", seed)
+    prepare(tmp_path / "raw", tmp_path / "data")
+    splits = [row[1] for row in written(tmp_path / "data")[1:]]
+    assert [splits.count(name) for name in ("train", "validation")] == [1, 3]
+
+
+def test_folders_of_no_class_are_refused_where_classes_are_empty(tmp_path):
+    source = tmp_path / "raw"
+    for seed, label in enumerate("1234567"):
+        save(source / "train" / label / "im.png", seed)
+    save(source / "test" / "1" / "im.png", 7)
+    save(source / "val" / "1" / "im.png", 9)
+    message = "no training image of angry but some in folders 7, which are no"
+    with pytest.raises(UserError, match=message):
+        prepare(source, tmp_path / "data")
+    save(source / "train" / "Angry" / "im.png", 8)
+    prepare(source, tmp_path / "data")
+    assert written(tmp_path / "data", ".dropped.csv")[1:] == [
+        ["train/7/im.png", "train", "unknown label"]
+    ]
 
 
 def test_crops_of_the_set_itself_are_no_source(tmp_path, capsys):
