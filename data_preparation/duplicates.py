@@ -73,7 +73,30 @@ def near_pairs(hashes, distance=DISTANCE):
         int64 [P, 2], positions, the lower first, in ascending order.
     """
     hashes = np.asarray(hashes, dtype=np.uint64)
-    found = [np.empty((0, 2), dtype=np.int64)]
+    # One of each value, because what shares blocks is compared pair by pair.
+    values, members, counts = np.unique(
+        hashes, return_inverse=True, return_counts=True
+    )
+    order = np.argsort(members, kind="stable")
+    ends = np.cumsum(counts)
+    groups = np.split(order, ends[:-1])
+    found = [
+        groups[value][np.stack(np.triu_indices(counts[value], 1), axis=1)]
+        for value in np.flatnonzero(counts > 1)
+    ]
+    pairs = _near_values(values, distance)
+    is_single = (counts[pairs] == 1).all(axis=1)
+    found.append(order[ends[pairs[is_single]] - 1])
+    for one, other in pairs[~is_single]:
+        places = np.meshgrid(groups[one], groups[other])
+        found.append(np.stack(places, axis=-1).reshape(-1, 2))
+    found = np.sort(np.concatenate(found), axis=1)
+    return found[np.lexsort(found.T[::-1])]
+
+
+def _near_values(hashes, distance):
+    """`near_pairs` of hashes that are all different."""
+    found = [np.empty(0, dtype=np.int64)]
     blocks = np.array_split(np.arange(64, dtype=np.uint64), distance + 2)
     masks = [np.bitwise_or.reduce(np.uint64(1) << bits) for bits in blocks]
     for one, other in itertools.combinations(masks, 2):
@@ -89,8 +112,10 @@ def near_pairs(hashes, distance=DISTANCE):
                 break
             pairs = np.stack([order[starts], order[starts + shift]], axis=1)
             bits = np.bitwise_count(hashes[pairs[:, 0]] ^ hashes[pairs[:, 1]])
-            found.append(np.sort(pairs[bits <= distance], axis=1))
-    return np.unique(np.concatenate(found), axis=0)
+            pairs = np.sort(pairs[bits <= distance], axis=1)
+            found.append(pairs @ [len(hashes), 1])
+    found = np.unique(np.concatenate(found))
+    return np.stack(np.divmod(found, max(1, len(hashes))), axis=1)
 
 
 def report(faces):

@@ -1,5 +1,7 @@
 """Exact and near-duplicates against plain loops."""
 
+import tracemalloc
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -63,6 +65,17 @@ def test_near_pairs_of_a_whole_dataset_are_quick_to_find():
     hashes[1] = hashes[0] ^ np.uint64(0b1111)
     hashes[-1] = hashes[7]
     assert duplicates.near_pairs(hashes).tolist() == [[0, 1], [7, 99_999]]
+
+
+def test_many_equal_hashes_take_little_more_than_their_pairs():
+    hashes = np.repeat(np.uint64([5, 4, 2**64 - 1]), [300, 2, 1])
+    tracemalloc.start()
+    pairs = duplicates.near_pairs(hashes)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    expected = np.stack(np.triu_indices(302, 1), axis=1)
+    np.testing.assert_array_equal(pairs, expected)
+    assert peak < 10 * pairs.nbytes
 
 
 def photo(seed=0, side=100):
