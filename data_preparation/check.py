@@ -341,6 +341,5 @@ def _print(report, out):
             f"{task}: network and labels",
             f"{text}, {entry['suspects']:,} labels disputed",
         )
-    console = Console()
-    console.print(table)
-    console.print(f"wrote {out}", highlight=False, soft_wrap=True)
+    Console().print(table)
+    common.say(f"wrote {out}")

@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from data_preparation import crops, duplicates, splits, staging
 from utils import cluster, files, flags, tables
@@ -263,7 +264,7 @@ def _publish(dataset, faces, columns, work, data_dir, dropped, facts):
 
 def say(text):
     """Print a line as it is."""
-    Console().print(text, highlight=False, soft_wrap=True)
+    Console().print(Text(text), soft_wrap=True)
 
 
 def summarise(name, faces, tasks, dropped):
@@ -297,4 +298,5 @@ def summarise(name, faces, tasks, dropped):
     for reason in sorted({r for lost in dropped.values() for r in lost}):
         numbers = {s: lost.get(reason, 0) for s, lost in dropped.items()}
         add(f"dropped: {reason}", numbers)
-    Console().print(table)
+    # Names of classes may look like markup.
+    Console(markup=False, emoji=False).print(table)

@@ -127,6 +127,12 @@ def test_a_network_for_other_tasks_is_refused(data_dir, monkeypatch):
         check(data_dir, "--weights=x.onnx")
 
 
+def test_the_folder_of_the_report_is_printed_as_it_is(data_dir, capsys):
+    out = data_dir / "report[/b] [old]"
+    command.main(["check", "toy", f"--data_dir={data_dir}", f"--out={out}"])
+    assert capsys.readouterr().out.endswith(f"\nwrote {out}\n")
+
+
 def test_a_report_is_replaced_only_on_request(data_dir, tmp_path):
     out = data_dir / "db" / "toy.check"
     check(data_dir)

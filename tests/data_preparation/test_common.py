@@ -112,6 +112,22 @@ def test_rows_become_table_json_and_list_of_the_dropped(tmp_path, capsys):
     assert not (db / ".toy.partial").exists()
 
 
+def test_names_that_look_like_markup_are_printed_as_they_are(tmp_path, capsys):
+    args = arguments(
+        tmp_path, f"--data_dir={tmp_path / 'data[/old] [b] :cat:'}"
+    )
+    build(args, toy())
+    build(args, toy())
+    shown = capsys.readouterr().out
+    assert f"wrote {args.data_dir}/db/toy.csv\n" in shown
+    assert f"toy is up to date in {args.data_dir}\n" in shown
+    rows = pd.DataFrame({"split": ["train"], "pose": [0]})
+    task = Task("pose", ("[b]", "[/old]", ":cat:"))
+    common.summarise("toy", rows, [task], {})
+    shown = capsys.readouterr().out
+    assert all(f"pose: {label} " in shown for label in task.classes)
+
+
 def test_names_that_are_no_text_are_dropped_and_counted(tmp_path):
     faces = toy()
     odd = os.fsdecode(b"caf\xe9.png")
