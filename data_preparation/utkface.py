@@ -34,7 +34,9 @@ DATASET = common.Dataset(
     ),
     terms="for non-commercial research; photos belong to their owners",
 )
-NAME = re.compile(r"([0-9]{1,3})_([01])_[0-4]_[0-9]+\.jpg\.chip\.jpg")
+# Of the published names, one has a blank before .jpg and one no dot.
+ENDING = r" ?\.?jpg\.chip\.jpg"
+NAME = re.compile(rf"([0-9]{{1,3}})_([01])_[0-4]_[0-9]+{ENDING}")
 # Digit in the name -> class name.
 GENDERS = {"0": "male", "1": "female"}
 OLDEST = 116
@@ -74,7 +76,7 @@ def read(args):
     return pd.DataFrame(rows).assign(
         source=paths,
         name=names,
-        crop=[name.split(".")[0] + ".jpg" for name in names],
+        crop=[re.sub(ENDING, "", name) + ".jpg" for name in names],
         box=None,
         split="",
         group=names,

@@ -52,7 +52,8 @@ def source(tmp_path):
         "25_2_0_20170116184028385.jpg.chip.jpg",
         "25_1_5_20170116184028385.jpg.chip.jpg",
         "25_1_0_.jpg.chip.jpg",
-        "25_1_0_20170116220224657 .jpg.chip.jpg",
+        "25_1_0_20170116220224657  .jpg.chip.jpg",
+        "25_1_0_20170116220224657_jpg.chip.jpg",
         "-5_1_0_20170116184028385.jpg.chip.jpg",
         "2.5_1_0_20170116184028385.jpg.chip.jpg",
         "25_1_0_20170116184028385.jpg",
@@ -70,7 +71,7 @@ def source(tmp_path):
 
 
 DROPPED = {
-    "malformed name": 11,
+    "malformed name": 12,
     "impossible age": 2,
     "image unreadable": 3,
 }
@@ -104,6 +105,18 @@ def test_names_become_the_expected_table(source, tmp_path, capsys):
     assert facts["tasks"] == {"age": list(AGE), "gender": list(GENDER)}
     assert facts["dropped"][common.UNSPLIT] == DROPPED
     assert "dropped: malformed name" in capsys.readouterr().out
+
+
+def test_the_two_odd_spellings_among_the_published_names_are_read(
+    source, tmp_path
+):
+    save(source / "55_0_0_20170116232725357jpg.chip.jpg", 1)
+    save(source / "24_0_1_20170116220224657 .jpg.chip.jpg", 2)
+    prepare(source, tmp_path / "data")
+    rows = {path: cells for path, _, *cells in written(tmp_path / "data")[1:]}
+    male = str(GENDER.index("male"))
+    assert rows["db/utkface/55_0_0_20170116232725357.jpg"] == ["6", male, "55"]
+    assert rows["db/utkface/24_0_1_20170116220224657.jpg"] == ["4", male, "24"]
 
 
 def test_each_dropped_file_is_listed_with_its_reason(source, tmp_path):
