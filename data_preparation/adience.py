@@ -8,7 +8,7 @@ Source folder, the published files with one of the two archives unpacked:
     aligned/USER/landmark_aligned_face.FACE_ID.ORIGINAL_IMAGE      or
     faces/USER/coarse_tilt_aligned_face.FACE_ID.ORIGINAL_IMAGE
 
-The images are crops already and kept whole; where both folders are there,
+The images are crops already and kept whole; where both folders hold some,
 aligned/ is read. One of the five official folds tests (--fold, the owners' is
 the last), the next one validates (after the last the first), the other three
 train. No photographer is in two folds.
@@ -108,11 +108,12 @@ def images_in(source):
         UserError: there is none.
     """
     for folder in PREFIXES:
-        if (source / folder).is_dir():
+        if any(path.is_dir() for path in (source / folder).glob("*")):
             return folder
     raise UserError(
-        f"{source} has no folder {' or '.join(PREFIXES)} (found: "
-        f"{raw.found(source)}); unpack aligned.tar.gz or faces.tar.gz there"
+        f"{source} has no folder {' or '.join(PREFIXES)} with folders in it "
+        f"(found: {raw.found(source)}); unpack aligned.tar.gz or faces.tar.gz "
+        "there"
     )
 
 

@@ -124,10 +124,12 @@ def _differences(before, now):
         old, new = before["flags"].get(flag), now["flags"].get(flag)
         if old != new:
             different.append(f"--{flag} was {old} and is {new}")
-    for what in sorted(now.keys() - {"flags"}):
-        if before[what] != now[what]:
-            different.append(f"the {what} in --source have changed")
-    return different
+    # Flags may decide splits and which rows are used, and so change the rest.
+    return different or [
+        f"the {what} in --source have changed"
+        for what in now
+        if what != "flags" and before[what] != now[what]
+    ]
 
 
 def partial(name, data_dir):

@@ -137,7 +137,17 @@ def test_any_fold_tests_and_the_next_one_validates(source, tmp_path, test):
     assert sorted(written(tmp_path / "data")[1:]) == expected(splits)
 
 
-def test_coarsely_aligned_faces_are_read_too(source, tmp_path):
+def test_a_changed_fold_is_no_change_of_the_labels(source, tmp_path):
+    prepare(source, tmp_path / "data")
+    message = "but --fold was 4 and is 1; give --overwrite"
+    with pytest.raises(UserError, match=message):
+        prepare(source, tmp_path / "data", "--fold=1")
+
+
+@pytest.mark.parametrize("is_empty_folder_there", [False, True])
+def test_coarsely_aligned_faces_are_read_too(
+    source, tmp_path, is_empty_folder_there
+):
     for path in sorted(source.glob("aligned/*/*")):
         name = path.name.replace("landmark_", "coarse_tilt_", 1)
         target = source / "faces" / path.parent.name / name
@@ -145,7 +155,8 @@ def test_coarsely_aligned_faces_are_read_too(source, tmp_path):
         path.rename(target)
     for path in source.glob("aligned/*"):
         path.rmdir()
-    (source / "aligned").rmdir()
+    if not is_empty_folder_there:
+        (source / "aligned").rmdir()
     prepare(source, tmp_path / "data")
     assert len(written(tmp_path / "data")) == 1 + len(GOOD)
 
