@@ -35,6 +35,7 @@ from utils.tasks import Task
 
 DUPLICATE = "duplicate in another split"
 REPEATED = "listed twice"
+CONTRADICTED = "listed twice, with another label"
 ODD_NAME = "file name is not UTF-8"
 # Dropped before it had a split.
 UNSPLIT = "no split"
@@ -158,8 +159,7 @@ def _crop(dataset, faces, args, recipe, work):
     faces = dropped.keep(faces, faces["reason"])
     is_text = [_is_text(name) for name in faces["crop"]]
     faces = dropped.keep(faces, np.where(is_text, "", ODD_NAME))
-    is_repeated = faces["crop"].duplicated()
-    faces = dropped.keep(faces, np.where(is_repeated, REPEATED, ""))
+    faces = dropped.keep(faces, _repetition(faces, dataset.tasks))
     faces = dropped.keep(*_cut(faces, work, recipe, args))
     labels = faces[dataset.tasks[0].name]
     faces["split"] = splits.fill(
@@ -177,6 +177,14 @@ def _crop(dataset, faces, args, recipe, work):
 def _is_text(name):
     # File systems allow any bytes; tables hold text.
     return name == name.encode(errors="ignore").decode()
+
+
+def _repetition(faces, tasks):
+    """Why a face is dropped that stands further up, "" where it does not."""
+    labels = faces[[task.name for task in tasks]]
+    differs = labels != labels.groupby(faces["crop"]).transform("first")
+    why = np.where(differs.any(axis=1), CONTRADICTED, REPEATED)
+    return np.where(faces["crop"].duplicated(), why, "")
 
 
 def _cut(faces, work, recipe, args):

@@ -81,7 +81,7 @@ def test_rows_become_table_json_and_list_of_the_dropped(tmp_path, capsys):
             ["name", "split", "reason"],
             ["photo 7.png", "train", "too dark"],
             ["photo 8.png", "", "too dark"],
-            ["photo 6.png", "train", common.REPEATED],
+            ["photo 6.png", "train", common.CONTRADICTED],
             ["photo 5.png", "train", crops.OUTSIDE],
             ["photo 3.png", "train", common.DUPLICATE],
         ]
@@ -92,7 +92,7 @@ def test_rows_become_table_json_and_list_of_the_dropped(tmp_path, capsys):
     assert facts["dropped"] == {
         "train": {
             common.DUPLICATE: 1,
-            common.REPEATED: 1,
+            common.CONTRADICTED: 1,
             crops.OUTSIDE: 1,
             "too dark": 1,
         },

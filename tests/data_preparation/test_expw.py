@@ -65,7 +65,7 @@ def source(tmp_path):
 
 
 DROPPED = {
-    common.REPEATED: 1,
+    common.CONTRADICTED: 1,
     crops.DEGENERATE: 2,
     crops.OUTSIDE: 2,
     "image missing": 1,

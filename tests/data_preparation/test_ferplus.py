@@ -91,7 +91,7 @@ DROPPED = {
     "box outside the photo": 1,
     "image missing": 1,
     "image unreadable": 1,
-    "listed twice": 1,
+    "listed twice, with another label": 1,
     "malformed row": 4,
     "no majority": 3,
     "not a face": 1,

@@ -51,6 +51,8 @@ def source(tmp_path):
         f"net_7876\\gone.jpg {POINTS} 1 1 2 1",
         f"net_7876\\text.jpg {POINTS} 1 1 2 1",
         f"net_7876\\0_0_0.jpg {POINTS} 1 1 2 1",
+        f"net_7876\\0_0_0.jpg {POINTS} 1 1 2 2",
+        f"net_7876\\0_0_0.jpg {POINTS} 2 1 2 1",
         f"net_7876\\copy.jpg {POINTS} 1 1 2 1",
         f"net_7876\\far.jpg {POINTS.replace('0', '000')} 1 1 2 1",
         f"net_7876\\dot.jpg {' '.join(['7'] * 10)} 1 1 2 1",
@@ -114,6 +116,7 @@ def test_lists_become_the_expected_table(source, tmp_path, capsys):
         "image missing": 1,
         "image unreadable": 1,
         "listed twice": 1,
+        "listed twice, with another label": 2,
         "malformed line": 6,
         "degenerate box": 1,
     }
