@@ -278,7 +278,7 @@ def _look_at_all(paths):
 
 
 def _look_at(paths):
-    decoded = (crops.decode(path, "RGB") for path in paths)
+    decoded = map(_decode, paths)
     return [
         Look(0, 0, "", 0)
         if image is None
@@ -292,9 +292,17 @@ def _look_at(paths):
     ]
 
 
+def _decode(path):
+    """RGB pixels as training sees them, None where it refuses the file."""
+    try:
+        return images.decode(path, 3)
+    except UserError:
+        return None
+
+
 def _draw(path, sources, captions, title):
     if sources:
-        pixels = [crops.decode(source, "RGB") for source in sources]
+        pixels = [images.decode(source, 3) for source in sources]
         columns = min(COLUMNS, max(6, len(pixels)))
         plots.contact_sheet(path, pixels, captions, columns, (title,))
 

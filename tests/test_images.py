@@ -29,6 +29,22 @@ def test_truncated_image_is_refused(tmp_path, suffix):
         images.read(path, (64, 64, 1))
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_bytes_behind_the_end_do_not_matter_but_an_end_must_be(
+    tmp_path, suffix
+):
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    content = cv2.imencode(suffix, noise)[1].tobytes()
+    path = tmp_path / f"face{suffix}"
+    path.write_bytes(content)
+    whole = images.read(path, (64, 64, 3))
+    path.write_bytes(content + bytes(5000))
+    np.testing.assert_array_equal(images.read(path, (64, 64, 3)), whole)
+    path.write_bytes(content[:-500])
+    with pytest.raises(UserError, match="truncated"):
+        images.read(path, (64, 64, 3))
+
+
 @pytest.mark.parametrize("content", [b"", b"not an image"])
 def test_what_is_no_image_is_refused(tmp_path, content):
     path = tmp_path / "face.jpg"

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from PIL import Image
 from rich.progress import track
 
 from utils import files
@@ -34,6 +36,27 @@ def read(path, shape):
         UserError: the file is missing, truncated, not an image or too large.
     """
     height, width, channels = shape
+    image = decode(path, channels)
+    if image.shape[:2] != (height, width):
+        shrinks = image.shape[0] > height
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        image = cv2.resize(image, (width, height), interpolation=interpolation)
+    return image.reshape(shape)
+
+
+def decode(path, channels):
+    """Decode one image file, turned upright by its EXIF.
+
+    Args:
+        path: image file in any format that OpenCV reads.
+        channels: 1 for gray, 3 for RGB.
+
+    Returns:
+        uint8 [H, W] or [H, W, 3] in 0..255.
+
+    Raises:
+        UserError: the file is missing, truncated, not an image or too large.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -42,7 +65,9 @@ def read(path, shape):
         ) from error
     for start, end in _END_MARKERS.items():
         # OpenCV fills what a truncated file lacks with gray, silently.
-        if data.startswith(start) and end not in data[-4096:]:
+        is_cut = data.startswith(start) and end not in data[-4096:]
+        # Some cameras write more than that behind the end.
+        if is_cut and not _is_whole(data):
             raise UserError(
                 f"{path} is truncated; prepare the dataset again or remove "
                 "its row from the CSV"
@@ -59,11 +84,18 @@ def read(path, shape):
             "179 megapixels; prepare the dataset again or remove its row from "
             "the CSV"
         )
-    if image.shape[:2] != (height, width):
-        shrinks = image.shape[0] > height
-        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        image = cv2.resize(image, (width, height), interpolation=interpolation)
-    return image.reshape(shape)
+    return image
+
+
+def _is_whole(data):
+    """Whether Pillow, slower than OpenCV but strict, decodes an image."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            image.load()
+    # Pillow's decoders fail on broken files in every way there is.
+    except Exception:
+        return False
+    return True
 
 
 class Decoder:

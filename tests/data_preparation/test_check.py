@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import tiny
+from PIL import ExifTags, Image
 
 from data_preparation import __main__ as command
+from data_preparation import check as check_module
+from utils import images
 from utils.errors import UserError
 from utils.faces import predict
 
@@ -105,6 +108,25 @@ def test_a_network_lists_the_labels_that_it_disputes(data_dir, monkeypatch):
     )
     assert report["network"]["tasks"]["gender"]["suspects"] == 0
     assert not (out / "sheet_gender_suspects.png").exists()
+
+
+def test_what_is_looked_at_is_what_training_sees(data_dir, monkeypatch):
+    path = data_dir / "db" / "toy" / "train0.png"
+    # On its side, as a phone stores it.
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    photo = Image.radial_gradient("L").crop((0, 0, 40, 24)).convert("RGB")
+    photo.save(path, "JPEG", exif=turned)
+    drawn = []
+    monkeypatch.setattr(
+        check_module.plots,
+        "contact_sheet",
+        lambda path, pixels, *rest: drawn.extend(pixels),
+    )
+    report = check(data_dir)
+    assert report["images"]["height"]["max"] == 40
+    seen = images.read(path, (40, 24, 3))
+    assert any(np.array_equal(pixels, seen) for pixels in drawn)
 
 
 def test_a_set_without_a_readable_image_is_a_result(data_dir, monkeypatch):
