@@ -263,12 +263,25 @@ def test_a_limit_is_for_all_datasets_or_for_one():
         assert list(limits.values()) == expected
 
 
+def test_a_flag_of_several_values_may_be_repeated():
+    args = parse(
+        "--dataset_emotion=ferplus --dataset_emotion expw sfew "
+        "--limit=expw:5 --limit=mtfl:6 --labels=mtfl:pose --labels=expw:emotion"
+    )
+    assert args.dataset_emotion == ["ferplus", "expw", "sfew"]
+    assert args.limit == ["expw:5", "mtfl:6"]
+    assert args.labels == ["mtfl:pose", "expw:emotion"]
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
         ("--limit ferplus:5 ferplus:7", "--limit names ferplus twice"),
         ("--limit sfew:5", "--limit=sfew:5 names a dataset"),
-        ("--augmentation_strength sfew:2", "strength=sfew:2.0 names a dataset"),
+        (
+            "--is_augmentation --augmentation_strength sfew:2",
+            "--augmentation_strength=sfew:2.0 names a dataset",
+        ),
         ("--labels=mtfl:gender", "--labels leaves out pose of mtfl"),
     ],
 )

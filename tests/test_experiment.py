@@ -20,7 +20,14 @@ def data_dir(tmp_path):
     return tmp_path
 
 
-def _open(data_dir, tasks, labels=None, limit=None, **datasets):
+def _open(
+    data_dir,
+    tasks,
+    labels=None,
+    limit=None,
+    is_augmentation=False,
+    **datasets,
+):
     args = SimpleNamespace(
         data_dir=data_dir,
         labels=labels,
@@ -29,6 +36,7 @@ def _open(data_dir, tasks, labels=None, limit=None, **datasets):
         limit=limit,
         seed=0,
         batch_size=32,
+        is_augmentation=is_augmentation,
         **{f"dataset_{task}": datasets.get(task) for task in tasks},
     )
     wanted = cli.wanted_datasets(args, tasks)
@@ -74,16 +82,45 @@ def test_a_run_keeps_the_digest_of_the_weights_it_starts_from(tmp_path):
     for number, (start, digest) in enumerate(
         [(path, hashlib.sha256(b"weights").hexdigest()), (None, None)]
     ):
-        args = SimpleNamespace(
-            resume=None,
-            runs=tmp_path,
-            run_dir=tmp_path / f"run{number}",
-            seed=0,
-            model="mini_resnet",
-            weights=start,
-        )
+        args = _new_run(tmp_path, f"run{number}", start)
         run = experiment.open_run(args, "ALTERNATIVE_EP.py", {}, "naive")
         assert runs.read_args(run)["weights_sha256"] == digest
+
+
+def _new_run(folder, name, weights):
+    return SimpleNamespace(
+        resume=None,
+        runs=folder,
+        run_dir=folder / name,
+        seed=0,
+        model="mini_resnet",
+        weights=weights,
+        data_dir=folder,
+    )
+
+
+def test_a_run_goes_on_with_the_data_and_weights_it_began_with(tmp_path):
+    tiny.dataset(tmp_path, "faces", ["gender"])
+    table = tmp_path / "db" / "faces.csv"
+    weights = tmp_path / "start.keras"
+    weights.write_bytes(b"weights")
+    args = _new_run(tmp_path, "run", weights)
+    given = (args, "STL_general_train.py", {"faces": ["gender"]}, "single")
+    args.resume = experiment.open_run(*given)
+    assert experiment.open_run(*given) == args.resume
+    before = table.read_bytes()
+    table.write_bytes(before.replace(b",train,", b",test,", 1))
+    with pytest.raises(UserError, match=r"faces\.csv has changed since"):
+        experiment.open_run(*given)
+    table.write_bytes(before)
+    weights.write_bytes(b"others")
+    with pytest.raises(UserError, match="have changed or"):
+        experiment.open_run(*given)
+    weights.unlink()
+    with pytest.raises(UserError, match="have changed or"):
+        experiment.open_run(*given)
+    (args.resume / "state.npz").touch()  # has them
+    assert experiment.open_run(*given) == args.resume
 
 
 def test_a_dataset_uses_all_its_labels_of_the_tasks(data_dir):
@@ -115,9 +152,18 @@ def test_labels_are_withheld_and_known_to_the_audit(data_dir):
     )
     assert counted == {"mtfl": ["pose"], "people": ["gender"]}
     table = parts[0]["train"].table
-    assert table.truth("gender").tolist() == [i % 2 for i in range(16)]
-    assert table.truth("pose") is None
-    assert table.truth("age") is None
+    gender = tiny.TASKS["gender"]
+    assert table.truth(gender).tolist() == [i % 2 for i in range(16)]
+    assert table.truth(tiny.TASKS["pose"]) is None
+    assert table.truth(Task("age", ("young", "old"))) is None
+
+
+def test_classes_that_cannot_be_flipped_are_refused_before_training(data_dir):
+    task = Task("pose", ("left profile", "frontal"))
+    tiny.dataset(data_dir, "sides", [task])
+    _open(data_dir, ["pose"], pose=["sides"])
+    with pytest.raises(UserError, match="'left profile' but no 'right profi"):
+        _open(data_dir, ["pose"], pose=["sides"], is_augmentation=True)
 
 
 def test_several_datasets_take_turns_at_one_task(data_dir):

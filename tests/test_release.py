@@ -88,6 +88,8 @@ def test_networks_that_differ_are_refused(monkeypatch, tmp_path, gap, is_good):
         def images(self, rows):
             return self._images[rows]
 
+    for kind in ("onnx", "keras"):
+        (tmp_path / f"best.{kind}").touch()
     monkeypatch.setattr(predict, "load", load)
     parts = [Part(1500, 9), Part(3, 9), Part(700, 255)]
     if is_good:

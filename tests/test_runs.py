@@ -27,6 +27,18 @@ def test_create_names_the_folder(tmp_path):
     assert len(moment) == len("20200101-000000")
 
 
+def test_runs_of_the_same_second_have_folders_of_their_own(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(runs.time, "strftime", lambda _: "now")
+    found = [runs.create(tmp_path, "s", ["a"], "m", 0) for _ in range(3)]
+    assert [run.name for run in found] == [
+        "now-m-seed0",
+        "now-m-seed0-2",
+        "now-m-seed0-3",
+    ]
+
+
 def test_create_takes_an_empty_folder_as_given(tmp_path):
     run = tmp_path / "mine"
     run.mkdir()
@@ -246,6 +258,18 @@ def test_exported_network_predicts_the_same_in_opencv(tmp_path, network, capfd):
         expected = np.exp(logits[task]) / np.exp(logits[task]).sum()
         # bfloat16 keeps 8 bits.
         np.testing.assert_allclose(probabilities, expected, atol=0.01)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_export_nothing(
+    tmp_path, network, capsys, monkeypatch, backend
+):
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    runs.export(network, tmp_path, TASKS)
+    assert (
+        f"not written (the backend is {backend}); " in capsys.readouterr().err
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.json"]
 
 
 def test_failed_export_is_one_warning(tmp_path, network, capsys, monkeypatch):

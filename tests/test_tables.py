@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from utils import tables
 from utils.errors import UserError
-from utils.tasks import Task
+from utils.tasks import AGE, EMOTION_7, Task
 
 POSE = Task("pose", ("left", "right"))
 GENDER = Task("gender", ("female", "male"))
+EMOTION = Task("emotion", EMOTION_7)
 CSV = """\
 path,split,pose,gender,subject
 db/toy/a.png,train,0,1,NA
@@ -105,23 +106,43 @@ def test_targets_are_vote_shares_where_there_are_votes(data_dir):
 
 def test_truth_is_joined_by_path_and_minus_one_where_unknown(data_dir):
     table = tables.read("toy", data_dir)
-    assert table.truth("emotion") is None
+    assert table.truth(EMOTION) is None
     (data_dir / "db" / "toy.truth.csv").write_text(
         "path,emotion\ndb/toy/c.png,3\ndb/toy/a.png,1\ndb/toy/d.png,\n"
     )
-    assert table.truth("emotion").tolist() == [1, -1, 3, -1]
-    assert table.truth("emotion").dtype == np.int64
-    assert table.split("validation").truth("emotion").tolist() == [3]
-    assert table.truth("age") is None
+    assert table.truth(EMOTION).tolist() == [1, -1, 3, -1]
+    assert table.truth(EMOTION).dtype == np.int64
+    assert table.split("validation").truth(EMOTION).tolist() == [3]
+    assert table.truth(Task("age", AGE)) is None
+
+
+def test_truth_of_other_classes_is_none(data_dir):
+    (data_dir / "db" / "toy.truth.csv").write_text(
+        "path,emotion\ndb/toy/c.png,3\n"
+    )
+    table = tables.read("toy", data_dir, ["pose"])
+    assert table.truth(Task("emotion", EMOTION_7[:3])) is None
+    assert table.truth(GENDER).tolist() == [1, 0, 1, 0]
+    assert table.truth(Task("gender", ("male", "female"))) is None
+
+
+def test_a_column_that_the_json_does_not_know_is_no_label(data_dir):
+    path = data_dir / "db" / "toy.csv"
+    header, *lines = path.read_text().splitlines()
+    added = [f"{header},age", *(f"{line},?" for line in lines)]
+    path.write_text("\n".join(added))
+    table = tables.read("toy", data_dir)
+    assert "age" not in table.rows
+    assert table.truth(Task("age", AGE)) is None
 
 
 def test_truth_refuses_a_broken_file(data_dir):
     table = tables.read("toy", data_dir)
     hidden = data_dir / "db" / "toy.truth.csv"
     hidden.write_text("image,emotion\na,1\n")
-    assert "no column path" in error_of(table.truth, "emotion")
+    assert "no column path" in error_of(table.truth, EMOTION)
     hidden.write_text("path,emotion\na,1\na,2\n")
-    message = error_of(table.truth, "emotion")
+    message = error_of(table.truth, EMOTION)
     assert "row 3" in message
     assert "row 2" in message
 

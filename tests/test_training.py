@@ -111,6 +111,20 @@ def test_patience_counts_rounds(datasets, tmp_path):
     assert len(rows) == scores.index(max(scores)) + 3
 
 
+def test_patience_waits_for_the_second_stage(datasets, tmp_path):
+    _, rows = _fit(
+        datasets,
+        tmp_path / "run",
+        epoch=6,
+        is_freezing=True,
+        no_freezing_epoch=2,
+        patience=1,
+        learning_rate=1e-12,
+    )
+    scores = [row["validation_score"] for row in rows]
+    assert len(rows) == (6 if scores[4] > max(scores[:4]) else 5)
+
+
 def test_freezing_keeps_the_trunk_until_it_thaws(datasets, tmp_path):
     frozen, _ = _fit(datasets, tmp_path / "a", is_freezing=True, epoch=2)
     keras.utils.set_random_seed(0)

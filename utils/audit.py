@@ -35,7 +35,7 @@ def write_audit(run, round_number, task, part, audit):
         weight: the chance that a right label has more of it than a wrong one
         (area under the ROC curve; 0.5 knows nothing).
     """
-    truth = part.table.truth(task.name)
+    truth = part.table.truth(task)
     if truth is None:
         truth = np.full(len(part), -1)
     _write_weights(

@@ -150,7 +150,10 @@ def add_training_flags(parser):
         "the teacher and the network that is evaluated and kept; 0: none"
     )
     flag("ema_momentum", Number(float, 0, 0.99999), 0.0, text)
-    text = "rounds without a better validation score before stopping; 0: never"
+    text = (
+        "rounds without a better validation score before stopping, of the "
+        "second stage where there is one (--no_freezing_epoch); 0: never"
+    )
     flag("patience", Number(int, 0), 0, text)
     text = "random flips, shifts and the like; flips swap left and right poses"
     flag("is_augmentation", boolean, False, text)

@@ -18,6 +18,7 @@ from utils import (
 )
 from utils.errors import UserError
 from utils.networks import weights
+from utils.tasks import mirrored
 
 
 def open_datasets(args, wanted, tasks):
@@ -38,8 +39,8 @@ def open_datasets(args, wanted, tasks):
 
     Raises:
         UserError: a dataset is missing or its files are bad, a task has no
-            dataset, the datasets of a task disagree on its classes, or the
-            devices cannot share a batch.
+            dataset, the datasets of a task disagree on its classes, these
+            cannot be flipped, or the devices cannot share a batch.
     """
     keras.utils.set_random_seed(args.seed)
     cli.check_datasets(args, wanted)
@@ -49,6 +50,8 @@ def open_datasets(args, wanted, tasks):
         for name, counting in _counting(args, wanted, tasks).items()
     ]
     found = _agreed(read)
+    if args.is_augmentation:
+        _require_mirror_images(found.values())
     shape = networks.IMAGE_SHAPES[args.model]
     with devices.leader_first():
         datasets = [
@@ -105,16 +108,30 @@ def _agreed(read):
     return {name: table.tasks[name] for name, table in first.items()}
 
 
+def _require_mirror_images(tasks):
+    for task in tasks:
+        try:
+            mirrored(task.classes)
+        except ValueError as error:
+            raise UserError(
+                f"--is_augmentation flips images, and {task.name} has {error}; "
+                "name both sides alike in the datasets' JSON files, or train "
+                "without --is_augmentation"
+            ) from error
+
+
 def open_run(args, script, wanted, method):
     """The run's folder: a new one with its args.json, or the resumed one.
 
     Raises:
         UserError: the folder exists, cannot be written, holds a run that is
-            finished or of another script, or is not seen by all processes.
+            finished, of another script or of other data, or is not seen by
+            all processes.
     """
     script = Path(script).stem
     if args.resume:
-        started = runs.read_args(args.resume).get("script", script)
+        saved = runs.read_args(args.resume)
+        started = saved.get("script", script)
         if started != script:
             raise UserError(
                 f"{args.resume} is a run of {started}.py; resume it with that"
@@ -124,6 +141,7 @@ def open_run(args, script, wanted, method):
                 f"{args.resume} is finished: its result.json is there; start "
                 "a new run instead"
             )
+        _require_same(args, wanted, saved)
         return args.resume
     run = ""
     if devices.is_leader():
@@ -135,12 +153,8 @@ def open_run(args, script, wanted, method):
             args.seed,
             args.run_dir,
         )
-        source = weights.source(args.model, args.weights)
-        facts = {
-            "method": method,
-            "script": script,
-            "weights_sha256": source and files.sha256(source),
-        }
+        facts = {"method": method, "script": script}
+        facts |= _digests(args, wanted)
         runs.write_args(run, {**vars(args), **facts})
     run = Path(devices.agreed(str(run)))
     if not (run / "args.json").exists():
@@ -150,6 +164,39 @@ def open_run(args, script, wanted, method):
         )
     print(f"{method} on {' and '.join(wanted)}, run folder {run}")
     return run
+
+
+def _digests(args, wanted):
+    """SHA-256 of what a run starts from: its tables and its weights."""
+    source = weights.source(args.model, args.weights)
+    return {
+        "tables_sha256": {
+            name: files.sha256(tables.csv_path(name, args.data_dir))
+            for name in wanted
+        },
+        "weights_sha256": source and files.sha256(source),
+    }
+
+
+def _require_same(args, wanted, saved):
+    """Refuse to go on with other data, or to begin with other weights."""
+    before = saved.get("tables_sha256", {})
+    for name in wanted:
+        path = tables.csv_path(name, args.data_dir)
+        if name in before and files.sha256(path) != before[name]:
+            raise UserError(
+                f"{path} has changed since {args.resume} began; put the old "
+                "one back or start a new run"
+            )
+    if (args.resume / training.STATE).exists():
+        return
+    source = weights.source(args.model, args.weights)
+    digest = source and source.is_file() and files.sha256(source)
+    if saved.get("weights_sha256") not in (None, digest):
+        raise UserError(
+            f"the weights that {args.resume} began with have changed or are "
+            "gone; put them back or start a new run"
+        )
 
 
 def build_network(args, tasks, label_embeddings=False):

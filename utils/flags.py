@@ -165,7 +165,8 @@ def add_flag(group, name, kind, default, text, many=False):
         default: its value when not given; None leaves it open, and then
             `text` says what happens.
         text: the help, with the unit; range and default are added.
-        many: takes one value or several; the value is a list.
+        many: takes one value or several, and may be repeated; the value is a
+            list.
     """
     options = {"type": kind, "metavar": "NAME"}
     if kind is boolean:
@@ -177,7 +178,7 @@ def add_flag(group, name, kind, default, text, many=False):
     elif kind is Path:
         options["metavar"] = "PATH"
     if many:
-        options["nargs"] = "+"
+        options.update(nargs="+", action="extend")
     details = [str(kind)] if isinstance(kind, Number) else []
     if default is not None:
         details.append(f"default: {default}")

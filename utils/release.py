@@ -69,7 +69,7 @@ def main(argv=None):
         figures.Task(
             task.name,
             task.classes,
-            *(_outputs(split, task.name, names) for split in splits),
+            *(_outputs(split, task.name, tasks) for split in splits),
         )
         for task in tasks
     ]
@@ -139,6 +139,12 @@ def agree(run, parts):
     Raises:
         UserError: a file is missing, or they differ by more than 1e-4.
     """
+    for kind in KINDS:
+        if not (run / f"best.{kind}").is_file():
+            raise UserError(
+                f"{run} has no best.{kind}; release a run that the TensorFlow "
+                "backend has trained with onnx and tf2onnx installed"
+            )
     networks = [predict.load(run / f"best.{kind}").run for kind in KINDS]
     share = -(-CROPS // len(parts))
     rows = [
@@ -188,13 +194,13 @@ def _predicted(teacher, datasets, tasks, split):
     return found
 
 
-def _outputs(split, task, names):
+def _outputs(split, task, tasks):
     """figures.Outputs of all images of a split that have the task's label."""
     split = [(table, found) for table, found in split if task in table.tasks]
     groups = {
-        kind: np.concatenate([_known(table, kind) for table, _ in split])
-        for kind in ("gender", "age")
-        if kind in names
+        kind.name: np.concatenate([_known(table, kind) for table, _ in split])
+        for kind in tasks
+        if kind.name in ("gender", "age")
     }
     return figures.Outputs(
         np.concatenate([found[task] for _, found in split]),
@@ -204,9 +210,9 @@ def _outputs(split, task, names):
 
 
 def _known(table, kind):
-    """Labels of a table, hidden ones too, int [N]; -1 where unknown."""
-    if kind in table.tasks:
-        return table.labels(kind)
+    """Labels of a Task, hidden ones too, int [N]; -1 where unknown."""
+    if kind.name in table.tasks:
+        return table.labels(kind.name)
     hidden = table.truth(kind)
     return np.full(len(table), -1) if hidden is None else hidden
 

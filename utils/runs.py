@@ -1,7 +1,9 @@
 """The folder that a run leaves, and everything in it."""
 
+import contextlib
 import importlib
 import importlib.metadata
+import itertools
 import platform
 import resource
 import shlex
@@ -47,7 +49,8 @@ def create(root, script, datasets, method, seed, run_dir=None):
 
     Returns:
         Path: root/script/<datasets joined by +>/<time>-<method>-seed<seed>,
-        or `run_dir`; it exists and is empty.
+        with -2, -3 ... where others began in the same second, or `run_dir`;
+        it exists and is empty.
 
     Raises:
         UserError: the folder is in use or cannot be made.
@@ -56,7 +59,10 @@ def create(root, script, datasets, method, seed, run_dir=None):
     name = f"{moment}-{method}-seed{seed}"
     run = Path(run_dir or Path(root, script, "+".join(datasets), name))
     try:
-        run.mkdir(parents=True, exist_ok=True)
+        if run_dir:
+            run.mkdir(parents=True, exist_ok=True)
+        else:
+            run = _new_folder(run)
         is_empty = next(run.iterdir(), None) is None
     except OSError as error:
         raise UserError(
@@ -69,6 +75,15 @@ def create(root, script, datasets, method, seed, run_dir=None):
             f"continue that run with --resume {shlex.quote(str(run))}"
         )
     return run
+
+
+def _new_folder(path):
+    """Make a folder that nobody else makes: `path`, or with -2, -3 ..."""
+    for number in itertools.count(1):
+        folder = path.with_name(f"{path.name}-{number}") if number > 1 else path
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
 
 
 def write_args(run, args):
@@ -193,8 +208,9 @@ def write_result(run, result):
 def export(network, run, tasks):
     """Write best.onnx, image -> probabilities, and labels.json to read it.
 
-    Where the converter is missing or fails, one warning says so and the run
-    goes on: best.keras holds the same network.
+    Where the converter is missing or fails, or the backend has none that is
+    known to work, one warning says so and the run goes on: best.keras holds
+    the same network.
 
     Args:
         network: model from `networks.build`.
@@ -382,6 +398,10 @@ def _export_onnx(network, path):
 
     from utils.networks import probabilities
 
+    name = keras.backend.backend()
+    if name != "tensorflow":
+        # PyTorch's converter fails, and prints the whole network.
+        raise NotImplementedError(f"the backend is {name}")
     model = probabilities(network)
     image = keras.InputSpec(
         shape=model.input_shape, dtype="float32", name="image"

@@ -13,7 +13,7 @@ import functools
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +37,15 @@ class Table:
         data_dir: absolute folder that the paths start from.
         rows: pandas.DataFrame with a RangeIndex, N rows.
         tasks: name -> Task, in canonical order.
+        hidden: the same of tasks that it is labelled for but that were not
+            asked for.
     """
 
     name: str
     data_dir: Path
     rows: pd.DataFrame
     tasks: dict[str, Task]
+    hidden: dict[str, Task] = field(default_factory=dict)
 
     def __len__(self):
         return len(self.rows)
@@ -74,29 +77,35 @@ class Table:
         return np.eye(len(columns), dtype=np.float32)[self.labels(task)]
 
     def truth(self, task):
-        """Hidden class indices of a task, int64 [N], -1 where unknown.
+        """Hidden class indices of a Task, int64 [N], -1 where unknown.
 
         Those of a task that the dataset is labelled for but that was not
         asked for, else those of `<name>.truth.csv`; None where there are
-        neither. For audits only: nothing that trains may read them.
+        neither, or they are of other classes. For audits only: nothing that
+        trains may read them.
 
         Raises:
             UserError: the file of hidden labels cannot be read.
         """
-        if task in self.rows and task not in self.tasks:
-            return self.rows[task].to_numpy(np.int64)
-        path = _csv_path(self.name, self.data_dir).with_suffix(".truth.csv")
+        if task.name in self.hidden:
+            if self.hidden[task.name] != task:
+                return None
+            return self.labels(task.name)
+        path = csv_path(self.name, self.data_dir).with_suffix(".truth.csv")
         if not path.exists():
             return None
         hidden = _read_csv(path, {"path": str})
         if "path" not in hidden:
             raise UserError(f"{path} has no column path; {_again(self.name)}")
-        if task not in hidden:
+        if task.name not in hidden:
             return None
         _refuse_repeated(path, hidden["path"])
-        labels = pd.to_numeric(hidden[task], errors="coerce")
-        labels = labels.set_axis(hidden["path"]).reindex(self.rows["path"])
-        return labels.fillna(-1).to_numpy(np.int64)
+        labels = pd.to_numeric(hidden[task.name], errors="coerce").fillna(-1)
+        if not labels.isin(range(-1, len(task))).all():
+            return None
+        labels = labels.set_axis(hidden["path"])
+        labels = labels.reindex(self.rows["path"], fill_value=-1)
+        return labels.to_numpy(np.int64)
 
     @property
     def paths(self):
@@ -148,7 +157,7 @@ def read(name, data_dir="data", tasks=()):
         UserError: names the file, the row (line of the CSV) and the cure.
     """
     data_dir = Path(data_dir).absolute()
-    path = _csv_path(name, data_dir)
+    path = csv_path(name, data_dir)
     known = labelled_tasks(name, data_dir)
     missing = [task for task in tasks if task not in known]
     if missing:
@@ -164,8 +173,11 @@ def read(name, data_dir="data", tasks=()):
     for task in known.values():
         rows[task.name] = _check_labels(path, rows[task.name], task)
         _check_shares(path, rows, task)
+    # A column of such a name that the JSON does not know is no label.
+    others = [t for t in ORDER if t in rows and t not in known]
     needed = {t: known[t] for t in known if t in tasks or not tasks}
-    table = Table(name, data_dir, rows, needed)
+    hidden = {t: known[t] for t in known if t not in needed}
+    table = Table(name, data_dir, rows.drop(columns=others), needed, hidden)
     _require_training_classes(path, table)
     return table
 
@@ -177,7 +189,7 @@ def labelled_tasks(name, data_dir):
         UserError: the dataset is not prepared or its JSON cannot be read.
     """
     _require_prepared(name, data_dir)
-    return _read_tasks(name, _csv_path(name, data_dir).with_suffix(".json"))
+    return _read_tasks(name, csv_path(name, data_dir).with_suffix(".json"))
 
 
 def write(name, rows, tasks, data_dir, facts):
@@ -194,7 +206,7 @@ def write(name, rows, tasks, data_dir, facts):
     Raises:
         UserError: the folder cannot be written.
     """
-    path = _csv_path(name, data_dir)
+    path = csv_path(name, data_dir)
     tasks = sorted(tasks, key=lambda task: ORDER.index(task.name))
     with files.write(path) as temporary:
         rows.to_csv(temporary, index=False, lineterminator="\n")
@@ -230,7 +242,8 @@ def prepared(data_dir="data"):
     )
 
 
-def _csv_path(name, data_dir):
+def csv_path(name, data_dir):
+    """Where the rows of a dataset are, prepared or not."""
     return Path(data_dir) / "db" / f"{name}.csv"
 
 
@@ -239,13 +252,20 @@ def _again(name):
 
 
 def _require_prepared(name, data_dir):
-    path = _csv_path(name, data_dir)
+    path = csv_path(name, data_dir)
     if re.fullmatch(r"[\w+-]+", name) and path.exists():
         return
-    there = ", ".join(prepared(data_dir)) or "none"
+    there = prepared(data_dir)
+    for other in there:
+        if other.lower() == name:
+            raise UserError(
+                f"dataset {name} is not prepared, only {other}; write its name "
+                f"in lower case: rename {other}.csv and {other}.json"
+            )
     raise UserError(
-        f"dataset {name} is not prepared: no {path} (prepared: {there}); run "
-        "python -m data_preparation for the datasets and their commands"
+        f"dataset {name} is not prepared: no {path} (prepared: "
+        f"{', '.join(there) or 'none'}); run python -m data_preparation for "
+        "the datasets and their commands"
     )
 
 
@@ -329,7 +349,7 @@ def _check_paths(path, column, data_dir, name):
     bad = column.isna()
     if bad.any():
         _refuse(path, bad, "path is empty", "fill it in or delete the row")
-    _refuse_repeated(path, column)
+    _refuse_repeated(path, column.map(os.path.normpath))
     bad = column.map(_is_outside)
     if bad.any():
         _refuse(

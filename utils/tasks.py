@@ -1,5 +1,6 @@
 """The tasks of the field: a name and the names of its classes."""
 
+import re
 from dataclasses import dataclass
 
 EMOTION_7 = (
@@ -24,6 +25,10 @@ AGE = (
     "48-53",
     "60+",
 )
+# left_profile, Left, profileLeft, but not bright.
+SIDE = re.compile(r"(?<![A-Za-z])(?:left|right|LEFT|RIGHT)|Left|Right")
+OTHER = {"left": "right", "LEFT": "RIGHT", "Left": "Right"}
+OTHER |= {other: side for side, other in OTHER.items()}
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,14 @@ class Task:
 def mirrored(classes):
     """Indices of the classes seen in a mirror: left and right swap.
 
-    `target[..., mirrored(classes)]` is the target of the flipped image.
+    `target[..., mirrored(classes)]` is the target of the flipped image. The
+    sides are told by words that begin with left or right.
+
+    Raises:
+        ValueError: a class has a side, and there is none of the other side.
     """
-    swap = {"left": "right", "right": "left"}
-    names = [
-        " ".join(swap.get(word, word) for word in name.split())
-        for name in classes
-    ]
-    return [list(classes).index(name) for name in names]
+    seen = [SIDE.sub(lambda side: OTHER[side[0]], name) for name in classes]
+    for name, other in zip(classes, seen, strict=True):
+        if other not in classes:
+            raise ValueError(f"a class {name!r} but no {other!r}")
+    return [list(classes).index(other) for other in seen]

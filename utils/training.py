@@ -118,6 +118,8 @@ def fit(
                 if devices.is_leader():
                     with files.write(run / "best.keras") as path:
                         network.save(path)
+        if args.no_freezing_epoch and not thawed:
+            state["waited"] = 0  # the second stage is still to come
         rows.append(row)
         if devices.is_leader():
             runs.write_metrics(run, rows)

@@ -20,6 +20,7 @@ from tests.faces import stand_ins
 from tests.robustness.trials import attempt, case, damages
 from utils import images, tables
 from utils.faces import inputs, video
+from utils.tasks import GENDER, Task
 
 
 def _pictures():
@@ -90,7 +91,7 @@ def _is_sound(table):
     for name, task in table.tasks.items():
         assert set(table.labels(name)) <= set(range(len(task)))
         assert np.allclose(table.targets(name).sum(axis=1), 1, atol=1e-2)
-    truth = table.truth("gender")
+    truth = table.truth(Task("gender", GENDER))
     assert truth is None or truth.dtype == np.int64
     return True
 

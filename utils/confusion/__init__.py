@@ -206,7 +206,8 @@ def shares(sizes, batch_size):
     if batch_size < len(sizes):
         raise UserError(
             f"a batch of {batch_size} cannot hold an image of each of "
-            f"{len(sizes)} datasets; raise --batch_size"
+            f"{len(sizes)} datasets; raise --batch_size, or --limit, as no "
+            "batch is larger than the largest training set"
         )
     wanted = batch_size * np.array(sizes) / sum(sizes)
     found = np.maximum(1, wanted.astype(int))
