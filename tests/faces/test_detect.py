@@ -114,10 +114,71 @@ def test_turned_images_count_where_no_face_is_sure(sure, upright):
 
     image = np.zeros((320, 320, 3), np.uint8)
     image[300:] = 255
-    (face,) = detect.Detector("stand-in", lambda: find, 320, sure)(image)
-    assert face.score == upright
+    faces = detect.Detector("stand-in", lambda: find, 320, sure)(image)
+    assert faces[0].score == upright
     expected = (300, 310, 320, 320) if sure else (0, 0, 20, 10)
-    assert face.box == pytest.approx(expected)
+    assert faces[0].box == pytest.approx(expected)
+    # What is found upright stays.
+    assert faces[-1].box == (0, 0, 20, 10)
+
+
+@pytest.mark.parametrize(
+    ("upright", "turned", "is_thorough", "expected"),
+    [
+        (0.85, 0.93, False, [0.93, 0.85]),
+        (0.85, 0.82, False, [0.85, 0.82]),
+        (0.75, 0.77, False, [0.77, 0.75]),
+        (0.85, 0.79, False, [0.85]),
+        (0.95, 0.93, False, [0.95]),
+        (0.95, 0.93, True, [0.95, 0.93]),
+        (0.95, 0.79, True, [0.95]),
+    ],
+)
+def test_upright_and_lying_faces_count_in_one_picture(
+    monkeypatch, upright, turned, is_thorough, expected
+):
+    sizes = []
+
+    def find(image):
+        # White at the top: as it is; at the left: turned once.
+        sizes.append(max(image.shape[:2]))
+        scores = {
+            image[0].min(): (upright, (0.0, 0.0, 20.0, 20.0)),
+            image[:, 0].min(): (turned, (100.0, 200.0, 120.0, 220.0)),
+        }
+        if 255 not in scores:
+            return []
+        score, box = scores[255]
+        return [detect.Face(box, score, None)]
+
+    image = np.zeros((320, 320, 3), np.uint8)
+    image[0] = 255
+    monkeypatch.setattr(detect, "_cached", lambda: b"")
+    monkeypatch.setattr(detect, "_yunet", lambda _: find)
+    faces = detect.open(None, 320, is_thorough)(image)
+    assert [face.score for face in faces] == expected
+    boxes = {face.score: face.box for face in faces}
+    assert boxes[upright] == (0, 0, 20, 20)
+    if turned in boxes:
+        assert boxes[turned] == (100, 100, 120, 120)
+
+
+def test_a_thorough_search_looks_closer_at_turned_images(monkeypatch):
+    searched = []
+    monkeypatch.setattr(detect, "_cached", lambda: b"")
+    monkeypatch.setattr(
+        detect,
+        "_yunet",
+        lambda _: lambda image: searched.append(max(image.shape)) or [],
+    )
+    image = np.zeros((900, 900, 3), np.uint8)
+    detect.open()(image)
+    assert searched == [320, 640, 1280, 320, 320, 320]
+    searched.clear()
+    found = detect.open(is_thorough=True)
+    assert found.__reduce__()[1][-2:] == (np.inf, 640)
+    found(image)
+    assert searched == [320, 640, 1280, *[320, 640] * 3]
 
 
 def test_images_of_any_size_are_accepted():

@@ -129,6 +129,21 @@ def test_blurred_faces_are_unrecognisable(demo, clip, tmp_path):
         assert detail[1] < 0.3 * detail[0]
 
 
+def test_where_faces_are_blurred_the_detector_is_thorough(
+    demo, clip, monkeypatch
+):
+    opened = []
+
+    def open_detector(*arguments):
+        opened.append(arguments)
+        return stand_ins.Detector()
+
+    monkeypatch.setattr(detect, "open", open_detector)
+    demo(clip, "--end=0.1")
+    demo(clip, "--end=0.1", "--blur_faces")
+    assert opened == [(None, 640, False), (None, 1280, True)]
+
+
 def test_no_face_is_a_result(demo, tmp_path, capsys):
     with video.Writer(tmp_path / "empty.mp4", 25) as writer:
         for index in range(6):
