@@ -59,12 +59,12 @@ def parser():
 
 def main(argv=None):
     args = parser().parse_args(argv)
-    output.check(args, [args.json, args.csv])
     if args.images:
         paths = inputs.find(args.images)
     else:
         paths = [inputs.portrait()]
         print("no image named: this is Grace Hopper, US Navy, public domain")
+    output.check(args, [args.json, args.csv], paths)
     predictor = predict.load(args.weights)
     detector = detect.open(args.detector_model)
     names = output.Names(args.output, args.overwrite, paths)

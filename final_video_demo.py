@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from utils import files, flags
+from utils import flags
 from utils.errors import UserError, run_script
 from utils.faces import detect, draw, output, predict, video
 from utils.faces.track import Tracker
@@ -100,13 +100,15 @@ def main(argv=None):
     end = math.inf if args.end is None else args.end
     if end <= args.start:
         raise UserError(f"--end={args.end} is not after --start={args.start}")
-    output.check(args, [args.csv, args.jsonl])
+    given = [] if args.source is None else [Path(args.source)]
+    output.check(args, [args.csv, args.jsonl], given)
     predictor = predict.load(args.weights)
     detector = _detector(args)
     if args.source is None:
         print("no video named: this is the sample clip")
     source = video.open_source(args.source)
-    target = output.Names(args.output, args.overwrite).new(source.name, ".mp4")
+    names = output.Names(args.output, args.overwrite, given)
+    target = names.new(source.name, ".mp4")
     frames = video.ahead(source.frames(args.start, end, args.every))
     fps = source.fps / args.every
     found = video.ahead(_analysed(frames, fps, predictor, detector, args))
@@ -115,13 +117,12 @@ def main(argv=None):
     is_stopped = False
     with (
         contextlib.closing(found),
-        _tables(args, predictor.tasks) as tables,
         _progress() as progress,
         video.Writer(target, fps) as writer,
     ):
         counter = _Counter(progress, total)
         try:
-            _write(found, writer, screen, tables, counter, args)
+            _write(found, writer, screen, counter, args)
         except KeyboardInterrupt:
             is_stopped = True
             source.stop()
@@ -129,9 +130,6 @@ def main(argv=None):
         print("stopped before the first frame", file=sys.stderr)
         sys.exit(130)
     if counter.frames == 0:
-        for path in filter(None, (args.csv, args.jsonl)):
-            if not files.is_stream(path):
-                path.unlink()  # or it would be in the way of the next try
         raise UserError(
             f"no frame of {source.name} lies between --start and --end"
         )
@@ -186,50 +184,52 @@ def _area(track):
     return (right - left) * (bottom - top)
 
 
-def _write(found, writer, screen, tables, counter, args):
+def _write(found, writer, screen, counter, args):
     """Draw, show and write until the source ends or Escape is pressed."""
-    for frame, predictions, hidden in found:
-        for face in hidden:
-            draw.blur(frame.pixels, face)
-        copy = draw.annotate(
-            frame.pixels, predictions, args.min_confidence, screen
-        )
-        writer.write(copy, frame.time)
-        for prediction in predictions:
-            row = {"frame": frame.index, "time": round(frame.time, 3)}
-            row |= output.record(prediction, args.min_confidence)
-            for add in tables:
-                add(row)
-        numbers = {prediction.number for prediction in predictions}
-        counter.advance(frame, numbers)
-        if args.show and output.show(copy, "faces", wait=False):
-            return
+    with contextlib.ExitStack() as stack:
+        for frame, predictions, hidden in found:
+            for face in hidden:
+                draw.blur(frame.pixels, face)
+            copy = draw.annotate(
+                frame.pixels, predictions, args.min_confidence, screen
+            )
+            writer.write(copy, frame.time)
+            if counter.frames == 0:
+                # Not earlier: without a frame, what has their names stays.
+                tables = _tables(stack, args, screen.tasks)
+            for prediction in predictions:
+                row = {"frame": frame.index, "time": round(frame.time, 3)}
+                row |= output.record(prediction, args.min_confidence)
+                for add in tables:
+                    add(row)
+            numbers = {prediction.number for prediction in predictions}
+            counter.advance(frame, numbers)
+            if args.show and output.show(copy, "faces", wait=False):
+                return
 
 
-@contextlib.contextmanager
-def _tables(args, tasks):
-    """Functions that add a row to the CSV and JSONL files.
+def _tables(stack, args, tasks):
+    """Functions that add a row to the CSV and JSONL files, open in `stack`.
 
     These grow line by line under their final names: after hours of recording
     a power cut should leave what there is.
     """
-    with contextlib.ExitStack() as stack:
-        tables = []
-        for path, make in ((args.csv, _csv), (args.jsonl, _jsonl)):
-            if path is None:
-                continue
-            try:
-                file = stack.enter_context(
-                    # A line is written whole, at once.
-                    path.open("w", buffering=1, newline="", encoding="utf-8")
-                )
-            except OSError as error:
-                raise UserError(
-                    f"cannot write {path}: {error.strerror}; choose a "
-                    "writable folder"
-                ) from error
-            tables.append(make(file, tasks))
-        yield tables
+    tables = []
+    for path, make in ((args.csv, _csv), (args.jsonl, _jsonl)):
+        if path is None:
+            continue
+        try:
+            file = stack.enter_context(
+                # A line is written whole, at once.
+                path.open("w", buffering=1, newline="", encoding="utf-8")
+            )
+        except OSError as error:
+            raise UserError(
+                f"cannot write {path}: {error.strerror}; choose a "
+                "writable folder"
+            ) from error
+        tables.append(make(file, tasks))
+    return tables
 
 
 def _csv(file, tasks):

@@ -1,10 +1,12 @@
 """The image demo as a user runs it, with a stand-in network and detector."""
 
 import csv
+import errno
 import json
 import os
 import subprocess
 import sys
+import tempfile
 
 import cv2
 import numpy as np
@@ -141,6 +143,46 @@ def test_an_input_in_the_output_folder_is_not_overwritten(demo, tmp_path):
     demo("out", "--output=out", "--overwrite")
     assert (tmp_path / "out" / "a_faces.png").read_bytes() == before
     assert (tmp_path / "out" / "a_faces_2.png").exists()
+
+
+def test_an_input_by_another_name_is_not_overwritten(demo, tmp_path):
+    original = _save(tmp_path / "out" / "a_faces.png", BOXES)
+    before = original.read_bytes()
+    link = tmp_path / "photos" / "a.png"
+    link.parent.mkdir()
+    link.symlink_to(original)
+    demo("photos", "--output=out", "--overwrite")
+    assert original.read_bytes() == before
+    assert (tmp_path / "out" / "a_faces_2.png").exists()
+
+
+def test_results_never_replace_an_input(demo, tmp_path):
+    before = _save(tmp_path / "a.png", BOXES).read_bytes()
+    (tmp_path / "soft.json").symlink_to("a.png")
+    (tmp_path / "hard.json").hardlink_to(tmp_path / "a.png")
+    for name in ("a.png", "soft.json", "hard.json"):
+        for flag in ("json", "csv"):
+            with pytest.raises(UserError, match="is what is read"):
+                demo("a.png", f"--{flag}={name}", "--overwrite")
+    assert (tmp_path / "a.png").read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_written_is_noticed_at_once(
+    demo, tmp_path, monkeypatch
+):
+    def refuse(dir):
+        if dir.name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return open_file(dir=dir)
+
+    open_file = tempfile.TemporaryFile
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    _save(tmp_path / "a.png", BOXES)
+    for flag in ("json=locked/a.json", "csv=locked/a.csv", "output=locked"):
+        with pytest.raises(UserError, match="denied; choose a writable folder"):
+            demo("a.png", f"--{flag}")
+    assert not list((tmp_path / "locked").iterdir())
+    assert not list((tmp_path / "demo_output").iterdir())
 
 
 def test_what_was_found_is_written_whatever_ends_it(

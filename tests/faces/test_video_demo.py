@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -195,6 +196,34 @@ def test_bad_commands_are_refused(demo, clip, tmp_path):
     assert not (tmp_path / "rows.csv").exists()
     with pytest.raises(UserError, match="cannot read"):
         demo("gone.mp4")
+
+
+def test_without_a_frame_earlier_tables_stay(demo, clip, tmp_path):
+    (tmp_path / "rows.csv").write_text("of yesterday")
+    words = ("--csv=rows.csv", "--jsonl=rows.jsonl", "--overwrite")
+    with pytest.raises(UserError, match="no frame of walk"):
+        demo(clip, "--start=50", *words)
+    # Nor are there any where the video cannot be written.
+    (tmp_path / "demo_output" / "walk_faces.mp4").mkdir()
+    with pytest.raises(UserError, match=r"cannot write .*directory"):
+        demo(clip, *words)
+    assert (tmp_path / "rows.csv").read_text() == "of yesterday"
+    assert not (tmp_path / "rows.jsonl").exists()
+
+
+def test_the_source_is_never_replaced(demo, clip, tmp_path):
+    source = tmp_path / "out" / "talk_faces.mp4"
+    source.parent.mkdir()
+    shutil.copy(clip, source)
+    before = source.read_bytes()
+    for flag in ("csv", "jsonl"):
+        with pytest.raises(UserError, match="is what is read"):
+            demo(source, f"--{flag}={source}", "--overwrite")
+    link = tmp_path / "talk.mp4"
+    link.symlink_to(source)
+    demo(link, "--output=out", "--overwrite", "--end=0.2")
+    assert source.read_bytes() == before
+    assert len(_frames(tmp_path / "out" / "talk_faces_2.mp4")) == 5
 
 
 ALONE = """

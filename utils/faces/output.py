@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -46,26 +47,30 @@ def add_switch(parser, name, text):
     parser.add_argument(f"--{name}", action="store_true", help=text)
 
 
-def check(args, results):
+def check(args, results, inputs=()):
     """Find what would make the output fail before any work is done.
 
     Args:
         args: with the attributes of `add_flags`.
         results: paths of further files to write; None is left out.
+        inputs: paths of what is read.
 
     Raises:
-        UserError: the folder cannot be made, a result would be overwritten,
-            or there is no display to show anything on.
+        UserError: a folder cannot be made or written to, a result would be
+            overwritten or is an input, or there is no display to show
+            anything on.
     """
-    _make_folder(args.output, f"--output={args.output}")
-    given = [path.absolute() for path in results if path]
-    given = [path for path in given if not files.is_stream(path)]
+    _check_folder(args.output, f"to --output={args.output}")
+    given = [path for path in results if path and not files.is_stream(path)]
+    places = [path.resolve() for path in given]
     for path in given:
-        _make_folder(path.parent, f"the folder of {path}")
+        _check_folder(path.parent, path.absolute())
         if path.is_dir():
             raise UserError(f"{path} is a folder; name a file in it")
-        if given.count(path) > 1:
+        if places.count(path.resolve()) > 1:
             raise UserError(f"{path} is named twice; name two files")
+        if any(_is_same(path, other) for other in inputs):
+            raise UserError(f"{path} is what is read; name another file")
         if path.is_file() and not args.overwrite:
             raise UserError(
                 f"{path} exists; choose another name, or replace it with "
@@ -75,13 +80,20 @@ def check(args, results):
         raise UserError("--show needs a display, and there is none; leave it")
 
 
-def _make_folder(folder, name):
+def _check_folder(folder, name):
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise UserError(
-            f"cannot make {name}: {error.strerror}; choose a writable folder"
+            f"cannot write {name}: {error.strerror}; choose a writable folder"
         ) from error
+
+
+def _is_same(one, other):
+    # Unlike Path's, these bear names that are too long.
+    there = os.path.exists(one) and os.path.exists(other)
+    return there and os.path.samefile(one, other)
 
 
 def has_display():
@@ -95,15 +107,10 @@ class Names:
     """Gives each output a name in a folder, never the same one twice."""
 
     def __init__(self, folder, may_overwrite, inputs=()):
-        """The files `inputs` are never overwritten."""
+        """The files `inputs` are never overwritten, by no name of theirs."""
         self._folder = folder
         self._may_overwrite = may_overwrite
-        here = folder.resolve()
-        self._given = {
-            folder / path.name
-            for path in inputs
-            if path.resolve().parent == here
-        }
+        self._given = {path.resolve() for path in inputs}
 
     def new(self, stem, suffix):
         """<stem>_faces<suffix>, or with a number where that is taken."""
@@ -114,8 +121,8 @@ class Names:
             count = "" if number == 1 else f"_{number}"
             path = self._folder / f"{stem}_faces{count}{suffix}"
             is_free = self._may_overwrite or not path.exists()
-            if is_free and path not in self._given:
-                self._given.add(path)
+            if is_free and path.resolve() not in self._given:
+                self._given.add(path.resolve())
                 return path
             number += 1
 

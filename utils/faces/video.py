@@ -268,6 +268,7 @@ class Writer:
             UserError: the file cannot be written.
         """
         if self._process is None:
+            self._check()
             self._process = self._encoder(image.shape)
             self._start = moment
         due = math.floor((moment - self._start) * self._fps + 0.5) + 1
@@ -278,6 +279,15 @@ class Writer:
             except OSError as error:
                 raise self._failure() from error
             self._written += 1
+
+    def _check(self):
+        try:
+            self._path.open("ab").close()
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self._path}: {error.strerror}; choose another "
+                "--output"
+            ) from error
 
     def _encoder(self, shape):
         height, width = shape[:2]
