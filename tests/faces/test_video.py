@@ -199,6 +199,21 @@ def test_after_an_error_the_file_is_whole(tmp_path):
     assert len(list(video.Source(str(path)).frames())) == 30
 
 
+def _write_until_killed(path):
+    picture = np.zeros((480, 640, 3), np.uint8)  # which no pipe holds
+    with video.Writer(path, FPS) as writer:
+        for index in range(200):
+            writer.write(picture, index / FPS)
+        writer._process.kill()
+
+
+def test_where_ffmpeg_is_killed_the_file_plays(tmp_path):
+    path = tmp_path / "a.mp4"
+    with pytest.raises(UserError, match="cannot write"):
+        _write_until_killed(path)
+    assert len(list(video.Source(str(path)).frames())) >= FPS
+
+
 def test_the_sample_clip():
     clip = video.open_source(None)
     assert clip.count == 200

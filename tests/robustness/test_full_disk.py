@@ -191,6 +191,31 @@ def test_the_video_demo(demo, tmp_path, monkeypatch, capsys):
     assert video.Source(str(path)).count == 10
 
 
+def test_a_recording_that_fills_the_disk_plays(tmp_path):
+    path = tmp_path / "a.mp4"
+    rng = np.random.default_rng(0)
+    with full_disk(300_000), refused(), video.Writer(path, 25) as writer:
+        for index in range(500):
+            noise = rng.integers(0, 256, (96, 128, 3), np.uint8)
+            writer.write(noise, index / 25)
+    with case():
+        assert len(list(video.Source(str(path)).frames())) >= 25
+
+
+def test_without_room_for_an_index_the_file_plays(tmp_path, monkeypatch):
+    path = tmp_path / "a.mp4"
+    with case(), video.Writer(path, 25) as writer:
+        for index in range(50):
+            writer.write(np.full((48, 64, 3), 4 * index, np.uint8), index / 25)
+        monkeypatch.setattr(tempfile, "mkstemp", _no_room)
+    assert len(list(video.Source(str(path)).frames())) == 50
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def _no_room(**_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="there is /dev/full")
 def test_a_full_disk_as_linux_fakes_it(demo, capsys):
     words = ["--end=0.2", "--jsonl=/dev/full", *demo]

@@ -158,7 +158,7 @@ def test_killed_videos(tmp_path, monkeypatch):
         with case():
             _kill(words, tmp_path / "a.jsonl", moment, delay)
             # FFmpeg, which lives on, finishes the file.
-            while b"moov" not in made.read_bytes():
+            while b"mfra" not in made.read_bytes():
                 time.sleep(0.05)
             lines, rows = (
                 _lines(tmp_path / "a.jsonl"),

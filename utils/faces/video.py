@@ -1,5 +1,6 @@
 """Frames in and out: files, cameras, streams, the sample clip, H.264."""
 
+import contextlib
 import math
 import os
 import queue
@@ -15,6 +16,7 @@ import cv2
 import imageio_ffmpeg
 import numpy as np
 
+from utils import files
 from utils.errors import UserError
 from utils.faces import inputs
 
@@ -229,7 +231,10 @@ class Writer:
 
     FFmpeg encodes in a process of its own. It finishes the file when its
     input ends, whatever ends it, Ctrl-C and a kill of this process included.
-    That is why the file has its final name from the start. Frames are
+    That is why the file has its final name from the start. Where FFmpeg
+    itself ends, as on a full disk, the file plays up to the last second, as
+    it is made of parts with an index each; finished, it gets one up front,
+    which all players can seek by. Frames are
     repeated or left out so that the video takes as long as the source, also
     where that has no steady rate.
     """
@@ -295,13 +300,16 @@ class Writer:
             *(imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-y"),
             *("-f", "rawvideo", "-pix_fmt", "rgb24"),
             *("-s", f"{width}x{height}", "-r", f"{self._fps:.6g}", "-i", "-"),
-            # What browsers play: even sides, 4:2:0, the index up front.
+            # What browsers play: even sides, 4:2:0.
             "-vf",
             "pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix=bt709",
             *("-colorspace", "bt709", "-color_primaries", "bt709"),
             *("-color_trc", "bt709", "-pix_fmt", "yuv420p"),
             *("-c:v", "libx264", "-preset", "veryfast", "-crf", "21"),
-            *("-movflags", "+faststart", str(self._path.absolute())),
+            # Parts of a second, in microseconds.
+            *("-movflags", "+delay_moov", "-frag_duration", "1000000"),
+            *("-flush_packets", "1"),
+            str(self._path.absolute()),
         ]
         try:
             return subprocess.Popen(
@@ -323,14 +331,30 @@ class Writer:
             self._process.stdin.close()
         except OSError:
             is_good = is_good and self._process.poll() == 0
-        if self._process.wait() != 0 and is_good:
+        if self._process.wait() == 0:
+            self._index()
+        elif is_good:
             raise self._failure()
+
+    def _index(self):
+        """Put one index up front; without room for it, leave the file."""
+        words = [
+            *(imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "quiet", "-y"),
+            *("-i", str(self._path.absolute()), "-c", "copy"),
+            *("-movflags", "+faststart"),
+        ]
+        with (
+            contextlib.suppress(UserError, subprocess.CalledProcessError),
+            files.write(self._path) as temporary,
+        ):
+            subprocess.run([*words, temporary.absolute()], check=True)
 
     def _failure(self):
         self._process.wait()
         self._log.seek(0)
         said = self._log.read().decode(errors="replace").strip()
         reason = said.splitlines()[-1] if said else "FFmpeg ended"
+        reason = re.sub(r"^\[.*?\] ", "", reason)  # who of FFmpeg says it
         return UserError(
             f"cannot write {self._path}: {reason}; choose another --output"
         )
