@@ -248,6 +248,16 @@ def test_without_a_network_cascades_find_the_portrait(offline, capsys):
     assert pickle.loads(pickle.dumps(found))(portrait()) == [face]
 
 
+def test_without_a_home_cascades_take_over(offline, monkeypatch, capsys):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(detect.Path, "home", homeless)
+    assert detect.open().name == "Haar cascades"
+    assert "home directory" in capsys.readouterr().err
+
+
 def test_mirrored_profiles_are_found_where_they_are(offline, monkeypatch):
     squares = np.array([[10, 20, 50, 50]])
 

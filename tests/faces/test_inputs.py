@@ -1,6 +1,8 @@
 """Pictures of every kind and file of every fault."""
 
 import os
+import threading
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -138,6 +140,56 @@ def test_decompression_bombs(tmp_path, monkeypatch):
     picture = inputs.read(tmp_path / "a.jpg")
     assert picture.pixels.shape == (12, 16, 3)
     assert "1/8" in picture.note
+
+
+def test_a_huge_jpeg_whose_name_is_no_text(tmp_path, monkeypatch):
+    path = tmp_path / os.fsdecode(b"caf\xe9.jpg")
+    Image.fromarray(COLOUR).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 800)
+    assert inputs.read(path).pixels.shape == (6, 8, 3)
+
+
+def test_what_is_not_finite_is_black(tmp_path, recwarn):
+    values = np.tile(RAMP, (48, 1)).astype(np.float32) / 255
+    values[0, 63], values[1, 63], values[2, 63] = np.nan, np.inf, -np.inf
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    found = inputs.read(tmp_path / "a.tif").pixels[..., 0]
+    assert found[:3, 63].tolist() == [0, 0, 0]
+    _close(found[3:], np.tile(RAMP, (45, 1)), 2)
+    assert not recwarn.list
+
+
+def test_broken_exif_data_says_nothing(tmp_path, recwarn):
+    exif = b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"
+    Image.fromarray(COLOUR).save(tmp_path / "a.jpg", exif=exif)
+    _close(inputs.read(tmp_path / "a.jpg").pixels, COLOUR)
+    assert not recwarn.list
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes as on POSIX")
+def test_pipes_are_read(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    picture = cv2.imencode(".png", COLOUR[..., ::-1])[1].tobytes()
+    writer = threading.Thread(target=pipe.write_bytes, args=[picture])
+    writer.start()
+    np.testing.assert_array_equal(inputs.read(pipe).pixels, COLOUR)
+    writer.join()
+    writer = threading.Thread(target=pipe.write_bytes, args=[b""])
+    writer.start()
+    assert "is empty" in _refused(pipe)
+    writer.join()
+
+
+def test_each_file_once_and_brackets_in_names(tmp_path, monkeypatch):
+    (tmp_path / "trip [2020]").mkdir()
+    (tmp_path / "trip [2020]" / "a.png").touch()
+    monkeypatch.chdir(tmp_path)
+    found = inputs.find(["trip [2020]/*.png"])
+    assert found == [Path("trip [2020]", "a.png")]
+    other = os.path.join("..", tmp_path.name, "trip [2020]", "a.png")
+    names = [os.fspath(found[0]), str(tmp_path / found[0]), other]
+    assert inputs.find(names) == found
 
 
 def test_files_folders_and_patterns(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 
 import numpy as np
 import pytest
@@ -129,6 +130,14 @@ def _refused(path):
     message = str(caught.value)
     assert "\n" not in message
     return message
+
+
+def test_weights_in_a_folder_whose_name_is_no_text(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    predictor = predict.load(stand_ins.network(folder))
+    image = np.zeros(predictor.shape, np.uint8)
+    assert predictor.probabilities([image])["pose"].shape == (1, 5)
 
 
 def test_the_hash_is_checked(tmp_path):

@@ -1,5 +1,6 @@
 """Frames in and out, against frames that carry their own number."""
 
+import os
 import subprocess
 import threading
 import time
@@ -152,6 +153,32 @@ def test_skipping_to_the_start_can_be_stopped(clip):
 def test_no_password_in_the_name():
     assert video._stem("rtsp://admin:secret@10.0.0.5/live?x=1") == "live"
     assert "secret" not in video._stem("rtsp://admin:secret@10.0.0.5")
+    assert "secret" not in video._stem("rtsp://admin:top@secret@10.0.0.5")
+
+
+def test_no_password_in_the_error():
+    with pytest.raises(UserError, match=r"^http://127\.0\.0\.1:9/live gives"):
+        video.Source("http://admin:secret@127.0.0.1:9/live?key=secret")
+
+
+def test_a_name_that_is_no_text_is_refused(clip, tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
+    path.write_bytes(clip.read_bytes())
+    with pytest.raises(UserError, match=r"caf\\udce9\.mp4 is no UTF-8"):
+        video.Source(str(path))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes as on POSIX")
+def test_pipes_are_read(clip, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    data = clip.read_bytes()
+    writer = threading.Thread(target=pipe.write_bytes, args=[data])
+    writer.start()
+    source = video.Source(str(pipe))
+    assert len(list(source.frames())) == 50
+    assert not source.is_broken
+    writer.join()
 
 
 def _refused(address):

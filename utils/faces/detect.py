@@ -107,7 +107,8 @@ def open(model=None, largest=SIZES[-1], is_thorough=False):
         return Detector("YuNet", _load(model), largest, *turning)
     try:
         data = _cached()
-    except (OSError, UserError) as error:
+    # RuntimeError: there is no home folder.
+    except (OSError, RuntimeError, UserError) as error:
         print(
             f"no YuNet ({error}): Haar cascades find the faces, though fewer; "
             f"download {URL} and give it as --detector_model",

@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import importlib.util
+import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,9 +66,9 @@ def find(words):
             patterns such as "photos/**/*.jpg".
 
     Returns:
-        list of Path, each file once, in the order of the words, sorted within
-        a folder or pattern. A file that is named but not there is among
-        them: reading it fails with a reason.
+        list of Path, each file once, by whatever name, in the order of the
+        words, sorted within a folder or pattern. A file that is named but not
+        there is among them: reading it fails with a reason.
 
     Raises:
         UserError: a folder or a pattern holds no image.
@@ -78,7 +79,7 @@ def find(words):
         if path.is_dir():
             paths = [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES]
         elif WILDCARDS.intersection(str(word)) and not path.exists():
-            paths = map(Path, glob.glob(str(word), recursive=True))
+            paths = map(Path, _matches(str(word)))
         else:
             paths = [path]
         files = sorted(p for p in paths if p == path or p.is_file())
@@ -87,8 +88,17 @@ def find(words):
                 f"no image in {word}; name files, a folder or a pattern such "
                 "as 'photos/*.jpg'"
             )
-        found.update(dict.fromkeys(files))
-    return list(found)
+        for file in files:
+            found.setdefault(file.resolve(), file)
+    return list(found.values())
+
+
+def _matches(pattern):
+    """What a pattern matches, or else one whose brackets are in names."""
+    literal = pattern.replace("[", "[[]")
+    return glob.glob(pattern, recursive=True) or glob.glob(
+        literal, recursive=True
+    )
 
 
 def read(path):
@@ -96,7 +106,8 @@ def read(path):
 
     The EXIF orientation is applied, transparency is laid on white, 16 bits
     become 8, of an animation the first frame is taken. A JPEG too large for
-    Pillow (179 megapixels) is decoded at an eighth of its size.
+    Pillow (179 megapixels) is decoded at an eighth of its size. The path may
+    lead to a pipe.
 
     Returns:
         Picture.
@@ -107,18 +118,13 @@ def read(path):
     """
     path = Path(path)
     try:
-        if path.stat().st_size == 0:
-            raise UserError(f"{path} is empty; get the file again")
-        with warnings.catch_warnings():
-            # Pillow warns of half the size that it refuses.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                frames = getattr(image, "n_frames", 1)
-                note = f"first of {frames} frames" if frames > 1 else ""
-                pixels = _eight_bits(ImageOps.exif_transpose(image))
-                return Picture(pixels, note)
-    except Image.DecompressionBombError as error:
-        return _read_huge(path, error)
+        with _opened(path) as file:
+            if not file.read(1):
+                raise UserError(f"{path} is empty; get the file again")
+            try:
+                return _decoded(file)
+            except Image.DecompressionBombError as error:
+                return _read_huge(path, file, error)
     except UnidentifiedImageError as error:
         why = "is not an image; its content decides, not its name"
         if path.suffix.lower() in HEIC:
@@ -135,10 +141,28 @@ def read(path):
         ) from error
 
 
+def _opened(path):
+    """A file or, as images are not read in one go, what is in a pipe."""
+    return path.open("rb") if path.is_file() else io.BytesIO(path.read_bytes())
+
+
+def _decoded(file):
+    with warnings.catch_warnings():
+        # Pillow warns of half the size that it refuses, of broken EXIF data
+        # and the like, though it reads the image all the same.
+        warnings.simplefilter("ignore")
+        with Image.open(file) as image:
+            frames = getattr(image, "n_frames", 1)
+            note = f"first of {frames} frames" if frames > 1 else ""
+            pixels = _eight_bits(ImageOps.exif_transpose(image))
+            return Picture(pixels, note)
+
+
 def _eight_bits(image):
     """A Pillow image of any mode as uint8 [H, W, 3], RGB."""
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image, dtype=np.float32)
+        values = np.nan_to_num(values, posinf=0, neginf=0)
         # Integers are 16-bit ones in all formats that cameras write.
         top = 65535 if image.mode.startswith("I") else max(values.max(), 1e-9)
         gray = np.clip(values * (255 / top), 0, 255).round().astype(np.uint8)
@@ -150,14 +174,16 @@ def _eight_bits(image):
     return np.array(image.convert("RGB"))
 
 
-def _read_huge(path, reason):
+def _read_huge(path, file, reason):
+    file.seek(0)
+    data = file.read()
     pixels = None
-    with path.open("rb") as file:
-        is_jpeg = file.read(3) == b"\xff\xd8\xff"
-    if is_jpeg:
+    if data.startswith(b"\xff\xd8\xff"):
         # libjpeg computes the small image directly: no large one is held.
         with contextlib.suppress(cv2.error):
-            pixels = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_8)
+            pixels = cv2.imdecode(
+                np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_8
+            )
     if pixels is None:
         limit = round(2 * Image.MAX_IMAGE_PIXELS / 1e6)
         raise UserError(

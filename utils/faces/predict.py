@@ -365,7 +365,9 @@ def _use(path, shape, tasks):
 
 def _load_onnx(path, tasks):
     try:
-        network = cv2.dnn.readNetFromONNX(str(path))
+        # By name, OpenCV crashes where the name is no UTF-8.
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+        network = cv2.dnn.readNetFromONNX(data)
     except cv2.error as error:
         raise UserError(
             f"{path} is not a network that OpenCV {cv2.__version__} reads; "

@@ -18,7 +18,7 @@ import numpy as np
 
 from utils import files
 from utils.errors import UserError
-from utils.faces import inputs
+from utils.faces import inputs, output
 
 USUAL_FPS = 25.0  # where a source does not say, or says nonsense
 HIGHEST_FPS = 240
@@ -74,6 +74,7 @@ class Source:
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         # FFmpeg takes what is before a colon for a protocol.
         place = address if is_url else str(Path(address).absolute())
+        _check_name(place)
         self._capture = cv2.VideoCapture(int(address) if is_camera else place)
         is_read, self._first = self._capture.read()
         cv2.utils.logging.setLogLevel(level)
@@ -370,12 +371,24 @@ def _check_file(address, is_elsewhere):
             f"cannot read {address}: {error.strerror}; give a video file, the "
             "number of a camera or a URL"
         ) from error
-    if size == 0:
+    if size == 0 and Path(address).is_file():
         raise UserError(f"{address} is empty; get the file again")
+
+
+def _check_name(place):
+    try:
+        place.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"the name {output.printable(place)} is no UTF-8, and OpenCV reads "
+            "no such file; rename it"
+        ) from error
 
 
 def _says_count(path):
     """Whether its header counts the frames: MP4, MOV, AVI."""
+    if not Path(path).is_file():
+        return False  # what is read from a pipe is gone
     with Path(path).open("rb") as file:
         head = file.read(8)
     boxes = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
@@ -386,17 +399,20 @@ def _unreadable(address, is_camera, is_url):
     if is_camera:
         return f"camera {address} gives no picture; is it plugged in and free?"
     if is_url:
-        return f"{address} gives no picture; can a browser play it?"
+        return f"{_bare(address)} gives no picture; can a browser play it?"
     return (
         f"{address} has no frame that OpenCV can decode: it is no video, "
         "broken, or of an unknown codec; convert it with ffmpeg to H.264"
     )
 
 
+def _bare(address):
+    """A URL without user, password and query, which may be secrets."""
+    return re.sub(r"://[^/]*@", "://", address).split("?")[0]
+
+
 def _stem(address):
-    # Without the password that a URL may hold.
-    address = re.sub(r"://[^/@]*@", "://", address)
-    stem = Path(address.split("?")[0].rstrip("/")).stem
+    stem = Path(_bare(address).rstrip("/")).stem
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in stem)
 
 
