@@ -45,3 +45,20 @@ def test_exit_codes(main, shell, code, said):
     assert result.returncode == code, result.stderr
     assert said in result.stderr
     assert said or not result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [("KeyboardInterrupt", "interrupted\n"), ("ZeroDivisionError", "Trace")],
+)
+def test_interrupted_among_the_imports(error, said):
+    code = f"import utils; raise {error}"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode != 0
+    assert result.stderr.startswith(said)
+    assert ("Trace" in result.stderr) == (said == "Trace")
