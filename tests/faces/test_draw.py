@@ -104,7 +104,7 @@ def test_panels_hide_no_face_and_no_other_panel(faces):
         left, top, right, bottom = (max(round(v), 0) for v in box)
         assert not covered[0, top:bottom, left:right].any()
     # Whoever found no place is below the picture.
-    legend = panels.legend(shape, 1, SURE, 0.5).shape[0]
+    legend = panels.legend(shape, 1, True, True, 0.5).shape[0]
     assert (copy.shape[0] > 480 + legend) == (len(drawn) < len(faces))
 
 
@@ -181,6 +181,15 @@ def test_the_arrow_points_where_the_nose_does(name, side):
     left, right = inside[:, :38].any(), inside[:, 63:].any()
     assert (left, right) == (side < 0, side > 0)
     assert inside.any()
+
+
+def test_poses_of_unknown_yaw_get_no_arrow():
+    box, labels = (240, 200, 360, 340), {"pose": {"up": 0.9, "down": 0.1}}
+    face = _prediction(box, labels=labels)
+    for screen in (None, draw.Screen(labels)):
+        copy = draw.annotate(_gray(500, 600), [face], 0.5, screen)
+        inside = copy[210:330, 250:350]
+        assert not _is_near(inside, draw.COLOURS[0]).any()
 
 
 @pytest.mark.parametrize("name", ["left profile", "right profile"])

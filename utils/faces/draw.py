@@ -37,11 +37,12 @@ class Screen:
     """What stays from one frame of a video to the next.
 
     Attributes:
-        tasks: that the network labels: the legend is the same throughout.
+        tasks: {task: class names} that the network labels: the legend is the
+            same throughout.
         sides: {number of a face: the side that its panel is on}.
     """
 
-    tasks: Collection[str]
+    tasks: dict[str, Collection[str]]
     sides: dict[int, int] = field(default_factory=dict)
 
 
@@ -76,7 +77,7 @@ def annotate(image, predictions, least, screen=None):
     taken, arrows = list(boxes), []
     for prediction, box in zip(predictions, boxes, strict=True):
         _draw_frame(canvas, box, _colour(prediction))
-        if "pose" in prediction.labels:
+        if _has_arrow(prediction.labels):
             arrows.append(_draw_pose(canvas, prediction, scale))
         if is_numbered:
             taken.append(_draw_number(canvas, box, prediction))
@@ -106,7 +107,8 @@ def annotate(image, predictions, least, screen=None):
         for gone in sides.keys() - {p.number for p in predictions}:
             del sides[gone]
     tasks = screen.tasks if is_video else _tasks(predictions)
-    parts = [canvas, panels.legend(canvas.shape, len(boxes), tasks, least)]
+    about = len(boxes), bool(tasks), _has_arrow(tasks), least
+    parts = [canvas, panels.legend(canvas.shape, *about)]
     if below and not is_video:
         parts.insert(1, panels.grid(below, canvas.shape))
     return _stack(parts)
@@ -142,7 +144,14 @@ def yaw(poses):
 
 
 def _tasks(predictions):
-    return {task for p in predictions for task in p.labels}
+    return {
+        task: names for p in predictions for task, names in p.labels.items()
+    }
+
+
+def _has_arrow(tasks):
+    """Whether {task: class names} has poses, and ones of known yaw."""
+    return "pose" in tasks and set(tasks["pose"]) <= YAW.keys()
 
 
 def _enlarged(image, scale):

@@ -202,7 +202,7 @@ def grid(panels, shape):
     return sheet
 
 
-def legend(shape, faces, tasks, least):
+def legend(shape, faces, has_labels, has_arrows, least):
     """What the marks mean, uint8 [h, at least shape[1], 3].
 
     Its size does not depend on the number of faces.
@@ -210,19 +210,19 @@ def legend(shape, faces, tasks, least):
     Args:
         shape: of the picture.
         faces: how many there are.
-        tasks: names of those that may be labelled.
+        has_labels, has_arrows: whether faces may get any.
         least: confidence below which a class is marked.
     """
     size = font_size(shape)
     none = "no face found"
     count = {0: none, 1: "1 face"}.get(faces, f"{faces} faces")
     items = [(None, count, WHITE)]
-    if "pose" in tasks:
+    if has_arrows:
         items += [
             ("arrow", "the nose points there", MUTED),
             ("ring", "or at the viewer", MUTED),
         ]
-    if tasks and least > 0:
+    if has_labels and least > 0:
         items.append((None, f"?  less than {least:.0%} sure", UNSURE))
     return _strip(items, size, shape[1], text.width(none, size))
 
