@@ -4,8 +4,8 @@ Writes an annotated H.264 video that browsers play. The source is a file, the
 number of a camera, or the URL of a stream; without one, a sample clip made
 from a public-domain portrait. Ctrl-C ends a recording; the file is whole.
 
-Exit code: 0; 1 if the source broke off; 2 for a mistake in the command; 130
-after Ctrl-C.
+Exit code: 0; 1 if the source broke off, which of files only MP4 and AVI tell;
+2 for a mistake in the command; 130 after Ctrl-C.
 """
 
 import contextlib
@@ -66,8 +66,8 @@ def parser():
         count,
         None,
         "look for faces in one of so many taken frames and follow their motion "
-        "in between (left out: 5, or as many as half a second has; 1 with "
-        "--blur_faces)",
+        "in between (left out: 5, or as many as half a second has; always 1 "
+        "with --blur_faces)",
     )
     flags.add_flag(
         parser,
@@ -100,6 +100,11 @@ def main(argv=None):
     end = math.inf if args.end is None else args.end
     if end <= args.start:
         raise UserError(f"--end={args.end} is not after --start={args.start}")
+    if args.blur_faces and args.detect_every not in (None, 1):
+        raise UserError(
+            f"--detect_every={args.detect_every} would show new faces for a "
+            "moment; leave it with --blur_faces"
+        )
     given = [] if args.source is None else [Path(args.source)]
     output.check(args, [args.csv, args.jsonl], given)
     predictor = predict.load(args.weights)
@@ -107,6 +112,8 @@ def main(argv=None):
     if args.source is None:
         print("no video named: this is the sample clip")
     source = video.open_source(args.source)
+    # One frame of a short source is not to last longer than that.
+    args.every = min(args.every, source.count or args.every)
     names = output.Names(args.output, args.overwrite, given)
     target = names.new(source.name, ".mp4")
     frames = video.ahead(source.frames(args.start, end, args.every))

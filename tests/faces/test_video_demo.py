@@ -145,6 +145,13 @@ def test_where_faces_are_blurred_the_detector_is_thorough(
     assert opened == [(None, 640, False), (None, 1280, True)]
 
 
+def test_one_frame_lasts_no_longer_than_the_source(demo, clip, tmp_path):
+    demo(clip, "--every=100000000")
+    source = video.Source(str(tmp_path / "demo_output" / "walk_faces.mp4"))
+    assert source.duration == pytest.approx(2, abs=0.01)
+    assert len(list(source.frames())) == 1
+
+
 def test_no_face_is_a_result(demo, tmp_path, capsys):
     with video.Writer(tmp_path / "empty.mp4", 25) as writer:
         for index in range(6):
@@ -189,6 +196,7 @@ def test_bad_commands_are_refused(demo, clip, tmp_path):
         (("--start=50", "--csv=rows.csv"), "no frame of walk"),
         (("--every=0",), "every"),
         (("--jsonl=walk.jsonl",), "exists"),
+        (("--blur_faces", "--detect_every=2"), "leave it with --blur_faces"),
     ):
         (tmp_path / "walk.jsonl").touch()
         with pytest.raises(UserError, match=message):
