@@ -10,6 +10,7 @@ a mistake in the command; 130 after Ctrl-C, with the results so far written.
 
 import csv
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,7 +27,7 @@ EXAMPLES = """examples:
   python final_image_demo.py photo.jpg --weights runs/.../best.onnx
       another network
 """
-# Images that are read ahead, and pixels of those that wait for their batch.
+# Images that are read ahead, and pixels, of which as many may wait for a batch.
 AHEAD, HELD = 4, 40_000_000
 
 
@@ -136,15 +137,22 @@ def _predicted(paths, predictor, detector, batch_size):
     yield from _flush(waiting, predictor, batch_size)
 
 
-def _ahead(function, items):
-    """map() in threads that runs only AHEAD items ahead."""
-    with ThreadPoolExecutor(AHEAD) as pool:
-        pending = []
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) > AHEAD:
-                yield pending.pop(0).result()
-        for future in pending:
+def _ahead(function, paths):
+    """map() in threads that runs only AHEAD images and HELD pixels ahead."""
+    with ThreadPoolExecutor(AHEAD) as pool, warnings.catch_warnings():
+        # Pillow warns of half the size that it refuses, of broken EXIF data
+        # and the like. Not in the threads: the filters are those of them all.
+        warnings.simplefilter("ignore")
+        pending, held = [], 0
+        for path in paths:
+            size = inputs.size(path)
+            while pending and (len(pending) > AHEAD or held + size > HELD):
+                future, done = pending.pop(0)
+                held -= done
+                yield future.result()
+            pending.append((pool.submit(function, path), size))
+            held += size
+        for future, _ in pending:
             yield future.result()
 
 

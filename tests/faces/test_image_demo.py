@@ -93,6 +93,42 @@ def test_the_batch_size_changes_nothing(demo, tmp_path):
     assert counts == [0, 1, 2, 0, 1, 2, 0]
 
 
+def test_large_images_are_read_one_at_a_time(demo, tmp_path, monkeypatch):
+    for index in range(6):
+        _save(tmp_path / "photos" / f"{index}.png", BOXES)
+    read, write, numbers = inputs.read, output.write_image, [0]
+
+    def counted(path):
+        numbers.append(numbers[-1] + 1)
+        return read(path)
+
+    def done(path, image):
+        write(path, image)
+        numbers.append(numbers[-1] - 1)
+
+    monkeypatch.setattr(inputs, "read", counted)
+    monkeypatch.setattr(output, "write_image", done)
+    for held, most in ((50_000, 1), (10**9, 6)):
+        numbers[:] = [0]
+        monkeypatch.setattr(final_image_demo, "HELD", held)
+        demo("photos")
+        assert max(numbers) == most
+        assert numbers[-1] == 0
+
+
+def test_what_pillow_reads_all_the_same_gives_no_warning(
+    demo, tmp_path, monkeypatch, recwarn
+):
+    image = Image.fromarray(stand_ins.picture(BOXES))
+    exif = b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"
+    for index in range(4):
+        image.save(tmp_path / f"{index}.jpg", exif=exif)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50_000)
+    demo("*.jpg")
+    assert len(list((tmp_path / "demo_output").iterdir())) == 4
+    assert not recwarn.list
+
+
 def test_a_broken_file_does_not_stop_the_others(demo, tmp_path, capsys):
     _save(tmp_path / "photos" / "a.png", BOXES)
     (tmp_path / "photos" / "b.jpg").write_text("dear diary")

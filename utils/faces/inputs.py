@@ -4,7 +4,6 @@ import contextlib
 import glob
 import importlib.util
 import io
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,21 +140,27 @@ def read(path):
         ) from error
 
 
+def size(path):
+    """Pixels of an image as its header says, 0 where that says nothing."""
+    # Opening is reading no more than the header, and refuses too many pixels.
+    with contextlib.suppress(Exception):
+        if Path(path).is_file():
+            with Image.open(path) as image:
+                return image.width * image.height
+    return 0
+
+
 def _opened(path):
     """A file or, as images are not read in one go, what is in a pipe."""
     return path.open("rb") if path.is_file() else io.BytesIO(path.read_bytes())
 
 
 def _decoded(file):
-    with warnings.catch_warnings():
-        # Pillow warns of half the size that it refuses, of broken EXIF data
-        # and the like, though it reads the image all the same.
-        warnings.simplefilter("ignore")
-        with Image.open(file) as image:
-            frames = getattr(image, "n_frames", 1)
-            note = f"first of {frames} frames" if frames > 1 else ""
-            pixels = _eight_bits(ImageOps.exif_transpose(image))
-            return Picture(pixels, note)
+    with Image.open(file) as image:
+        frames = getattr(image, "n_frames", 1)
+        note = f"first of {frames} frames" if frames > 1 else ""
+        pixels = _eight_bits(ImageOps.exif_transpose(image))
+        return Picture(pixels, note)
 
 
 def _eight_bits(image):
