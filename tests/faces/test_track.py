@@ -116,6 +116,34 @@ def test_a_lost_face_comes_back_and_a_late_one_is_new():
     assert [t.number for t in tracker.update(noise(), 1.8, [face])] == [2]
 
 
+def test_a_cut_ends_the_tracks_and_a_flash_does_not():
+    rng = np.random.default_rng(4)
+    box = (100, 60, 180, 160)
+    face = Face(box, 1, None)
+
+    def scene():
+        coarse = rng.integers(0, 256, (6, 8, 3), np.uint8)
+        image = cv2.resize(coarse, (320, 240), interpolation=cv2.INTER_CUBIC)
+        left, top, right, bottom = box
+        image[top:bottom, left:right] = rng.integers(0, 256, (100, 80, 3))
+        return image
+
+    tracker, one, other = Tracker(), scene(), scene()
+    flash = cv2.convertScaleAbs(one, alpha=1, beta=40)
+    number = 0
+    for time, (image, is_new) in enumerate(
+        [(one, True), (one, False), (flash, False), (other, True), (one, True)]
+    ):
+        (track,) = tracker.update(image, time / 25, [face])
+        number += is_new
+        assert track.number == number
+        assert track.probabilities.get("gender") is None or not is_new
+        track.smooth({"gender": np.array([0.5, 0.5])}, time / 25, 0.5)
+        assert len(tracker.tracks) == 1
+    # Between two looks, too.
+    assert tracker.update(other, 0.3) == tracker.tracks == []
+
+
 def test_labels_are_averaged_over_time_whatever_the_frame_rate():
     old, new = np.array([1.0, 0.0]), np.array([0.0, 1.0])
     for frames in (1, 10):
