@@ -61,6 +61,15 @@ def test_text_grows_with_the_picture_and_with_the_face():
     assert min(panels.sizes((50, 50), little)) == panels.LEAST_SIZE
 
 
+def test_a_narrow_picture_stays_as_narrow():
+    face = _prediction((300, 300, 700, 800))
+    copy = draw.annotate(_gray(12000, 1080), [face, face], 0.5)
+    assert copy.shape[1] == 1080
+    # Another shape changes nothing.
+    for shape in ((1080, 1920), (1920, 1080), (1080, 12000)):
+        assert panels.font_size(shape) == round(max(shape) / 62)
+
+
 number = st.floats(-60, 700)
 boxes = st.lists(
     st.tuples(number, number, st.floats(5, 300), st.floats(5, 300)).map(

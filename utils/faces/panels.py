@@ -13,8 +13,9 @@ from utils.faces.predict import percent
 UNSURE, WHITE, MUTED = (255, 200, 40), (255, 255, 255), (175, 182, 190)
 DARK, GROOVE = (20, 22, 26), (75, 80, 88)
 OPACITY = 0.78
-# Font sizes in pixels: shares of the picture's longer side and of a face's
-# height; nothing is written smaller than LEAST_SIZE.
+# Font sizes in pixels: shares of the picture's longer side, or of twice its
+# width where that is less, and of a face's height; nothing is written smaller
+# than LEAST_SIZE.
 SMALL, MEDIUM, LARGE, OF_FACE, LEAST_SIZE = 1 / 100, 1 / 62, 1 / 36, 0.085, 12
 # Height of the panels below a picture, at most: as a multiple of its longer
 # side, and in pixels (a JPEG has 65,535 in all).
@@ -125,17 +126,21 @@ def sizes(shape, box):
         shape: of the picture.
         box: of the face.
     """
-    longest = max(shape[:2])
     smallest = font_size(shape, SMALL)
-    largest = max(smallest, round(longest * LARGE))
+    largest = max(smallest, round(_side(shape) * LARGE))
     size = round((box[3] - box[1]) * OF_FACE)
     size = min(max(size, font_size(shape, MEDIUM)), largest)
     return sorted({size, (size + smallest) // 2, smallest}, reverse=True)
 
 
 def font_size(shape, share=MEDIUM):
-    """A share of the picture's longer side in pixels, if that is readable."""
-    return max(LEAST_SIZE, round(max(shape[:2]) * share))
+    """A share of the picture's side in pixels, if that is readable."""
+    return max(LEAST_SIZE, round(_side(shape) * share))
+
+
+def _side(shape):
+    # In a picture as narrow as a scrolled page, a line is to find room.
+    return min(max(shape[:2]), 2 * shape[1])
 
 
 def place(box, options, taken, shape, gap, kept=None):
