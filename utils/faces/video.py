@@ -348,7 +348,9 @@ class Writer:
             contextlib.suppress(UserError, subprocess.CalledProcessError),
             files.write(self._path) as temporary,
         ):
-            subprocess.run([*words, temporary.absolute()], check=True)
+            words.append(temporary.absolute())
+            # FFmpeg takes what is typed for commands.
+            subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
 
     def _failure(self):
         self._process.wait()
