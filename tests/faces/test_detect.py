@@ -176,9 +176,12 @@ def test_a_thorough_search_looks_closer_at_turned_images(monkeypatch):
     assert searched == [320, 640, 1280, 320, 320, 320]
     searched.clear()
     found = detect.open(is_thorough=True)
-    assert found.__reduce__()[1][-2:] == (np.inf, 640)
+    assert found.__reduce__()[1][-3:] == (np.inf, 640, 1.9)
     found(image)
     assert searched == [320, 640, 1280, *[320, 640] * 3]
+    searched.clear()
+    found(image[:640, :480])  # not enlarged
+    assert searched == [320, 640] * 4
 
 
 def test_images_of_any_size_are_accepted():

@@ -93,7 +93,7 @@ def open(model=None, largest=SIZES[-1], is_thorough=False):
             most (but 320); half of it takes a quarter of the time and misses
             the faces that are then smaller than about 10 pixels.
         is_thorough: every image is turned, too, and searched then with a
-            longer side of up to 640 pixels; takes about twice the time. The
+            longer side of up to 640 pixels; takes several times as long. The
             cascades only ever see upright faces.
 
     Returns:
@@ -102,7 +102,8 @@ def open(model=None, largest=SIZES[-1], is_thorough=False):
     Raises:
         UserError: `model` cannot be read or is not YuNet.
     """
-    turning = (math.inf, SIZES[1]) if is_thorough else (SURE, SIZES[0])
+    # Enlarged twice, faces would be found that nobody can recognise.
+    turning = (math.inf, SIZES[1], 1.9) if is_thorough else (SURE, SIZES[0], 2)
     if model is not None:
         return Detector("YuNet", _load(model), largest, *turning)
     try:
@@ -127,14 +128,16 @@ class Detector:
         name: "YuNet" or "Haar cascades".
     """
 
-    def __init__(self, name, make, largest, sure, turned=SIZES[0]):
+    def __init__(self, name, make, largest, sure, turned=SIZES[0], enlarged=2):
         """`make()` gives a function that one thread at a time may call.
 
         Where no face scores `sure`, the image is turned, too, and searched
-        with a longer side of at most `turned` pixels.
+        with a longer side of at most `turned` pixels. No image is enlarged
+        more than `enlarged` times, but to the smallest size.
         """
         self.name = name
-        self._arguments = name, make, largest, sure, turned
+        self._arguments = name, make, largest, sure, turned, enlarged
+        self._enlarged = enlarged
         self._make = make
         self._sure = sure
         self._sizes = [s for s in SIZES if s <= max(largest, SIZES[0])]
@@ -160,7 +163,7 @@ class Detector:
             self._own.find = self._make()
         if image.ndim == 2:
             image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-        useful = max(2 * max(image.shape[:2]), SIZES[0])
+        useful = max(self._enlarged * max(image.shape[:2]), SIZES[0])
         faces = self._search(image, [s for s in self._sizes if s <= useful])
         best = faces[0].score if faces else 0
         if best >= self._sure:
