@@ -53,7 +53,8 @@ def one_part(labels, groups, parts, seed):
     Args:
         labels: int [N].
         groups: [N]; rows with the same value stay together.
-        parts: the chosen part is about 1 / parts of the rows.
+        parts: the chosen part is about 1 / parts of the rows, or one group
+            where there are fewer.
         seed: of the shuffle.
 
     Returns:
@@ -63,12 +64,15 @@ def one_part(labels, groups, parts, seed):
         UserError: there are too few rows for that many parts.
     """
     largest = max(Counter(labels.tolist()).values(), default=0)
-    if largest < parts or len(set(groups.tolist())) < parts:
+    count = len(set(groups.tolist()))
+    if 1 < count < len(groups):
+        parts = min(parts, count)
+    if largest < parts or count < parts:
         raise UserError(
             f"{len(labels)} usable rows are too few to set 1 in {parts} "
             "aside; is --source complete?"
         )
-    if len(set(groups.tolist())) == len(groups):
+    if count == len(groups):
         # On groups of one both do the same, this one a hundred times faster.
         kind, groups = StratifiedKFold, None
     else:

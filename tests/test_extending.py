@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -70,9 +71,11 @@ def _run(code, *words):
 
 def test_the_dataset_is_prepared(code, tmp_path):
     rng = np.random.default_rng(0)
-    for person in range(20):
-        for number, code_ in enumerate(("AN", "DI", "FE", "HA", "SA", "SU")):
-            name = f"K{chr(65 + person)}.{code_}1.{number}.tiff"
+    # As many people and pictures of each as the set has.
+    codes = ("AN", "DI", "FE", "HA", "SA", "SU", "NE")
+    for person in range(10):
+        for number, (take, code_) in enumerate(product("123", codes)):
+            name = f"K{chr(65 + person)}.{code_}{take}.{number}.tiff"
             pixels = rng.integers(0, 256, (16, 16), np.uint8)
             Image.fromarray(pixels).save(tmp_path / name)
     (tmp_path / "KA.XX1.9.tiff").write_bytes(b"")
@@ -81,7 +84,7 @@ def test_the_dataset_is_prepared(code, tmp_path):
     out = _run(code, *words, tmp_path, "--data_dir", data)
     assert "malformed name" in out
     rows = (data / "db" / "jaffe.csv").read_text().splitlines()
-    assert len(rows) == 1 + 20 * 6
+    assert len(rows) == 1 + 10 * 21
 
 
 def test_the_weight_is_multiplied(code):

@@ -3,15 +3,15 @@
 python -m data_preparation.drawing.sheet docs/images/synthetic_faces.png
 """
 
-import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from data_preparation import synthetic
-from utils import files
-from utils.errors import UserError, run_script
+from utils import files, flags
+from utils.errors import run_script
 
 SIZE = 72  # of a face, pixels
 ROWS = 3  # faces of a class
@@ -49,10 +49,13 @@ def _columns(name, task, first=0):
 
 
 def main():
-    if len(sys.argv) != 2:
-        raise UserError("give one file to write, such as faces.png")
+    parser = flags.parser(__doc__, None)
+    parser.prog = "python -m data_preparation.drawing.sheet"
+    text = "PNG file to write, replaced if it is there"
+    parser.add_argument("file", type=Path, metavar="FILE", help=text)
+    path = parser.parse_args().file
     picture = Image.fromarray(sheet()).quantize(COLOURS, dither=0)
-    with files.write(sys.argv[1]) as temporary:
+    with files.write(path) as temporary:
         picture.save(temporary, format="PNG", optimize=True)
 
 

@@ -85,6 +85,13 @@ def test_a_part_has_every_label_in_proportion(size):
     assert (np.diff(chosen) > 0).all()
 
 
+def test_of_a_few_people_one_is_a_part():
+    labels, groups = np.arange(80) % 4, np.arange(80) // 10
+    chosen = splits.one_part(labels, groups, 10, 0)
+    assert len(chosen) == 10
+    assert len(set(groups[chosen])) == 1
+
+
 def test_too_few_rows_are_refused():
     with pytest.raises(UserError, match="9 usable rows are too few"):
         splits.one_part(np.zeros(9, int), np.arange(9), 10, 0)
