@@ -29,7 +29,11 @@ EXAMPLES = """examples:
 def parser():
     parser = cli.parser(__doc__, EXAMPLES)
     cli.add_dataset_flags(parser, TASKS)
-    cli.add_method_flags(parser)
+    cli.add_method_flags(
+        parser,
+        "Only naive: missing labels are left out. The other flags are read\n"
+        "so that published commands run.",
+    )
     cli.add_manifold_flags(parser)
     cli.add_training_flags(parser)
     cli.add_run_flags(parser)

@@ -38,7 +38,7 @@ TASKS = {
 }
 DATASET = common.Dataset(
     name="synthetic",
-    title="emotion, pose, gender and age of drawn faces, embedded",
+    title="emotion, pose, gender and age of drawn faces",
     url="",
     tasks=tuple(TASKS.values()),
     citation="",

@@ -106,8 +106,8 @@ def _training(facts, arguments):
             f"averaged over the tasks. Commit {commit['id'][:7]}{changed}; "
             f"Keras {run['versions']['keras']} on {run['backend']}.{start}\n",
             f"```bash\n{_portable(run['command'])}\n"
-            f"python -m utils.release RUN{'S' * (len(facts['seeds']) > 1)}"
-            "\n```\n",
+            f"python -m utils.release RUN{'S' * (len(facts['seeds']) > 1)} "
+            "--overwrite\n```\n",
             table(headings, rows, numbers=0),
             *sources,
             "\nThe weights inherit these terms.\n",

@@ -175,6 +175,10 @@ def add_flag(group, name, kind, default, text, many=False):
         options = {"type": str.lower, "choices": kind}
     elif isinstance(kind, Number):
         options["metavar"] = "N" if kind.kind is int else "X"
+    elif isinstance(kind, ByDataset):
+        options["metavar"] = "N|NAME:N"
+    elif kind is address:
+        options["metavar"] = "HOST:PORT"
     elif kind is Path:
         options["metavar"] = "PATH"
     if many:

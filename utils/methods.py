@@ -36,13 +36,13 @@ MANIFOLD_CHOICES = (
 )
 
 
-def add_method_flags(parser):
-    """How the labels that a dataset lacks are filled in."""
-    group = parser.add_argument_group(
-        "method",
-        "One of naive, distilled and pseudo (the default). Pseudo may also\n"
-        "be written pesudo, as in published commands.",
-    )
+def add_method_flags(
+    parser,
+    text="One of naive, distilled and pseudo (the default). Pseudo may also\n"
+    "be written pesudo, as in published commands.",
+):
+    """How the labels that a dataset lacks are filled in; `text` is the help."""
+    group = parser.add_argument_group("method", text)
     flag = functools.partial(add_flag, group)
     flag("is_naive", boolean, None, "leave missing labels out")
     flag("is_distilled", boolean, None, "keep to the teacher's predictions")

@@ -236,10 +236,10 @@ def _facts(given, datasets):
         "datasets": {
             table.name: {
                 "labels": list(table.tasks),
-                "images": len(table),
+                "images": len(parts["train"]),
                 **owners[table.name],
             }
-            for table in tables
+            for table, parts in zip(tables, datasets, strict=True)
         },
         "sample": _sample(given),
     }
