@@ -113,6 +113,30 @@ def test_recovers_from_a_bracket_that_missed(monkeypatch):
         )
 
 
+@pytest.mark.parametrize("count", [1, 9])
+@pytest.mark.parametrize("distance", [5, 300, 1e5])
+@pytest.mark.parametrize("held", [500, density.HELD_PAIRS])
+def test_outliers_leave_the_counts_exact(monkeypatch, count, distance, held):
+    monkeypatch.setattr(density, "HELD_PAIRS", held)
+    features = np.random.default_rng(6).normal(size=(300, 8))
+    features[::5][:count] *= distance
+    features = features.astype("float32")
+    for quantile in (0.0, 0.6, 0.99, 1.0):
+        np.testing.assert_array_equal(
+            density.neighbours(features, quantile), brute(features, quantile)
+        )
+
+
+@pytest.mark.parametrize("ends", [[1.0], [1.0, -1.0]])
+def test_coinciding_samples_and_outliers(monkeypatch, ends):
+    monkeypatch.setattr(density, "HELD_PAIRS", 500)
+    features = np.concatenate([np.zeros(200), ends])[:, None].astype("float32")
+    for quantile in (0.5, 1.0):
+        np.testing.assert_array_equal(
+            density.neighbours(features, quantile), brute(features, quantile)
+        )
+
+
 def test_outlier_far_away_does_not_blur_the_others():
     features = np.random.default_rng(5).normal(size=(200, 8))
     features = features.astype("float32")

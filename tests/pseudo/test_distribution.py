@@ -145,6 +145,48 @@ def test_single_component_by_hand(metric):
     np.testing.assert_allclose(found, np.exp(-1.5 * exponent), rtol=1e-4)
 
 
+def test_mmd_in_a_narrow_class_far_from_another():
+    random = np.random.default_rng(8)
+    known = random.normal(size=(80, 4)) * 1e-4
+    pool = random.normal(size=(60, 4)) * 1e-4 + 5e-5
+    far = random.normal(size=(80, 4)) * 1e-4 + 1
+    pool, known, far = (x.astype("float32") for x in (pool, known, far))
+    found = distribution_similarity(
+        pool,
+        np.zeros(60, int),
+        np.concatenate([known, far]),
+        np.repeat([0, 1], 80),
+        components=1,
+        metric="mmd",
+    )
+    bandwidth = distribution.median_bandwidth(pool, known)
+    expected = np.exp(-np.sqrt(naive_squared_mmd(pool, known, bandwidth)))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_pool_beyond_all_measure_is_not_alike():
+    known = np.random.default_rng(9).normal(size=(200, 2)) * 1e-20
+    pool = np.ones((5, 2)) + np.arange(5)[:, None]
+    found = distribution_similarity(
+        pool, np.zeros(5, int), known, np.zeros(200, int), metric="mmd"
+    )
+    assert found.max() < 0.5
+
+
+@pytest.mark.parametrize("apart", [0.0, 1e-6])
+def test_copies_borrow_the_scale_of_all(apart):
+    copies = np.array([[3.0], [3.0 + apart]], "float32")
+    found = distribution_similarity(
+        np.array([[2.5]], "float32"),
+        [0],
+        np.concatenate([copies, [[0.0], [9.0]]]),
+        [0, 0, 1, 1],
+        metric="emd",
+    )
+    spread = distribution.root_mean_square(np.array([[3.0], [3], [0], [9]]))
+    np.testing.assert_allclose(found, np.exp(-0.5 / spread), rtol=1e-3)
+
+
 def test_strange_cluster_gets_less():
     random = np.random.default_rng(4)
     known = random.normal(size=(300, 8))

@@ -19,6 +19,9 @@ BINS = 1_024
 SMALL_POOL = 4 * SAMPLED_PAIRS
 REFERENCES = 10_000  # members of a class that an estimate compares with
 RADIUS_PAIRS = 1_048_576  # pairs drawn to estimate the quantile itself
+# Samples whose squared distance to the mean is so many times the median are
+# apart; at most so many pairs of theirs are computed in float64.
+APART, APART_PAIRS = 16, 1_048_576
 
 
 @dataclass(frozen=True)
@@ -172,8 +175,10 @@ def neighbours(features, quantile):
     tiles. Their largest error `slack` is measured. Pairs farther than twice
     that from the float32 quantile are decided by it, all others are computed
     again in float64 from differences: so d_c and the counts come out as if
-    everything had been float64. One exception bounds the memory: where over
-    `HELD_PAIRS` pairs are within rounding of d_c, they count as ties with it.
+    everything had been float64. The few samples that are far from all others,
+    which would make `slack` large, are compared in float64 from the start. One
+    exception bounds the memory: where over `HELD_PAIRS` pairs are within
+    rounding of d_c, they count as ties with it.
 
     Args:
         features: [N, d] float32 NumPy array.
@@ -188,15 +193,43 @@ def neighbours(features, quantile):
         return np.zeros(count, "int64")
     rank = _rank(quantile, pairs)
     features, centred = _in_range(features)
+    order, near = _apart_last(centred)
+    if near == count:
+        return _counted(features, centred, rank, quantile)
+    features = features[order]
+    # The mean of all lies off the others, too.
+    mean = features[:near].mean(axis=0, dtype="float64")
+    centred = (features[:near] - mean).astype("float32")
+    rho = np.empty(count, "int64")
+    rho[order] = _counted(features, centred, rank, quantile)
+    return rho
+
+
+def _apart_last(centred):
+    """An order with the samples that are apart last; how many are before."""
+    norms = np.square(centred).sum(axis=1, dtype="float64")
+    apart = np.flatnonzero(norms > APART * np.median(norms))
+    farthest = np.argsort(-norms[apart], kind="stable")
+    apart = apart[farthest[: APART_PAIRS // len(norms)]]
+    order = np.concatenate([np.delete(np.arange(len(norms)), apart), apart])
+    return order, len(norms) - len(apart)
+
+
+def _counted(features, centred, rank, quantile):
+    """`neighbours`; samples that are apart are last, and not in `centred`."""
+    count, near = len(features), len(centred)
     radius = np.square(centred).sum(axis=1, dtype="float64").max()
-    slack = _slack(features, centred, radius)
-    everything = (-4 * slack, 4 * radius + 8 * slack)
+    apart = _pairs_apart(features, near)
+    highest = max(4 * radius, apart[2].max(initial=0.0))
+    slack = _slack(features[:near], centred, radius)
+    slack = max(slack, 1e-14 * highest)  # the others may coincide
+    everything = (-4 * slack, highest * (1 + 1e-6) + 8 * slack)
     low, high = everything
-    if pairs > SMALL_POOL:
+    if count * (count - 1) // 2 > SMALL_POOL:
         low, high = _guess(features, quantile, everything, slack)
     blocks = distances.blocks(centred)
     while True:
-        scan = _scan(blocks, count, low, high)
+        scan = _scan(blocks, count, low, high, apart)
         ahead = rank - scan.below.sum() // 2
         if not 0 <= ahead < scan.inside.sum():
             low, high = everything
@@ -209,6 +242,14 @@ def neighbours(features, quantile):
             return scan.below
         else:
             low, high = _narrowed(scan, ahead, slack, low, high)
+
+
+def _pairs_apart(features, near):
+    """(i, j, squared distance in float64) of all pairs i < j, j >= `near`."""
+    later = np.arange(near, len(features))
+    j = np.repeat(later, later)
+    i = np.arange(len(j)) - np.repeat(np.cumsum(later) - later, later)
+    return i, j, distances.of_pairs(features, i, j) ** 2
 
 
 def _rank(quantile, count):
@@ -251,14 +292,20 @@ class _Scan:
     pairs: tuple | None
 
 
-def _scan(blocks, count, low, high):
+def _scan(blocks, count, low, high, apart):
     # The device and NumPy must compare with the very same float32 number.
     low, high = np.float32(low), np.float32(high)
     scale = np.float32(BINS / (float(high) - float(low)))
     size = blocks[0][0].shape[0]
-    below = np.zeros(len(blocks) * size, "int64")
+    below = np.zeros(max(len(blocks) * size, count), "int64")
     inside = np.zeros(BINS, "int64")
     found = []
+
+    def is_held(values):
+        bins = np.minimum(((values - low) * scale).astype("int32"), BINS - 1)
+        inside[:] += np.bincount(bins, minlength=BINS)
+        return inside.sum() <= HELD_PAIRS
+
     for p, q, squared in distances.within(blocks):
         closer = ops.cast(squared < low, "int32")
         for block, axis in ((p, 1), (q, 0)):
@@ -268,24 +315,21 @@ def _scan(blocks, count, low, high):
         tile = ops.convert_to_numpy(squared)
         entries = np.flatnonzero((tile >= low) & (tile < high))
         values = tile.ravel()[entries]
-        bins = np.minimum(((values - low) * scale).astype("int32"), BINS - 1)
-        inside += np.bincount(bins, minlength=BINS)
-        if inside.sum() > HELD_PAIRS:
-            found = None
-        if found is not None:
+        if is_held(values):
             i, j = np.divmod(entries, size)
-            found.append(
-                (
-                    (i + p * size).astype("int32"),
-                    (j + q * size).astype("int32"),
-                    values,
-                )
-            )
-    pairs = (
-        None
-        if found is None
-        else tuple(map(np.concatenate, zip(*found, strict=True)))
-    )
+            i, j = i + p * size, j + q * size
+            found.append((i.astype("int32"), j.astype("int32"), values))
+    if len(apart[0]):
+        i, j, values = apart
+        closer = values < low
+        for side in (i, j):
+            below += np.bincount(side[closer], minlength=len(below))
+        some = (values >= low) & (values < high)
+        if is_held(values[some]):
+            found.append((i[some], j[some], values[some]))
+    pairs = None
+    if inside.sum() <= HELD_PAIRS:
+        pairs = tuple(map(np.concatenate, zip(*found, strict=True)))
     return _Scan(below[:count], inside, pairs)
 
 

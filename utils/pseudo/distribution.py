@@ -28,6 +28,10 @@ BANDWIDTH_SAMPLES = 256  # of either set, for the median distance
 EXACT_MEAN = 10_000  # most samples whose kernel is averaged over all pairs
 KERNEL_PAIRS = 262_144  # pairs drawn where there are more
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the squared bandwidth
+# Reference features of a class that spread less, as a share of the spread of
+# all, are copies of one.
+COPIES = 1e-3
+FARTHEST = 1e9  # in bandwidths; the square of more would leave float32's range
 
 
 def distribution_similarity(
@@ -57,7 +61,8 @@ def distribution_similarity(
     belongs to its most responsible component) and the reference samples of
     class c, at `median_bandwidth`. scale_c: root mean squared distance of the
     reference features of class c to their mean, or of all reference features
-    where that is 0 (one sample), so that gamma has no unit.
+    where that is below a thousandth of theirs (one sample, or copies of one),
+    so that gamma has no unit.
 
     Args:
         features: [N, d] finite features of the pool.
@@ -102,13 +107,16 @@ def distribution_similarity(
         members = np.flatnonzero(labels == label)
         known = reference[reference_labels == label]
         if len(known):
+            spread = root_mean_square(known)
+            if spread < COPIES * scale / unit:
+                spread = scale / unit
             weights[members] = _class_similarity(
                 pool[members],
                 known,
                 components,
                 metric,
                 gamma,
-                root_mean_square(known) or scale / unit,
+                spread,
                 seed,
             )
     return devices.collected(weights).sum(axis=0)
@@ -137,14 +145,23 @@ def _component_mmd(pool, mixture, known, seed):
     """MMD_j of every component j: [K]; infinite where it owns no sample."""
     owners = mixture.responsibilities.argmax(axis=1)
     bandwidth = median_bandwidth(pool, known, seed)
+    # About the class, so that squared norms do not cancel where it is narrow
+    # and far from the others.
+    mean = known.mean(axis=0, dtype="float64")
+    pool, known = (
+        np.clip((array - mean) / bandwidth, -FARTHEST, FARTHEST).astype(
+            "float32"
+        )
+        for array in (pool, known)
+    )
     known_blocks = distances.blocks(known)
-    known_mean = _mean_kernel_within(known, bandwidth)
+    known_mean = _mean_kernel_within(known, 1.0)
     found = np.full(len(mixture.shares), np.inf)
     for j in range(len(found)):
         samples = pool[owners == j]
         if len(samples):
             squared = _squared_mmd(
-                samples, known_blocks, len(known), known_mean, bandwidth
+                samples, known_blocks, len(known), known_mean, 1.0
             )
             found[j] = np.sqrt(max(0.0, squared))
     return found
