@@ -32,6 +32,14 @@ def test_graph_is_symmetric_and_joins_each_image_with_its_nearest():
     assert ((weights > 0).sum(axis=1) >= 5).all()
 
 
+@pytest.mark.filterwarnings("error")
+def test_an_image_beside_copies_of_another_is_like_none():
+    features = np.array([[1.0], [0], [0], [0], [9], [9.5]])
+    weights = mrf.graph(features, 2).toarray()
+    assert weights[0, :4].tolist() == [0, 0, 0, 0]
+    assert weights[1, 2] == 1
+
+
 def test_normalised_graph_has_no_eigenvalue_above_1():
     weights = mrf.graph(np.random.default_rng(0).normal(size=(40, 3)), 4)
     alone = sparse.block_diag([weights, [[0.0]]], format="csr")

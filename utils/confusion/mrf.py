@@ -177,8 +177,10 @@ def graph(features, neighbours):
     indices, squared = nearest(features, min(neighbours, count - 1))
     reach = np.sqrt(squared.max(axis=1))
     scale = reach[:, None] * reach[indices]
-    # Images that coincide have scale 0 and are alike: w = 1.
-    weights = np.exp(-squared / np.maximum(scale, np.finfo("float64").tiny))
+    # Images that coincide have scale 0 and are alike: w = 1. One whose nearest
+    # are copies of each other is like none of them: w = 0.
+    with np.errstate(over="ignore"):
+        weights = np.exp(-squared / np.maximum(scale, np.finfo("float64").tiny))
     rows = np.repeat(np.arange(count), indices.shape[1])
     directed = sparse.csr_array(
         (weights.ravel(), (rows, indices.ravel())), shape=(count, count)
