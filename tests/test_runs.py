@@ -57,6 +57,10 @@ def test_create_refuses_an_impossible_folder(tmp_path):
     for run_dir in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(UserError, match="--run_dir"):
             runs.create("runs", "s", ["a"], "m", 0, run_dir=run_dir)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for root in (tmp_path / "file", tmp_path / "link"):
+        with pytest.raises(UserError, match="--runs"):
+            runs.create(root, "s", ["a"], "m", 0)
 
 
 def test_args_come_back(tmp_path):

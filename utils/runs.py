@@ -79,10 +79,12 @@ def create(root, script, datasets, method, seed, run_dir=None):
 
 def _new_folder(path):
     """Make a folder that nobody else makes: `path`, or with -2, -3 ..."""
+    # Alone, as it fails where a link leads nowhere, whatever the number.
+    path.parent.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         folder = path.with_name(f"{path.name}-{number}") if number > 1 else path
         with contextlib.suppress(FileExistsError):
-            folder.mkdir(parents=True)
+            folder.mkdir()
             return folder
 
 
