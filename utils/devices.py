@@ -148,17 +148,21 @@ def prediction_batch(images, places):
 
 
 def training_batch(inputs, triples):
-    """A batch as `train_on_batch` takes it.
+    """A batch as a training step takes it.
 
     Args:
         inputs: {name: array [n, ...]}, the places that `own` names.
         triples: of the whole batch, see `batches.Batches`.
     """
     if keras.distribution.distribution():
-        # Keras lays the processes' shares together itself.
-        return inputs, keras.tree.map_structure(
-            lambda values: values[own(len(values))], triples
-        )
+        places = len(next(iter(triples.values()))["weight"])
+
+        def lay(values):
+            return one_array(values, places)
+
+        mine = own(places)
+        triples = keras.tree.map_structure(lambda v: v[mine], triples)
+        return keras.tree.map_structure(lay, (inputs, triples))
     # Torch's train_on_batch takes no NumPy arrays.
     lay = _per_replica if replicas() > 1 else ops.convert_to_tensor
     return (
@@ -271,6 +275,32 @@ def leader_first():
     yield
     if is_leader():
         wait()
+
+
+@contextlib.contextmanager
+def full_precision():
+    """Matrix products of float32 keep its 24 bits.
+
+    NVIDIA's GPUs since Ampere would round the factors to 11 (TF32), by default
+    with TensorFlow and JAX, not with Torch. Keras has no interface to this.
+    """
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        with jax.default_matmul_precision("highest"):
+            yield
+    elif backend == "tensorflow":
+        import tensorflow as tf
+
+        before = tf.config.experimental.tensor_float_32_execution_enabled()
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+        try:
+            yield
+        finally:
+            tf.config.experimental.enable_tensor_float_32_execution(before)
+    else:
+        yield
 
 
 def _process():

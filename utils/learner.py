@@ -1,6 +1,7 @@
 """The network that learns: the loss on label triples, and one pass."""
 
 import collections
+import itertools
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -137,11 +138,10 @@ def fit_pass(learner, batches, title):
         disable=not sys.stdout.isatty(),
     )
     totals = collections.Counter()
+    ready = itertools.starmap(devices.training_batch, _prefetched(batches))
     with progress:
         bar = progress.add_task("", total=len(batches), loss=float("nan"))
-        for index, batch in enumerate(_prefetched(batches)):
-            batch = devices.training_batch(*batch)
-            logs = learner.train_on_batch(*batch, return_dict=True)
+        for index, logs in enumerate(_trained(learner, ready)):
             totals.update(logs)
             loss = float(logs["loss"])
             progress.update(bar, advance=1, loss=loss)
@@ -153,6 +153,17 @@ def fit_pass(learner, batches, title):
                     f"{names}"
                 )
     return {name: float(total) / len(batches) for name, total in totals.items()}
+
+
+def _trained(learner, batches):
+    """Train on the batches; yields the losses of each, {name: float}."""
+    if keras.backend.backend() == "jax":
+        from utils import jax_steps
+
+        return jax_steps.trained(learner, batches)
+    return (
+        learner.train_on_batch(*batch, return_dict=True) for batch in batches
+    )
 
 
 def _prefetched(batches):

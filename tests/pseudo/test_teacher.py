@@ -92,13 +92,13 @@ def test_partial_batches_are_padded(network, monkeypatch):
     """Every prediction has one shape, whatever was predicted before."""
     teacher = Teacher(network, 4)
     shapes = []
-    predict = teacher._network.predict_on_batch
+    predict = teacher._predict_on_batch
 
     def recorded(pixels):
         shapes.append(pixels.shape)
         return predict(pixels)
 
-    monkeypatch.setattr(teacher._network, "predict_on_batch", recorded)
+    monkeypatch.setattr(teacher, "_predict_on_batch", recorded)
     pixels = images(7)
     found = teacher.predict(iter([pixels[:3], pixels[3:]]))
     assert shapes == [(4, 8, 8, 1)] * 2

@@ -22,10 +22,7 @@ class Teacher:
         self._network = keras.models.clone_model(network)
         self._network.trainable = False
         networks.fuse(self._network)
-        self._predictor = devices.gathering(self._network)
-        # JAX is slow without XLA, TensorFlow on a CPU is slow with it, and
-        # Torch runs eagerly.
-        self._predictor.compile(jit_compile=keras.backend.backend() == "jax")
+        self._predict_on_batch = _predictor(devices.gathering(self._network))
         self.batch_size = batch_size
         self.update(network)
 
@@ -59,7 +56,7 @@ class Teacher:
         own = devices.own(self.batch_size)
         missing = own.stop - own.start - len(batch)
         padded = np.pad(batch, [(0, missing)] + [(0, 0)] * (batch.ndim - 1))
-        outputs = self._predictor.predict_on_batch(
+        outputs = self._predict_on_batch(
             devices.prediction_batch(padded, self.batch_size)
         )
         return keras.tree.map_structure(
@@ -67,3 +64,14 @@ class Teacher:
             lambda output: np.asarray(output[:kept], "float32"),
             outputs,
         )
+
+
+def _predictor(network):
+    """Function of a batch of images to the network's outputs."""
+    if keras.backend.backend() == "jax":
+        from utils import jax_steps
+
+        return jax_steps.predictor(network)
+    # TensorFlow on a CPU is slow with XLA, and Torch runs eagerly.
+    network.compile(jit_compile=False)
+    return network.predict_on_batch
