@@ -7,6 +7,7 @@ import time
 
 import keras
 import numpy as np
+from keras import ops
 
 from utils import cli, devices, filling, triples
 from utils.batches import Batches
@@ -244,7 +245,9 @@ def _masked_loss(task, mask):
 
     def value(outputs, triples):
         triple = triples[task.name]
-        triple = {**triple, "weight": triple["weight"] * mask}
+        # Torch on a GPU multiplies no tensor by a NumPy array.
+        weight = ops.multiply(triple["weight"], mask)
+        triple = {**triple, "weight": weight}
         return triple_loss(**triple, logits=outputs["logits"][task.name])
 
     return value

@@ -126,7 +126,8 @@ def terms(transfer, network, plan, loss_weights):
         def value(outputs, triples):
             found = transferred(transfer, network, outputs["logits"])
             triple = triples[task.name]
-            triple = {**triple, "weight": triple["weight"] * labelled}
+            weight = ops.multiply(triple["weight"], labelled)
+            triple = {**triple, "weight": weight}
             return triple_loss(**triple, logits=found[task.name])
 
         return Term(loss_weights[task.name], value)

@@ -9,6 +9,8 @@ kernel value is 0.
 import numpy as np
 from keras import ops
 
+from utils import devices
+
 SMALL, LARGE = 128, 1024  # rows of a block
 PAIRS = 8192  # chosen pairs computed at once
 
@@ -50,7 +52,8 @@ def tile(rows, columns):
     Rounding can leave values a little below 0 or above the true distance.
     """
     (left, left_norms), (right, right_norms) = rows, columns
-    products = ops.matmul(left * -2.0, ops.transpose(right))
+    with devices.full_precision():
+        products = ops.matmul(left * -2.0, ops.transpose(right))
     return products + left_norms + ops.transpose(right_norms)
 
 
