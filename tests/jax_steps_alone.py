@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from utils import jax_steps
+from utils import devices, jax_steps
 from utils.learner import Learner, Term
 
 WEIGHTS = {"emotion": 1.0, "pose": 0.5}
@@ -103,6 +103,18 @@ def check_prediction():
         model.set_weights([weight * 0.5 for weight in model.get_weights()])
 
 
+def check_precision():
+    def precision(x):
+        (product,) = jax.make_jaxpr(ops.matmul)(x, x).eqns
+        return product.params["precision"]
+
+    with devices.full_precision():
+        inside = precision(np.ones((2, 2), "float32"))
+    assert inside == (jax.lax.Precision.HIGHEST,) * 2
+    assert precision(np.ones((2, 2), "float32")) is None
+
+
 if __name__ == "__main__":
+    check_precision()
     check_training()
     check_prediction()

@@ -240,3 +240,13 @@ def test_without_the_flag_there_is_one_device():
     assert devices.agreed("a") == "a"
     assert devices.is_leader()
     assert devices.release()
+
+
+def test_full_precision_is_for_what_is_within():
+    import tensorflow as tf
+
+    is_rounded = tf.config.experimental.tensor_float_32_execution_enabled
+    assert is_rounded()
+    with devices.full_precision():
+        assert not is_rounded()
+    assert is_rounded()

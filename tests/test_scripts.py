@@ -244,9 +244,8 @@ def test_a_killed_run_resumes_to_the_same_weights(
         ALTERNATIVE_EP.main([f"--resume={killed}"])
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends_run_a_round(data_dir, tmp_path, backend):
-    pytest.importorskip(backend)
+def test_jax_runs_a_round(data_dir, tmp_path):
+    pytest.importorskip("jax")
     subprocess.run(
         [
             sys.executable,
@@ -260,12 +259,42 @@ def test_other_backends_run_a_round(data_dir, tmp_path, backend):
         ],
         env={
             **os.environ,
-            "KERAS_BACKEND": backend,
+            "KERAS_BACKEND": "jax",
             "XLA_FLAGS": "--xla_backend_optimization_level=0",  # compiles fast
         },
         check=True,
     )
     assert (tmp_path / "run" / "result.json").exists()
+
+
+def test_torch_runs_a_round_of_every_family(data_dir, tmp_path):
+    pytest.importorskip("torch")
+    pair = "--dataset_emotion=ferplus --dataset_pose=mtfl --ltn_warmup=0"
+    no_weights = (
+        "--is_pseudo_confidence=False --is_pseudo_density=False "
+        "--is_pseudo_distribution=False"
+    )
+    commands = [
+        "STL_general_train --dataset=mtfl --task_type=pose",
+        "ALTERNATIVE_EP --dataset_emotion=ferplus --dataset_pose=mtfl "
+        "--is_augmentation=True --ema_momentum=0.5",
+        f"CONFUSION_EP_multitask {pair}",
+        f"CONFUSION_EP_multitask {pair} {no_weights}",
+        f"CONFUSION_EP_multitask {pair} --is_MRF=True",
+        "CONFUSION_EP_multitask_manifold --dataset_emotion=ferplus "
+        "--dataset_pose=mtfl",
+    ]
+    folders = [tmp_path / str(number) for number in range(len(commands))]
+    places = f"--data_dir={data_dir} --epoch=1"
+    subprocess.run(
+        [sys.executable, "-m", "tests.torch_alone"]
+        + [
+            f"{command} {places} --run_dir={folder}"
+            for command, folder in zip(commands, folders, strict=True)
+        ],
+        check=True,
+    )
+    assert all((folder / "result.json").exists() for folder in folders)
 
 
 def _refused(data_dir, *flags):

@@ -279,10 +279,11 @@ def leader_first():
 
 @contextlib.contextmanager
 def full_precision():
-    """Matrix products of float32 keep its 24 bits.
+    """Matrix products of float32 that are computed within keep its 24 bits.
 
     NVIDIA's GPUs since Ampere would round the factors to 11 (TF32), by default
     with TensorFlow and JAX, not with Torch. Keras has no interface to this.
+    TensorFlow asks when it computes, not when it compiles: no use in a step.
     """
     backend = keras.backend.backend()
     if backend == "jax":

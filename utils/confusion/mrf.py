@@ -137,7 +137,8 @@ def nearest(features, count):
     centred = features - features.mean(axis=0, dtype="float64")
     blocks = distances.blocks(centred.astype("float32"))
     size = blocks[0][0].shape[0]
-    itself = np.where(np.eye(size, dtype=bool), np.inf, 0).astype("float32")
+    itself = np.where(np.eye(size, dtype=bool), np.inf, 0)
+    itself = ops.convert_to_tensor(itself, "float32")
     indices = []
     for p, rows in enumerate(blocks):
         best = None

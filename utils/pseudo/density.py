@@ -171,11 +171,11 @@ def neighbours(features, quantile):
     one and the one before, which gives the same counts, as no distance lies
     between them.
 
-    The device computes squared distances in float32 (TF32 on some GPUs), in
-    tiles. Their largest error `slack` is measured. Pairs farther than twice
-    that from the float32 quantile are decided by it, all others are computed
-    again in float64 from differences: so d_c and the counts come out as if
-    everything had been float64. The few samples that are far from all others,
+    The device computes squared distances in float32, in tiles. Their largest
+    error `slack` is measured. Pairs farther than twice that from the float32
+    quantile are decided by it, all others are computed again in float64 from
+    differences: so d_c and the counts come out as if everything had been
+    float64. The few samples that are far from all others,
     which would make `slack` large, are compared in float64 from the start. One
     exception bounds the memory: where over `HELD_PAIRS` pairs are within
     rounding of d_c, they count as ties with it.
