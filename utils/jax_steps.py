@@ -50,23 +50,15 @@ def predictor(network):
 
     The network's variables are those of the time of the call.
     """
-    trainable, others = (
-        network.trainable_variables,
-        network.non_trainable_variables,
-    )
+    groups = network.trainable_variables, network.non_trainable_variables
 
     @jax.jit
-    def outputs(trainable, others, images):
-        return network.stateless_call(
-            trainable, others, images, training=False
-        )[0]
+    def outputs(state, images):
+        return network.stateless_call(*state, images, training=False)[0]
 
     def predict(images):
-        values = (
-            [variable.value for variable in group]
-            for group in (trainable, others)
-        )
-        return outputs(*values, images)
+        state = [[variable.value for variable in group] for group in groups]
+        return outputs(state, images)
 
     return predict
 
