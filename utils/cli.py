@@ -389,6 +389,11 @@ def _resumed(parser, args, words):
                 "devices can"
             )
     saved = runs.read_args(args.resume)
+    if (args.resume / "result.json").exists():
+        raise UserError(
+            f"{args.resume} is finished: its result.json is there; start a "
+            "new run instead"
+        )
     kept = vars(args).keys() - {"resume", *given, *DEVICE_FLAGS}
     missing = sorted(kept - saved.keys())
     if missing:

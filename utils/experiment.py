@@ -124,9 +124,8 @@ def open_run(args, script, wanted, method):
     """The run's folder: a new one with its args.json, or the resumed one.
 
     Raises:
-        UserError: the folder exists, cannot be written, holds a run that is
-            finished, of another script or of other data, or is not seen by
-            all processes.
+        UserError: the folder exists, cannot be written, holds a run of another
+            script or of other data, or is not seen by all processes.
     """
     script = Path(script).stem
     if args.resume:
@@ -135,11 +134,6 @@ def open_run(args, script, wanted, method):
         if started != script:
             raise UserError(
                 f"{args.resume} is a run of {started}.py; resume it with that"
-            )
-        if (args.resume / "result.json").exists():
-            raise UserError(
-                f"{args.resume} is finished: its result.json is there; start "
-                "a new run instead"
             )
         _require_same(args, wanted, saved)
         return args.resume
