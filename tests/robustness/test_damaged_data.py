@@ -50,7 +50,7 @@ def _pictures():
         yield pytest.param(file.getvalue(), kind, id=kind)
 
 
-@pytest.mark.parametrize(("content", "kind"), _pictures())
+@pytest.mark.parametrize(("content", "kind"), list(_pictures()))
 def test_damaged_images(tmp_path, content, kind):
     path = tmp_path / "picture"
     path.write_bytes(content)
