@@ -36,6 +36,16 @@ def test_a_calibrated_network_is_refuted_as_rarely_as_promised():
     assert np.mean(np.less(chances, CHANCE)) == pytest.approx(0.05, abs=0.03)
 
 
+def test_images_that_are_all_right_ask_for_no_temperature():
+    logits = np.tile([1.0, 0.0], (100, 1))
+    right = np.zeros(100, int)
+    assert temperature(logits, right) == 1
+    assert refutation(logits, right, 1) == 1
+    assert temperature(logits, 1 - right) > 19
+    right[0] = 1
+    assert 1 / 20 < temperature(logits, right) < 1
+
+
 def test_a_boastful_network_is_refuted():
     logits, labels = _calibrated(np.random.default_rng(1), 300)
     fitted = temperature(2 * logits, labels)

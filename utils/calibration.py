@@ -21,8 +21,11 @@ def temperature(logits, labels):
         labels: int [N].
 
     Returns:
-        float in 1/20 to 20.
+        float in 1/20 to 20; 1 where all images are right, as then the colder
+        is ever the better.
     """
+    if (np.argmax(logits, axis=1) == labels).all():
+        return 1.0
     edge = np.log(HOTTEST)
     found = minimize_scalar(
         lambda log_temperature: _loss(logits, labels, np.exp(log_temperature)),
