@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -31,7 +32,7 @@ SFSMR = (
 )
 SECONDS = 500  # a run that hangs
 DYING = """
-import os, sys
+import os, signal, sys, time
 import tests.no_tensorflow
 from utils import cli, devices, errors
 def main():
@@ -40,7 +41,8 @@ def main():
     args = cli.parse(parser, sys.argv[1:])
     devices.spread(args)
     if args.process_id:
-        os._exit(9)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
     devices.wait()
 errors.run_script(main)
 """
@@ -169,7 +171,7 @@ def test_a_process_that_dies_ends_the_others():
         start("jax", ["-c", DYING], *flags.split()) for flags in pair()
     )
     _, errors = leader.communicate(timeout=SECONDS)
-    assert dying.wait(SECONDS) == 9
+    assert dying.wait(SECONDS) == -signal.SIGTERM
     assert leader.returncode == 2
     assert "error: process 0 of 2 lost another one" in errors
     assert "Traceback" not in errors

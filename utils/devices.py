@@ -355,6 +355,10 @@ def _multihost():
 
 def _meet(args):
     """Connect the processes, and let one that fails end the others."""
+    import jax
+
+    # It would take SIGTERM for a notice that nobody here reads.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         keras.distribution.initialize(
             args.coordinator, args.num_processes, args.process_id
