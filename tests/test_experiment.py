@@ -67,6 +67,7 @@ def test_a_run_is_resumed_by_its_own_script_and_without_its_weights(
         is_bn=False,
         weights_decay=0.0,
         weights=tmp_path / "gone.keras",
+        data_dir=tmp_path,
     )
     with pytest.raises(UserError, match="resume it with that"):
         experiment.open_run(args, "ALTERNATIVE_EP.py", {}, "naive")

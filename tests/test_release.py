@@ -136,8 +136,15 @@ def test_runs_that_differ_in_their_seed_are_compared(tmp_path):
     other = _run(tmp_path / "c", 2, {"pose": 1, "age": 1}, epoch=5)
     with pytest.raises(UserError, match=r"--epoch of .*c is not that of .*a"):
         release.compare_seeds([*runs, other])
+    older = _run(tmp_path / "d", 4, {"pose": 1, "age": 1})
+    for pair in ([runs[0], older], [older, runs[0]]):
+        with pytest.raises(UserError, match="--epoch of "):
+            release.compare_seeds(pair)
     with pytest.raises(UserError, match=r".*a has the seed of another run, 3"):
         release.compare_seeds([*runs, runs[0]])
+    files.write_json(other / "result.json", {})
+    with pytest.raises(UserError, match="'tasks'; release another"):
+        release.compare_seeds([other])
     (other / "result.json").unlink()
     with pytest.raises(UserError, match="not the folder of a finished run"):
         release.compare_seeds([*runs, other])

@@ -136,6 +136,7 @@ def test_four_tasks_with_withheld_labels_to_audit_with(
     # Without a network, and as fast where there is none.
     monkeypatch.setattr(detect, "open", lambda _: lambda pixels: [])
     _check_release(run, data_dir, tmp_path / "weights")
+    _check_refused_releases(run, data_dir, tmp_path / "weights", monkeypatch)
 
 
 def _check_release(run, data_dir, out):
@@ -154,8 +155,34 @@ def _check_release(run, data_dir, out):
     text = (out / "MODEL_CARD.md").read_text()
     assert all(digest in text for digest in facts["sha256"].values())
     assert "it says: no face found" in text
+
+
+def _check_refused_releases(run, data_dir, out, monkeypatch):
+    """None of them changes what is there."""
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    words = [f"{run}", f"--data_dir={data_dir}", f"--out={out}"]
+    with pytest.raises(UserError, match="onnx; give --overwrite"):
+        release.main(words)
+    words.append("--overwrite")
+    table = data_dir / "db" / "mtfl.csv"
+    content = table.read_bytes()
+    table.write_bytes(content.replace(b"validation", b"test"))
+    with pytest.raises(UserError, match=r"mtfl.csv has changed since .*run b"):
+        release.main(words)
+    table.write_bytes(content)
+
+    def fail(_):
+        raise UserError("no such detector")
+
+    monkeypatch.setattr(detect, "open", fail)
+    with pytest.raises(UserError, match="no such detector"):
+        release.main(words)
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+    for path in before:
+        if path.name != "MODEL_CARD.md":
+            path.unlink()
     with pytest.raises(UserError, match="give --overwrite"):
-        release.main([f"{run}", f"--data_dir={data_dir}", f"--out={out}"])
+        release.main(words[:-1])
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def open_run(args, script, wanted, method):
             raise UserError(
                 f"{args.resume} is a run of {started}.py; resume it with that"
             )
-        _require_same(args, wanted, saved)
+        _require_same(args, saved)
         return args.resume
     run = ""
     if devices.is_leader():
@@ -172,16 +172,9 @@ def _digests(args, wanted):
     }
 
 
-def _require_same(args, wanted, saved):
+def _require_same(args, saved):
     """Refuse to go on with other data, or to begin with other weights."""
-    before = saved.get("tables_sha256", {})
-    for name in wanted:
-        path = tables.csv_path(name, args.data_dir)
-        if name in before and files.sha256(path) != before[name]:
-            raise UserError(
-                f"{path} has changed since {args.resume} began; put the old "
-                "one back or start a new run"
-            )
+    require_tables(args.resume, saved, args.data_dir)
     if (args.resume / training.STATE).exists():
         return
     source = weights.source(args.model, args.weights)
@@ -191,6 +184,26 @@ def _require_same(args, wanted, saved):
             f"the weights that {args.resume} began with have changed or are "
             "gone; put them back or start a new run"
         )
+
+
+def require_tables(run, saved, data_dir):
+    """Refuse tables that are no longer those that a run began with.
+
+    Args:
+        run: its folder, for messages.
+        saved: its arguments, from `runs.read_args`.
+        data_dir: folder of the prepared datasets.
+
+    Raises:
+        UserError: one is another.
+    """
+    for name, digest in saved.get("tables_sha256", {}).items():
+        path = tables.csv_path(name, data_dir)
+        if path.is_file() and files.sha256(path) != digest:
+            raise UserError(
+                f"{path} has changed since {run} began; put the old one back "
+                "or start a new run"
+            )
 
 
 def build_network(args, tasks, label_embeddings=False):

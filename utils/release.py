@@ -11,6 +11,7 @@ only, the one of the best validation accuracy is taken; the card has all.
 
 import argparse
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,10 @@ from utils.tasks import mirrored
 NAME = "four_tasks"
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 KINDS = ("onnx", "keras")
+FILES = (
+    *(f"{NAME}.{kind}" for kind in (*KINDS, "json")),
+    *("figures.md", "MODEL_CARD.md"),
+)
 CROPS, BATCH, TOLERANCE = 1000, 100, 1e-4
 OWN_TO_A_RUN = ("seed", "runs", "run_dir", "resume", *cli.CHANGEABLE_ON_RESUME)
 
@@ -36,7 +41,7 @@ def parser():
     flags.add_flag(parser, "data_dir", Path, Path("data"), text)
     text = "folder to write to (default: weights/ of this repository)"
     flags.add_flag(parser, "out", Path, None, text)
-    text = "replace the weights that are there"
+    text = "replace the files that are there"
     flags.add_flag(parser, "overwrite", flags.boolean, False, text)
     detect.add_flag(parser)
     return parser
@@ -52,11 +57,14 @@ def main(argv=None):
 
     seeds = compare_seeds(given.run)
     given.run = max(seeds, key=lambda seed: seed["validation"])["run"]
-    if (given.out / f"{NAME}.json").exists() and not given.overwrite:
-        raise UserError(f"{given.out} has weights; give --overwrite")
-    args = argparse.Namespace(**runs.read_args(given.run))
+    there = [name for name in FILES if (given.out / name).exists()]
+    if there and not given.overwrite:
+        raise UserError(f"{given.out} has {there[0]}; give --overwrite")
+    saved = runs.read_args(given.run)
+    experiment.require_tables(given.run, saved, given.data_dir)
+    args = argparse.Namespace(**saved)
     args.data_dir = given.data_dir
-    names = list(_read(given.run, "labels.json")["tasks"])
+    names = list(_read(given.run, "labels.json", "tasks"))
     wanted = cli.wanted_datasets(args, names)
     datasets, tasks = experiment.open_datasets(args, wanted, names)
     agreement = agree(given.run, [parts["test"] for parts in datasets])
@@ -73,10 +81,16 @@ def main(argv=None):
         )
         for task in tasks
     ]
-    _publish(given.run, given.out, measured, agreement)
-    facts = _facts(given, datasets) | {"seeds": seeds}
-    _write(given.out / "figures.md", figures.write_up(measured))
-    _write(given.out / "MODEL_CARD.md", card.write_up(measured, facts))
+    # What is there is replaced when all that may fail is done.
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder)
+        _make(given.run, made, measured, agreement)
+        facts = _facts(given, made, datasets) | {"seeds": seeds}
+        _write(made / "figures.md", figures.write_up(measured))
+        _write(made / "MODEL_CARD.md", card.write_up(measured, facts))
+        for name in FILES:
+            with files.write(given.out / name) as temporary:
+                shutil.copyfile(made / name, temporary)
     print(given.out)
 
 
@@ -95,15 +109,21 @@ def compare_seeds(folders):
         UserError: a run is not finished, differs in more than its seed, or
             has the seed of another.
     """
+    from utils import runs
+
     found, first = [], None
     for folder in folders:
         if not (folder / "result.json").is_file():
             raise UserError(f"{folder} is not the folder of a finished run")
-        arguments = _read(folder, "args.json")["arguments"]
+        arguments = runs.read_args(folder)
         seed = arguments["seed"]
         same = {k: v for k, v in arguments.items() if k not in OWN_TO_A_RUN}
-        first = first or same
-        differ = [name for name in same if same[name] != first.get(name)]
+        first = same if first is None else first
+        differ = [
+            name
+            for name in sorted(first.keys() | same.keys())
+            if first.get(name) != same.get(name)
+        ]
         if differ:
             raise UserError(
                 f"--{differ[0]} of {folder} is not that of {folders[0]}; give "
@@ -111,7 +131,7 @@ def compare_seeds(folders):
             )
         if seed in [run["seed"] for run in found]:
             raise UserError(f"{folder} has the seed of another run, {seed}")
-        tasks = _read(folder, "result.json")["tasks"]
+        tasks = _read(folder, "result.json", "tasks")
         validated = [task["validation"]["accuracy"] for task in tasks.values()]
         found.append(
             {
@@ -217,9 +237,9 @@ def _known(table, kind):
     return np.full(len(table), -1) if hidden is None else hidden
 
 
-def _facts(given, datasets):
-    """What the card says beside figures; see `card.write_up`."""
-    description = _read(given.out, f"{NAME}.json")
+def _facts(given, made, datasets):
+    """What the card says of the files in `made`; see `card.write_up`."""
+    description = _read(made, f"{NAME}.json")
     tables = [parts["train"].table for parts in datasets]
     owners = {
         table.name: _read(given.data_dir / "db", f"{table.name}.json")
@@ -230,7 +250,7 @@ def _facts(given, datasets):
         "args": _read(given.run, "args.json"),
         "result": _read(given.run, "result.json"),
         "input": description["input"]["shape"][1:],
-        "size": (given.out / f"{NAME}.onnx").stat().st_size,
+        "size": (made / f"{NAME}.onnx").stat().st_size,
         "sha256": description["sha256"],
         "agreement": description["agreement"],
         "datasets": {
@@ -241,15 +261,14 @@ def _facts(given, datasets):
             }
             for table, parts in zip(tables, datasets, strict=True)
         },
-        "sample": _sample(given),
+        "sample": _sample(made, detect.open(given.detector_model)),
     }
 
 
-def _sample(given):
+def _sample(made, detector):
     """What the released network says of the demos' sample portrait."""
-    predictor = predict.load(given.out / f"{NAME}.onnx")
+    predictor = predict.load(made / f"{NAME}.onnx")
     pixels = inputs.read(inputs.portrait()).pixels
-    detector = detect.open(given.detector_model)
     faces = detector(pixels)
     if not faces:
         return "no face found"
@@ -264,21 +283,25 @@ def _write(path, text):
         temporary.write_text(text, encoding="utf-8")
 
 
-def _read(folder, name):
+def _read(folder, name, *keys):
+    """What a JSON file has under a key, or all that it has."""
     try:
-        return files.read_json(folder / name)
-    except (OSError, ValueError) as error:
+        found = files.read_json(folder / name)
+        for key in keys:
+            found = found[key]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"cannot read {name} of {folder}: {error}; release another run"
         ) from error
+    return found
 
 
-def _publish(run, out, measured, agreement):
+def _make(run, made, measured, agreement):
+    """The two networks and their description, in the folder `made`."""
     digests = {}
     for kind in KINDS:
-        target = out / f"{NAME}.{kind}"
-        with files.write(target) as temporary:
-            shutil.copyfile(run / f"best.{kind}", temporary)
+        target = made / f"{NAME}.{kind}"
+        shutil.copyfile(run / f"best.{kind}", target)
         digests[target.name] = files.sha256(target)
     facts = {
         "margin": predict.MARGIN,
@@ -287,7 +310,7 @@ def _publish(run, out, measured, agreement):
         "agreement": agreement,
     }
     labels = _read(run, "labels.json")
-    files.write_json(out / f"{NAME}.json", labels | facts)
+    files.write_json(made / f"{NAME}.json", labels | facts)
 
 
 if __name__ == "__main__":
