@@ -250,6 +250,10 @@ def test_probabilities_are_softmax_of_logits(images):
     )
 
 
-def test_default_precision():
+def test_default_precision(monkeypatch):
     assert networks.default_precision("mini_xception") == "float32"
-    assert networks.default_precision("vggface") in ("float32", "bfloat16")
+    monkeypatch.setattr(networks, "_cpu_knows_bfloat16", lambda: True)
+    assert networks.default_precision("vggface") == "bfloat16"
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(networks.Path, "glob", lambda *_: [])
+    assert networks.default_precision("vggface") == "float32"

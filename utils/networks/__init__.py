@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import keras
+
 from utils.networks import heads, mini_resnet, mini_xception, vggface
 from utils.networks.heads import LABEL_DIMENSIONS, freeze, probabilities
 from utils.networks.normalisation import fuse
@@ -79,12 +81,12 @@ def default_precision(model):
     AVX-512 BF16 (4.4 against 2.4 images/s), 4 to 5 times with AMX. Before
     `normalisation.fuse`, mini_resnet gained a fifth and mini_Xception nothing,
     as much of their time is batch normalisation, in float32. A CPU without such
-    instructions could only emulate bfloat16.
+    instructions could only emulate bfloat16, and JAX 0.11 compiles its poolings
+    for a CPU to values that are not finite.
     """
     gpu = any(Path("/dev").glob("nvidia[0-9]*"))
-    if model == "vggface" and (gpu or _cpu_knows_bfloat16()):
-        return "bfloat16"
-    return "float32"
+    cpu = keras.backend.backend() == "tensorflow" and _cpu_knows_bfloat16()
+    return "bfloat16" if model == "vggface" and (gpu or cpu) else "float32"
 
 
 def _cpu_knows_bfloat16():
