@@ -56,11 +56,6 @@ def batches(count):
         )
 
 
-def values(model):
-    groups = (*model.variables, *model.optimizer.variables)
-    return [np.array(variable.value) for variable in groups]
-
-
 def check_training():
     theirs, ours = learner(), learner()
     expected = [

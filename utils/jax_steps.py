@@ -67,8 +67,8 @@ def _step(learner, layouts):
     """One step, compiled: (state, batch) -> (losses, state).
 
     The state that is handed in is used up; that which comes out is laid out on
-    the devices as `layouts` says. Every step has losses of its own:
-    the metrics begin at zero.
+    the devices as `layouts` says. Every step has losses of its own: the metrics
+    begin at zero.
     """
 
     def step(state, batch):
