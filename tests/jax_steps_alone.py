@@ -12,8 +12,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from utils import devices, jax_steps
+from utils import jax_steps
 from utils.learner import Learner, Term
+from utils.pseudo import distances
 
 WEIGHTS = {"emotion": 1.0, "pose": 0.5}
 BATCH, SHAPE = 5, (6, 6, 1)
@@ -99,14 +100,16 @@ def check_prediction():
 
 
 def check_precision():
-    def precision(x):
-        (product,) = jax.make_jaxpr(ops.matmul)(x, x).eqns
-        return product.params["precision"]
+    def precisions(function, *values):
+        steps = jax.make_jaxpr(function)(*values).eqns
+        found = [step.params.get("precision", ()) for step in steps]
+        return [precision for precision in found if precision != ()]
 
-    with devices.full_precision():
-        inside = precision(np.ones((2, 2), "float32"))
-    assert inside == (jax.lax.Precision.HIGHEST,) * 2
-    assert precision(np.ones((2, 2), "float32")) is None
+    features = np.ones((3, 2), "float32")
+    (block,) = distances.blocks(features)
+    highest = (jax.lax.Precision.HIGHEST,) * 2
+    assert precisions(distances.tile, block, block) == [highest]
+    assert precisions(ops.matmul, features, features.T) == [None]
 
 
 if __name__ == "__main__":
