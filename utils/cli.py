@@ -65,6 +65,7 @@ __all__ = [
 LEARNING_RATES = {
     "mini_xception": 3e-3,
     "mini_resnet": 2e-3,
+    "wide_resnet": 1e-3,
     "vggface": 1e-4,
 }
 LOSS_LETTERS = {"emotion": "E", "pose": "P", "gender": "G", "age": "A"}
@@ -140,7 +141,7 @@ def add_training_flags(parser):
     flag("batch_size", Number(int, 1), 32, "images per step")
     text = (
         "step size of Adam at the start; by default 0.003 for mini_xception, "
-        "0.002 for mini_resnet, 0.0001 for vggface"
+        "0.002 for mini_resnet, 0.001 for wide_resnet, 0.0001 for vggface"
     )
     flag("learning_rate", Number(float, 0, above=True), None, text)
     text = "learning rate over the rounds"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from utils.errors import UserError
 
-MODELS = ("mini_xception", "mini_resnet", "vggface")
+MODELS = ("mini_xception", "mini_resnet", "wide_resnet", "vggface")
 TASK_NUMBERS = {"0": "emotion", "1": "age", "2": "gender", "10": "pose"}
 
 
@@ -179,7 +179,7 @@ def add_flag(group, name, kind, default, text, many=False):
         options["metavar"] = "N|NAME:N"
     elif kind is address:
         options["metavar"] = "HOST:PORT"
-    elif kind is Path:
+    elif kind in (Path, str):
         options["metavar"] = "PATH"
     if many:
         options.update(nargs="+", action="extend")

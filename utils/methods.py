@@ -108,6 +108,13 @@ def add_joint_flags(parser):
     flag("mrf_pairwise", Number(float, 0), 1.0, text)
     text = "pull of a face's labels towards those that go together, in DCN-AP"
     flag("mrf_cooccurrence", Number(float, 0), 1.0, text)
+    text = (
+        "trained networks, best.onnx or best.keras of other runs, whose mean "
+        "prediction --is_distilled keeps to instead of the network's own"
+    )
+    flag("teacher", str, None, text, many=True)
+    text = "share of the --teacher's prediction in the targets of true labels"
+    flag("teacher_share", Number(float, 0, 1), 0.0, text)
     text = "first epochs in which LEL-LTN leaves missing labels out"
     flag("ltn_warmup", Number(int, 0), 2, text)
 
@@ -281,6 +288,12 @@ def _check_joint(args):
             not args.is_interpolation or weights or is_constant
         )
         given = [*chosen, *weights, *refined]
+        if args.teacher and not args.is_distilled:
+            raise UserError("--teacher needs --is_distilled=True")
+        if args.teacher_share and not args.teacher:
+            raise UserError(
+                f"--teacher_share={args.teacher_share} needs a --teacher"
+            )
     else:
         return
     if not is_method:
@@ -304,6 +317,8 @@ def _joint_name(args):
         return "all-in-one"
     if args.is_MRF:
         return "dcn-ap"
+    if args.teacher:
+        return "teacher-distilled"
     weights = _true(args, *map("pseudo_{}".format, WEIGHTS))
     is_plain = args.is_pseudo and not args.is_interpolation
     return "lel-ltn" if is_plain and not weights else None

@@ -3,7 +3,7 @@
 import functools
 
 from utils import cli, confusion
-from utils.confusion import label_transfer, manifold, mrf
+from utils.confusion import distillation, label_transfer, manifold, mrf
 
 
 def assemble(method, network, teacher, datasets, tasks, args):
@@ -30,6 +30,13 @@ def assemble(method, network, teacher, datasets, tasks, args):
         )
     elif method == "dcn-ap":
         fill = functools.partial(mrf.fill, tasks, args)
+    elif method == "teacher-distilled":
+        teachers = distillation.load(args.teacher, tasks)
+        taught = [
+            distillation.predictions(teachers, parts["train"], tasks)
+            for parts in datasets
+        ]
+        fill = functools.partial(distillation.fill, taught, args)
     else:
         fill = functools.partial(confusion.fill, tasks, cli.method(args), args)
     plan = confusion.Rounds(network, teacher, datasets, tasks, fill, args)

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import keras
 
-from utils.networks import heads, mini_resnet, mini_xception, vggface
+from utils.networks import (
+    heads,
+    mini_resnet,
+    mini_xception,
+    vggface,
+    wide_resnet,
+)
 from utils.networks.heads import LABEL_DIMENSIONS, freeze, probabilities
 from utils.networks.normalisation import fuse
 from utils.networks.weights import load_weights, pretrained, refuse_bomb
@@ -12,6 +18,7 @@ from utils.networks.weights import load_weights, pretrained, refuse_bomb
 MODULES = {
     "mini_xception": mini_xception,
     "mini_resnet": mini_resnet,
+    "wide_resnet": wide_resnet,
     "vggface": vggface,
 }
 IMAGE_SHAPES = {name: module.IMAGE_SHAPE for name, module in MODULES.items()}
@@ -48,7 +55,7 @@ def build(
     float32: {"logits": {task: [B, C_t]}, "features": {task: [B, 128]}}.
 
     Args:
-        model: "mini_xception", "mini_resnet" or "vggface".
+        model: a key of MODULES.
         tasks: sequence of `utils.tasks.Task`.
         is_dropout: drop half of what the heads read (vggface: also of what
             the task layers read).

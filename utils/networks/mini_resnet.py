@@ -27,22 +27,32 @@ def build(
     del is_bn
     decay = heads.regularizer(weights_decay)
     image = keras.Input(IMAGE_SHAPE, name="image")
-    x = mini_xception.normalised(image)
-    x = _convolution(x, 16, "conv1", decay, strides=2)
-    x = layers.ReLU(name="conv1_relu")(x)
+    x = stem(image, decay)
     for number, filters in enumerate((32, 64, 128), start=1):
         if number > 1:
             x = layers.MaxPooling2D(2, name=f"pool{number}")(x)
-        x = _basic_block(x, filters, f"block{number}", decay)
+        x = basic_block(x, filters, f"block{number}", decay)
     outputs = mini_xception.task_outputs(
         x, tasks, is_dropout, decay, cross_stitch, label_embeddings
     )
     return keras.Model(image, outputs, name="mini_resnet")
 
 
-def _basic_block(x, filters, name, decay):
-    """[B, H, W, C] -> relu(F(x) + shortcut(x)) [B, H, W, filters]."""
-    shortcut = _convolution(x, filters, f"{name}_shortcut", decay, size=1)
+def stem(image, decay):
+    """Image [B, H, W, C] in 0..255 -> [B, H / 2, W / 2, 16]."""
+    x = mini_xception.normalised(image)
+    x = _convolution(x, 16, "conv1", decay, strides=2)
+    return layers.ReLU(name="conv1_relu")(x)
+
+
+def basic_block(x, filters, name, decay):
+    """[B, H, W, C] -> relu(F(x) + shortcut(x)) [B, H, W, filters].
+
+    The shortcut is a convolution where the number of channels changes, else x.
+    """
+    shortcut = x
+    if x.shape[-1] != filters:
+        shortcut = _convolution(x, filters, f"{name}_shortcut", decay, size=1)
     x = _convolution(x, filters, f"{name}_conv1", decay)
     x = layers.ReLU(name=f"{name}_relu1")(x)
     x = _convolution(x, filters, f"{name}_conv2", decay)

@@ -44,7 +44,7 @@ def source(model, weights_path=None):
     """The file whose weights a run starts from.
 
     Args:
-        model: "mini_xception", "mini_resnet" or "vggface".
+        model: as in `networks.build`.
         weights_path: file named by the user, or None.
 
     Returns:
