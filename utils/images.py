@@ -203,7 +203,7 @@ def _open(table, shape, cache_gb):
         return Decoder(paths, shape)
     folder = table.data_dir / "cache"
     size = "x".join(map(str, shape))
-    path = folder / f"{table.name}-{size}-{_fingerprint(paths)}.pixels"
+    path = folder / f"{table.name}-{size}-{fingerprint(paths)}.pixels"
     if not (path.exists() and path.stat().st_size == count):
         for stale in folder.glob(f"{table.name}-{size}-*"):
             stale.unlink(missing_ok=True)
@@ -221,7 +221,7 @@ def _decode_all(target, paths, shape, description):
             file.write(decoder[range(start, stop)])
 
 
-def _fingerprint(paths):
+def fingerprint(paths):
     """Changes when any file is replaced: names, sizes and times."""
     digest = hashlib.sha256()
     for path in paths.words():

@@ -3,48 +3,62 @@
 Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network"
 (arXiv 1503.02531). Where the distilling of `utils.pseudo` keeps to what the
 network itself knew at a round's start, these teachers are finished: a large
-network or several, or one for each task. They see every image once, as the
-demos do, itself and its mirror image.
+network, several, or one for each task. They see every image once, as the demos
+do: itself and its mirror image.
 """
 
+import contextlib
 import dataclasses
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from rich.progress import track
 
-from utils import pseudo
+from utils import files, images, pseudo
 from utils.errors import UserError
-from utils.faces.predict import LEAST_PROBABILITY
-from utils.faces.predict import load as load_network
-from utils.images import Decoder
+from utils.faces import predict as reading
+from utils.networks.weights import UNREADABLE
 
 BATCH = 128
 
 
+class Teacher(NamedTuple):
+    """A trained network.
+
+    path: its file.
+    predictor: `faces.predict.Predictor`.
+    """
+
+    path: Path
+    predictor: reading.Predictor
+
+
 def load(paths, tasks):
-    """The teachers: list of `faces.predict.Predictor`.
+    """Load the teachers; returns a list of Teacher.
 
     Args:
         paths: their .onnx or .keras files.
         tasks: list of Task; each must be known to one of them at least.
 
     Raises:
-        UserError: a file is no network, none knows a task, or one has other
-            classes of it.
+        UserError: a file is no network, or has other classes of a task, or
+            none knows a task.
     """
-    teachers = [load_network(path) for path in paths]
+    teachers = [Teacher(Path(path), reading.load(path)) for path in paths]
     for task in tasks:
-        for path, teacher in zip(paths, teachers, strict=True):
-            classes = teacher.tasks.get(task.name, task.classes)
+        for path, predictor in teachers:
+            classes = predictor.tasks.get(task.name, task.classes)
             if tuple(classes) != tuple(task.classes):
                 raise UserError(
                     f"{path} knows other classes of {task.name} "
                     f"({', '.join(classes)}) than the datasets have "
                     f"({', '.join(task.classes)}); give another --teacher"
                 )
-        if not any(task.name in teacher.tasks for teacher in teachers):
+        if not any(task.name in t.predictor.tasks for t in teachers):
             raise UserError(
-                f"no --teacher knows {task.name}; give one that does too"
+                f"no --teacher knows {task.name}; give one that does as well"
             )
     return teachers
 
@@ -54,39 +68,26 @@ def predictions(teachers, part, tasks):
 
     Args:
         teachers: from `load`.
-        part: N images, in the pixels of the network that learns; a teacher of
-            other pixels reads the files again.
+        part: N images.
         tasks: list of Task.
 
     Returns:
-        {Task: float [N, C]}, the mean of the probabilities of those teachers
+        {Task: float32 [N, C]}, the mean of the probabilities of those teachers
         that know the task.
     """
-    found = {task: [] for task in tasks}
-    for number, teacher in enumerate(teachers, start=1):
-        images = part.images
-        if images([0]).shape[1:] != teacher.shape:
-            images = Decoder(part.table.paths, teacher.shape).__getitem__
-        name = f"teacher {number} of {len(teachers)} on {part.table.name}"
-        outputs = [
-            teacher.probabilities(
-                list(images(np.arange(start, min(start + BATCH, len(part)))))
-            )
-            for start in track(range(0, len(part), BATCH), name)
-        ]
-        for task in tasks:
-            if task.name in teacher.tasks:
-                parts = [output[task.name] for output in outputs]
-                found[task].append(np.concatenate(parts))
-    return {task: np.mean(values, axis=0) for task, values in found.items()}
+    found = [_predicted(teacher, part) for teacher in teachers]
+    return {
+        task: np.mean([p[task.name] for p in found if task.name in p], axis=0)
+        for task in tasks
+    }
 
 
 def fill(taught, args, parts, labelled, predict, number):
     """Triples of all tasks, for `confusion.Rounds`.
 
-    A missing label is the teachers' p at the temperature T = --distill_t,
-    (p_T, 1, T). A true one y is blended with it: ((1 - a) y + a p_T, w, 1),
-    where a is --teacher_share.
+    A missing label is the teachers' p at the temperature T = --distill_t:
+    (p_T, 1, T). A true one, (y, w, 1), is blended with it: with a =
+    --teacher_share, ((1 - a) y + a p_T, w, 1).
 
     Args:
         taught: from `predictions`, one a part.
@@ -99,11 +100,48 @@ def fill(taught, args, parts, labelled, predict, number):
     for probabilities, true in zip(taught, labelled, strict=True):
         triples = {}
         for task, p in probabilities.items():
-            logits = np.log(np.maximum(p, LEAST_PROBABILITY))
-            soft = pseudo.distilled_triples(logits, args.distill_t)
+            logits = np.log(np.maximum(p, reading.LEAST_PROBABILITY))
+            triples[task] = pseudo.distilled_triples(logits, args.distill_t)
             if task in true:
-                target = (1 - share) * true[task].target + share * soft.target
-                soft = dataclasses.replace(true[task], target=target)
-            triples[task] = soft
+                soft = triples[task].target
+                triples[task] = dataclasses.replace(
+                    true[task],
+                    target=(1 - share) * true[task].target + share * soft,
+                )
         filled.append(triples)
     return filled, []
+
+
+def _predicted(teacher, part):
+    """{task name: float32 [N, C]}; kept beside the decoded images.
+
+    A large network takes minutes over them on a CPU, and every seed asks anew.
+    """
+    path, predictor = teacher
+    paths = part.table.paths
+    facts = (
+        files.sha256(path),
+        predictor.temperatures,
+        images.fingerprint(paths),
+    )
+    digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
+    cache = part.table.data_dir / "cache"
+    cached = cache / f"{part.table.name}-teacher-{digest}.npz"
+    with contextlib.suppress(UNREADABLE), np.load(cached) as saved:
+        return dict(saved)
+    read = part.images
+    if read([0]).shape[1:] != predictor.shape:
+        read = images.Decoder(paths, predictor.shape).__getitem__
+    outputs = []
+    for start in track(
+        range(0, len(part), BATCH), f"{path.name} on {part.table.name}"
+    ):
+        rows = np.arange(start, min(start + BATCH, len(part)))
+        outputs.append(predictor.probabilities(list(read(rows))))
+    found = {
+        task: np.concatenate([o[task] for o in outputs]).astype("float32")
+        for task in predictor.tasks
+    }
+    with files.write(cached) as temporary:
+        np.savez(temporary, **found)
+    return found
