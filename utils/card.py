@@ -108,11 +108,25 @@ def _training(facts, arguments):
             f"```bash\n{_portable(run['command'])}\n"
             f"python -m utils.release RUN{'S' * (len(facts['seeds']) > 1)} "
             "--overwrite\n```\n",
+            *_taught(arguments.get("teachers", {})),
             table(headings, rows, numbers=0),
             *sources,
             "\nThe weights inherit these terms.\n",
         ]
     )
+
+
+def _taught(teachers):
+    """The lines about the networks that taught this one."""
+    lines = []
+    for path, origin in teachers.items():
+        commit = origin["commit"]
+        source = f", of commit {commit['id'][:7]}" if commit else ""
+        lines.append(f"Taught by {path}{source}: `{origin['sha256']}`.\n")
+        if origin["command"]:
+            command = _portable(origin["command"])
+            lines.append(f"```bash\n{command}\n```\n")
+    return lines
 
 
 def _results(tasks):

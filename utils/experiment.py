@@ -161,7 +161,7 @@ def open_run(args, script, wanted, method):
 
 
 def _digests(args, wanted):
-    """SHA-256 of what a run starts from: its tables and its weights."""
+    """SHA-256 of what a run starts from: tables, weights and teachers."""
     source = weights.source(args.model, args.weights)
     return {
         "tables_sha256": {
@@ -169,12 +169,22 @@ def _digests(args, wanted):
             for name in wanted
         },
         "weights_sha256": source and files.sha256(source),
+        "teachers": {
+            path: runs.origin(Path(path))
+            for path in getattr(args, "teacher", None) or ()
+        },
     }
 
 
 def _require_same(args, saved):
     """Refuse to go on with other data, or to begin with other weights."""
     require_tables(args.resume, saved, args.data_dir)
+    for path, origin in saved.get("teachers", {}).items():
+        if files.sha256(Path(path)) != origin["sha256"]:
+            raise UserError(
+                f"the teacher {path} has changed since {args.resume} began; "
+                "put the old one back or start a new run"
+            )
     if (args.resume / training.STATE).exists():
         return
     source = weights.source(args.model, args.weights)

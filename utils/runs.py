@@ -137,6 +137,24 @@ def read_args(run):
         ) from error
 
 
+def origin(path):
+    """Where a trained network comes from.
+
+    Args:
+        path: its file, in the folder of a run or elsewhere.
+
+    Returns:
+        {"sha256", "command", "commit"}; the last two are the run's, None
+        outside one.
+    """
+    try:
+        run = files.read_json(path.parent / "args.json")
+        found = {name: run[name] for name in ("command", "commit")}
+    except (OSError, ValueError, KeyError, TypeError):
+        found = {"command": None, "commit": None}
+    return {"sha256": files.sha256(path), **found}
+
+
 def write_metrics(run, rows):
     """Write metrics.csv anew and add the new rounds to the TensorBoard log.
 
