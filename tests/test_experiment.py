@@ -124,6 +124,25 @@ def test_a_run_goes_on_with_the_data_and_weights_it_began_with(tmp_path):
     assert experiment.open_run(*given) == args.resume
 
 
+def test_a_run_knows_its_teachers(tmp_path):
+    teacher = tmp_path / "large" / "best.keras"
+    teacher.parent.mkdir()
+    teacher.write_bytes(b"weights")
+    runs.write_args(teacher.parent, {"seed": 3})
+    args = _new_run(tmp_path, "run", None)
+    args.teacher = [str(teacher)]
+    given = (args, "CONFUSION_EP_multitask.py", {}, "teacher-distilled")
+    args.resume = experiment.open_run(*given)
+    (origin,) = runs.read_args(args.resume)["teachers"].values()
+    assert origin["sha256"] == hashlib.sha256(b"weights").hexdigest()
+    assert origin["command"].startswith("python ")
+    (args.resume / "state.npz").touch()
+    assert experiment.open_run(*given) == args.resume
+    teacher.write_bytes(b"others")
+    with pytest.raises(UserError, match=r"best\.keras has changed since"):
+        experiment.open_run(*given)
+
+
 def test_a_dataset_uses_all_its_labels_of_the_tasks(data_dir):
     counted, tasks, *_ = _open(
         data_dir,

@@ -132,6 +132,18 @@ def _facts():
                 "method": "naive",
                 "seed": 4,
                 "weights_sha256": "ef56",
+                "teachers": {
+                    "runs/large/best.keras": {
+                        "sha256": "0a1b",
+                        "command": "python x.py --data_dir=/a --epoch=9",
+                        "commit": {"id": "fedcba9876543210", "dirty": False},
+                    },
+                    "other.onnx": {
+                        "sha256": "2c3d",
+                        "command": None,
+                        "commit": None,
+                    },
+                },
             },
             "command": command,
             "commit": {"id": "0123456789abcdef", "dirty": True},
@@ -173,6 +185,9 @@ def test_the_card_says_what_was_measured(tasks):
         "seed 4, 24 rounds; the network of round 23",
         "Commit 0123456, with changes that were not committed",
         "It started from weights of SHA-256 `ef56`.",
+        "Taught by runs/large/best.keras, of commit fedcba9: `0a1b`.\n\n"
+        "```bash\npython x.py --epoch=9\n```\n",
+        "Taught by other.onnx: `2c3d`.\n\n|",
         "\npython ALTERNATIVE_EPGA.py --dataset_age=utkface --epoch=3\n",
         "| utkface | gender, age | 7,172 | for research |",
         "- utkface: Zhang 2017",

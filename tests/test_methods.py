@@ -33,6 +33,7 @@ def test_published_commands_are_what_they_are_called(method):
         (["--is_pseudo_density"], "hard-density"),
         (["--is_naive"], "all-in-one"),
         (["--is_MRF"], "dcn-ap"),
+        (["--is_distilled", "--teacher=a.keras"], "teacher-distilled"),
         (NO_WEIGHTS, "lel-ltn"),
         (
             [*NO_WEIGHTS, "--is_interpolation", "--interpolation_weights=0.5"],

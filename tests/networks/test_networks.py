@@ -36,7 +36,9 @@ def small_vggface(monkeypatch):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("cross_stitch", [False, True])
-@pytest.mark.parametrize("model", ["mini_xception", "mini_resnet"])
+@pytest.mark.parametrize(
+    "model", ["mini_xception", "mini_resnet", "wide_resnet"]
+)
 def test_outputs(images, model, precision, cross_stitch):
     network = networks.build(
         model,
@@ -177,7 +179,7 @@ def test_freeze_spares_vggface_dense_layers(small_vggface):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("model", ["mini_xception", "mini_resnet", "vggface"])
+@pytest.mark.parametrize("model", networks.IMAGE_SHAPES)
 def test_saved_network_comes_back(tmp_path, small_vggface, model, precision):
     network = networks.build(
         model,
@@ -201,7 +203,7 @@ def test_saved_network_comes_back(tmp_path, small_vggface, model, precision):
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="the path that runs take"
 )
-@pytest.mark.parametrize("model", ["mini_xception", "mini_resnet", "vggface"])
+@pytest.mark.parametrize("model", networks.IMAGE_SHAPES)
 @pytest.mark.filterwarnings("ignore")
 def test_onnx_gives_the_same_probabilities(tmp_path, small_vggface, model):
     cv2 = pytest.importorskip("cv2")

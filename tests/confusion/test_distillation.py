@@ -1,0 +1,138 @@
+"""Trained networks as teachers: a network whose answers are known."""
+
+import types
+
+import numpy as np
+import pytest
+from scipy.special import softmax
+
+from tests import tiny
+from tests.faces import stand_ins
+from utils import images, pseudo
+from utils.confusion import distillation
+from utils.errors import UserError
+from utils.tasks import GENDER, Task
+
+EMOTION, POSE = (Task(n, tuple(c)) for n, c in stand_ins.TASKS.items())
+ONLY = {"tasks": {"emotion": stand_ins.TASKS["emotion"]}}
+
+
+@pytest.fixture(params=[(16, 16, 1), (24, 24, 3)])
+def part(request, tmp_path):
+    """Nine images, in the teacher's pixels and in others."""
+    table = tiny.dataset(tmp_path, "faces", [EMOTION], (9, 1, 1))
+    return images.split(table, request.param)["train"]
+
+
+def expected(part, task, temperature=1.0):
+    """What the stand-in says of a Part, by its definition."""
+    means = [
+        images.read(path, (16, 16, 1)).mean() / 255 for path in part.table.paths
+    ]
+    slope, offset = stand_ins.weights(task.name)
+    logits = np.outer(means, slope) + offset
+    if task is POSE:  # the mirror image has left and right swapped
+        logits = (logits + logits[:, ::-1]) / 2
+    return softmax(logits / temperature, axis=1)
+
+
+def test_predictions_are_the_networks_own(tmp_path, part):
+    teachers = distillation.load([stand_ins.network(tmp_path)], [POSE])
+    found = distillation.predictions(teachers, part, [EMOTION, POSE])
+    for task in (EMOTION, POSE):
+        np.testing.assert_allclose(found[task], expected(part, task), rtol=1e-4)
+        assert found[task].dtype == np.float32
+
+
+def test_several_teachers_are_averaged_where_they_know_the_task(tmp_path, part):
+    paths = []
+    for name, changes in (("whole", {}), ("only", ONLY)):
+        (tmp_path / name).mkdir()
+        temperatures = {"emotion": 1 + 4 * (name == "only")}
+        paths.append(
+            stand_ins.network(
+                tmp_path / name, temperatures=temperatures, **changes
+            )
+        )
+    teachers = distillation.load(paths, [EMOTION, POSE])
+    found = distillation.predictions(teachers, part, [EMOTION, POSE])
+    both = (expected(part, EMOTION) + expected(part, EMOTION, 5)) / 2
+    np.testing.assert_allclose(found[EMOTION], both, rtol=1e-4)
+    np.testing.assert_allclose(found[POSE], expected(part, POSE), rtol=1e-4)
+
+
+def test_predictions_are_kept_for_as_long_as_nothing_changes(
+    tmp_path, part, monkeypatch
+):
+    looks = []
+    look = distillation.reading.Predictor.probabilities
+    monkeypatch.setattr(
+        distillation.reading.Predictor,
+        "probabilities",
+        lambda self, crops: looks.append(len(crops)) or look(self, crops),
+    )
+    path = stand_ins.network(tmp_path)
+
+    def predicted():
+        teachers = distillation.load([path], [EMOTION])
+        return distillation.predictions(teachers, part, [EMOTION])[EMOTION]
+
+    first = predicted()
+    np.testing.assert_array_equal(predicted(), first)
+    assert looks == [9]
+    (cached,) = (tmp_path / "cache").glob("faces-teacher-*.npz")
+    cached.write_bytes(cached.read_bytes()[:200])
+    np.testing.assert_array_equal(predicted(), first)
+    assert looks == [9, 9]
+    stand_ins.network(tmp_path, temperatures={"emotion": 3})
+    assert np.abs(predicted() - first).max() > 0.01
+    assert looks == [9, 9, 9]
+
+
+@pytest.mark.parametrize(
+    ("changes", "task", "message"),
+    [
+        ({}, Task("gender", GENDER), "no --teacher knows gender"),
+        (ONLY, POSE, "no --teacher knows pose"),
+        (
+            {},
+            Task("emotion", ("happy", "sad", "angry")),
+            r"net\.onnx knows other classes of emotion \(happy, sad, neutral\)",
+        ),
+    ],
+)
+def test_teachers_of_other_tasks_or_classes_are_refused(
+    tmp_path, changes, task, message
+):
+    path = stand_ins.network(tmp_path, **changes)
+    with pytest.raises(UserError, match=message):
+        distillation.load([path], [task])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_triples(share):
+    p = {
+        EMOTION: np.array([[0.5, 0.3, 0.2], [0, 1, 0]], "float32"),
+        POSE: np.array([[0.2] * 5, [0.1, 0.2, 0.4, 0.2, 0.1]], "float32"),
+    }
+    true = pseudo.Triples(
+        np.array([[1, 0, 0], [0, 0.6, 0.4]], "float32"),
+        np.array([0.5, 2], "float32"),
+        np.ones(2, "float32"),
+    )
+    args = types.SimpleNamespace(teacher_share=share, distill_t=2.0)
+    (filled,), audits = distillation.fill(
+        [p], args, None, [{EMOTION: true}], None, 0
+    )
+    assert audits == []
+    soft = {task: np.sqrt(values) for task, values in p.items()}  # T = 2
+    for values in soft.values():
+        values /= values.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(filled[POSE].target, soft[POSE], rtol=1e-5)
+    assert filled[POSE].weight.tolist() == [1, 1]
+    assert filled[POSE].temperature.tolist() == [2, 2]
+    blend = (1 - share) * true.target + share * soft[EMOTION]
+    np.testing.assert_allclose(filled[EMOTION].target, blend, atol=1e-5)
+    assert filled[EMOTION].weight.tolist() == [0.5, 2]
+    assert filled[EMOTION].temperature.tolist() == [1, 1]
+    assert filled[EMOTION].target.dtype == np.float32
