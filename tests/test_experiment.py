@@ -26,6 +26,7 @@ def _open(
     labels=None,
     limit=None,
     is_augmentation=False,
+    class_weights=None,
     **datasets,
 ):
     args = SimpleNamespace(
@@ -37,6 +38,7 @@ def _open(
         seed=0,
         batch_size=32,
         is_augmentation=is_augmentation,
+        class_weights=class_weights,
         **{f"dataset_{task}": datasets.get(task) for task in tasks},
     )
     wanted = cli.wanted_datasets(args, tasks)
@@ -184,6 +186,12 @@ def test_classes_that_cannot_be_flipped_are_refused_before_training(data_dir):
     _open(data_dir, ["pose"], pose=["sides"])
     with pytest.raises(UserError, match="'left profile' but no 'right profi"):
         _open(data_dir, ["pose"], pose=["sides"], is_augmentation=True)
+
+
+def test_class_weights_of_a_task_that_is_not_trained_are_refused(data_dir):
+    _open(data_dir, ["pose"], pose=["mtfl"], class_weights=["pose", "none"])
+    with pytest.raises(UserError, match="age is a task that is not trained"):
+        _open(data_dir, ["pose"], pose=["mtfl"], class_weights=["pose", "age"])
 
 
 def test_several_datasets_take_turns_at_one_task(data_dir):

@@ -98,3 +98,19 @@ def test_what_is_no_manifold_method_is_refused_with_those_that_are(words):
         _name(manifold, words)
     assert "SFSMR" in str(caught.value)
     assert "SLRM" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--teacher=a.keras"], "--teacher needs --is_distilled=True"),
+        (["--is_naive", "--teacher=a.keras"], "needs --is_distilled=True"),
+        (
+            ["--is_distilled", "--teacher_share=0.5"],
+            r"--teacher_share=0\.5 needs a --teacher",
+        ),
+    ],
+)
+def test_a_teacher_is_for_distilling(words, message):
+    with pytest.raises(UserError, match=message):
+        _name(multitask, words)

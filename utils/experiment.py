@@ -40,7 +40,8 @@ def open_datasets(args, wanted, tasks):
     Raises:
         UserError: a dataset is missing or its files are bad, a task has no
             dataset, the datasets of a task disagree on its classes, these
-            cannot be flipped, or the devices cannot share a batch.
+            cannot be flipped, --class_weights names a task without any, or
+            the devices cannot share a batch.
     """
     keras.utils.set_random_seed(args.seed)
     cli.check_datasets(args, wanted)
@@ -50,6 +51,12 @@ def open_datasets(args, wanted, tasks):
         for name, counting in _counting(args, wanted, tasks).items()
     ]
     found = _agreed(read)
+    for name in args.class_weights or ():
+        if name not in ("none", "balanced", *found):
+            raise UserError(
+                f"--class_weights={name} is a task that is not trained; these "
+                f"are: {', '.join(found)}"
+            )
     if args.is_augmentation:
         _require_mirror_images(found.values())
     shape = networks.IMAGE_SHAPES[args.model]
