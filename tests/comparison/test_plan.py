@@ -95,6 +95,16 @@ def test_a_plan_becomes_command_lines(tmp_path):
     assert [run.seed for run in runs] == [0] * 6 + [1] * 6
 
 
+def test_text_may_hold_the_pair_and_the_seed_of_a_run(tmp_path):
+    text = TEXT.replace(
+        "is_MRF = true",
+        'is_distilled = true\nteacher = ["{pair}/{seed}.onnx", "a.onnx"]',
+    )
+    runs = plan.runs(_plan(tmp_path, text))
+    assert runs[1].args.teacher == ["emotion-age/0.onnx", "a.onnx"]
+    assert runs[-2].args.teacher == ["all/1.onnx", "a.onnx"]
+
+
 def test_seeds_and_limit_can_be_given_anew(tmp_path):
     given = plan.given(_plan(tmp_path, TEXT), [7], ["50", "utkface:60"])
     runs = plan.runs(given)

@@ -17,8 +17,9 @@
     is_distilled = true         # any other key is a flag of the scripts
     distill_t = 1
 
-A flag of a method overrides that of the pair, and that the settings'. Keras
-is not imported here, so that --dry_run answers at once.
+A flag of a method overrides that of the pair, and that the settings'. Text may
+hold the run's {pair} and {seed}: teacher = "runs/{pair}/seed{seed}/best.onnx".
+Keras is not imported here, so that --dry_run answers at once.
 """
 
 import argparse
@@ -193,6 +194,9 @@ def runs(plan):
         plan["methods"].items(),
     ):
         flags = {**plan["settings"], **datasets, **facts, "seed": seed}
+        flags = {
+            flag: _placed(value, pair, seed) for flag, value in flags.items()
+        }
         try:
             for script, tasks, words in _trainings(flags):
                 folder = Path("runs", pair, method, f"seed{seed}")
@@ -341,6 +345,15 @@ def _check_names(plan):
                     f"{flag} names {name}, a dataset of no pair; theirs are "
                     f"{', '.join(sorted(used))}"
                 )
+
+
+def _placed(value, pair, seed):
+    """A flag's value, or list of values, of one run."""
+    if isinstance(value, list):
+        return [_placed(part, pair, seed) for part in value]
+    if isinstance(value, str):
+        return value.replace("{pair}", pair).replace("{seed}", str(seed))
+    return value
 
 
 def _listed(value):
