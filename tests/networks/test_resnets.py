@@ -1,7 +1,10 @@
-"""mini_resnet: its size, and its trunk against the equations of the paper."""
+"""Residual networks: their size, and trunk against the paper's equations."""
+
+import itertools
 
 import keras
 import numpy as np
+import pytest
 from scipy.signal import correlate
 
 from utils import networks
@@ -12,25 +15,43 @@ TASKS = [Task("emotion", EMOTION_7), Task("pose", POSE)]
 array = keras.ops.convert_to_numpy
 
 
-def test_sizes():
-    network = networks.build("mini_resnet", TASKS)
+@pytest.mark.parametrize(
+    ("model", "widths", "more", "last"),
+    [
+        ("mini_resnet", (16, 32, 64, 128), 0, "block3"),
+        # WRN-16-4: a second block in each group.
+        ("wide_resnet", (16, 64, 128, 256), 1, "block3_2"),
+    ],
+)
+def test_sizes(model, widths, more, last):
+    network = networks.build(model, TASKS)
     trunk = [layer for layer in network.layers if heads.is_trunk(layer)]
     # Kernels, and four numbers a channel of batch normalisation.
     convolutions = [(1, 9, 16)]
-    for before, after in ((16, 32), (32, 64), (64, 128)):
+    for before, after in itertools.pairwise(widths):
         convolutions += [(before, 9, after), (after, 9, after)]
         convolutions += [(before, 1, after)]
+        convolutions += 2 * more * [(after, 9, after)]
     expected = sum(
         before * size * after + 4 * after
         for before, size, after in convolutions
     )
     assert sum(layer.count_params() for layer in trunk) == expected
-    assert network.get_layer("block3_relu2").output.shape == (None, 8, 8, 128)
+    output = network.get_layer(f"{last}_relu2").output
+    assert output.shape == (None, 8, 8, widths[-1])
 
 
-def test_block_is_the_residual_of_the_paper():
+@pytest.mark.parametrize(
+    ("model", "block", "entry"),
+    [
+        ("mini_resnet", "block2", "pool2"),
+        ("wide_resnet", "block2_1", "pool2"),
+        ("wide_resnet", "block2_2", "block2_1_relu2"),
+    ],
+)
+def test_block_is_the_residual_of_the_paper(model, block, entry):
     """relu(F(x) + shortcut(x)), F by scipy's correlation."""
-    network = networks.build("mini_resnet", TASKS)
+    network = networks.build(model, TASKS)
     rng = np.random.default_rng(0)
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -42,14 +63,16 @@ def test_block_is_the_residual_of_the_paper():
         for value in keras.Model(
             network.input,
             [
-                network.get_layer("pool2").output,
-                network.get_layer("block2_relu2").output,
+                network.get_layer(entry).output,
+                network.get_layer(f"{block}_relu2").output,
             ],
         )(image)
     )
-    inside = np.maximum(convolved(network, "block2_conv1", entered), 0)
-    inside = convolved(network, "block2_conv2", inside)
-    shortcut = convolved(network, "block2_shortcut", entered)
+    inside = np.maximum(convolved(network, f"{block}_conv1", entered), 0)
+    inside = convolved(network, f"{block}_conv2", inside)
+    shortcut = entered
+    if entered.shape[-1] != left.shape[-1]:
+        shortcut = convolved(network, f"{block}_shortcut", entered)
     np.testing.assert_allclose(
         left, np.maximum(inside + shortcut, 0), rtol=1e-4, atol=1e-4
     )
