@@ -21,7 +21,7 @@ import CONFUSION_EP_multitask
 import CONFUSION_EP_multitask_manifold
 import STL_general_train
 from tests import quick, tiny
-from utils import release
+from utils import files, release, runs
 from utils.errors import UserError, run_script
 from utils.faces import detect
 
@@ -211,6 +211,28 @@ def test_joint_training_of_other_tasks(
     )
     result = json.loads((run / "result.json").read_text())
     assert list(result["tasks"]) == ["emotion", "gender", "age"]
+
+
+def test_a_run_teaches_another(data_dir, tmp_path, monkeypatch, capsys):
+    quick.shrink(monkeypatch)
+    pair = ["--dataset_emotion=ferplus", "--dataset_pose=mtfl", "--epoch=2"]
+    pair += [f"--data_dir={data_dir}", "--is_augmentation"]
+    first, second = tmp_path / "first", tmp_path / "second"
+    CONFUSION_EP_multitask.main([*pair, "--is_naive", f"--run_dir={first}"])
+    CONFUSION_EP_multitask.main(
+        [
+            *pair,
+            "--is_distilled",
+            f"--teacher={first / 'best.keras'}",
+            "--teacher_share=0.5",
+            f"--run_dir={second}",
+        ]
+    )
+    assert "teacher-distilled on ferplus and mtfl" in capsys.readouterr().out
+    metrics = pd.read_csv(second / "metrics.csv")
+    assert (metrics["pose_pseudo_loss"] > 0).all()
+    (origin,) = runs.read_args(second)["teachers"].values()
+    assert origin["sha256"] == files.sha256(first / "best.keras")
 
 
 def test_single_task_learning(data_dir, tmp_path, monkeypatch):
