@@ -24,7 +24,7 @@ from utils.networks.weights import UNREADABLE
 BATCH = 128
 
 
-class Teacher(NamedTuple):
+class Trained(NamedTuple):
     """A trained network.
 
     path: its file.
@@ -36,7 +36,7 @@ class Teacher(NamedTuple):
 
 
 def load(paths, tasks):
-    """Load the teachers; returns a list of Teacher.
+    """Load the teachers; returns a list of Trained.
 
     Args:
         paths: their .onnx or .keras files.
@@ -46,7 +46,7 @@ def load(paths, tasks):
         UserError: a file is no network, or has other classes of a task, or
             none knows a task.
     """
-    teachers = [Teacher(Path(path), reading.load(path)) for path in paths]
+    teachers = [Trained(Path(path), reading.load(path)) for path in paths]
     for task in tasks:
         for path, predictor in teachers:
             classes = predictor.tasks.get(task.name, task.classes)
