@@ -138,11 +138,7 @@ def test_a_run_knows_its_teachers(tmp_path):
     (origin,) = runs.read_args(args.resume)["teachers"].values()
     assert origin["sha256"] == hashlib.sha256(b"weights").hexdigest()
     assert origin["command"].startswith("python ")
-    (args.resume / "state.npz").touch()
-    assert experiment.open_run(*given) == args.resume
-    teacher.write_bytes(b"others")
-    with pytest.raises(UserError, match=r"best\.keras has changed since"):
-        experiment.open_run(*given)
+    assert set(origin) == {"sha256", "command", "commit"}
 
 
 def test_a_dataset_uses_all_its_labels_of_the_tasks(data_dir):
@@ -188,10 +184,13 @@ def test_classes_that_cannot_be_flipped_are_refused_before_training(data_dir):
         _open(data_dir, ["pose"], pose=["sides"], is_augmentation=True)
 
 
-def test_class_weights_of_a_task_that_is_not_trained_are_refused(data_dir):
+def test_class_weights_of_a_task_that_is_not_trained_are_noted(
+    data_dir, capsys
+):
     _open(data_dir, ["pose"], pose=["mtfl"], class_weights=["pose", "none"])
-    with pytest.raises(UserError, match="age is a task that is not trained"):
-        _open(data_dir, ["pose"], pose=["mtfl"], class_weights=["pose", "age"])
+    assert "class_weights" not in capsys.readouterr().err
+    _open(data_dir, ["pose"], pose=["mtfl"], class_weights=["pose", "age"])
+    assert "--class_weights=age changes nothing" in capsys.readouterr().err
 
 
 def test_several_datasets_take_turns_at_one_task(data_dir):

@@ -133,10 +133,10 @@ def _facts():
                 "seed": 4,
                 "weights_sha256": "ef56",
                 "teachers": {
-                    "runs/large/best.keras": {
+                    "/home/me/runs/large/best.keras": {
                         "sha256": "0a1b",
                         "command": "python x.py --data_dir=/a --epoch=9",
-                        "commit": {"id": "fedcba9876543210", "dirty": False},
+                        "commit": {"id": "fedcba9876543210", "dirty": True},
                     },
                     "other.onnx": {
                         "sha256": "2c3d",
@@ -185,7 +185,8 @@ def test_the_card_says_what_was_measured(tasks):
         "seed 4, 24 rounds; the network of round 23",
         "Commit 0123456, with changes that were not committed",
         "It started from weights of SHA-256 `ef56`.",
-        "Taught by runs/large/best.keras, of commit fedcba9: `0a1b`.\n\n"
+        "Taught by large/best.keras, of commit fedcba9, with changes that were "
+        "not committed: `0a1b`.\n\n"
         "```bash\npython x.py --epoch=9\n```\n",
         "Taught by other.onnx: `2c3d`.\n\n|",
         "\npython ALTERNATIVE_EPGA.py --dataset_age=utkface --epoch=3\n",

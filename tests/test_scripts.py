@@ -229,6 +229,8 @@ def test_a_run_teaches_another(data_dir, tmp_path, monkeypatch, capsys):
         ]
     )
     assert "teacher-distilled on ferplus and mtfl" in capsys.readouterr().out
+    kept = (data_dir / "cache").glob("*-teacher-*.npz")
+    assert sorted(path.name[:4] for path in kept) == ["ferp", "mtfl"]
     metrics = pd.read_csv(second / "metrics.csv")
     assert (metrics["pose_pseudo_loss"] > 0).all()
     (origin,) = runs.read_args(second)["teachers"].values()

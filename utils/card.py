@@ -1,6 +1,7 @@
 """MODEL_CARD.md of released weights."""
 
 import shlex
+from pathlib import Path
 
 import numpy as np
 
@@ -120,9 +121,15 @@ def _taught(teachers):
     """The lines about the networks that taught this one."""
     lines = []
     for path, origin in teachers.items():
-        commit = origin["commit"]
-        source = f", of commit {commit['id'][:7]}" if commit else ""
-        lines.append(f"Taught by {path}{source}: `{origin['sha256']}`.\n")
+        commit, path = origin["commit"], Path(path)
+        source = ""
+        if commit:
+            changed = ", with changes that were not committed" * commit["dirty"]
+            source = f", of commit {commit['id'][:7]}{changed}"
+        lines.append(
+            f"Taught by {Path(path.parent.name) / path.name}{source}: "
+            f"`{origin['sha256']}`.\n"
+        )
         if origin["command"]:
             command = _portable(origin["command"])
             lines.append(f"```bash\n{command}\n```\n")

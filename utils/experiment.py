@@ -1,5 +1,6 @@
 """What every training script does before and after training."""
 
+import sys
 from pathlib import Path
 
 import keras
@@ -40,8 +41,7 @@ def open_datasets(args, wanted, tasks):
     Raises:
         UserError: a dataset is missing or its files are bad, a task has no
             dataset, the datasets of a task disagree on its classes, these
-            cannot be flipped, --class_weights names a task without any, or
-            the devices cannot share a batch.
+            cannot be flipped, or the devices cannot share a batch.
     """
     keras.utils.set_random_seed(args.seed)
     cli.check_datasets(args, wanted)
@@ -53,9 +53,10 @@ def open_datasets(args, wanted, tasks):
     found = _agreed(read)
     for name in args.class_weights or ():
         if name not in ("none", "balanced", *found):
-            raise UserError(
-                f"--class_weights={name} is a task that is not trained; these "
-                f"are: {', '.join(found)}"
+            print(
+                f"warning: --class_weights={name} changes nothing, as that "
+                f"task is not trained; these are: {', '.join(found)}",
+                file=sys.stderr,
             )
     if args.is_augmentation:
         _require_mirror_images(found.values())
@@ -186,12 +187,6 @@ def _digests(args, wanted):
 def _require_same(args, saved):
     """Refuse to go on with other data, or to begin with other weights."""
     require_tables(args.resume, saved, args.data_dir)
-    for path, origin in saved.get("teachers", {}).items():
-        if files.sha256(Path(path)) != origin["sha256"]:
-            raise UserError(
-                f"the teacher {path} has changed since {args.resume} began; "
-                "put the old one back or start a new run"
-            )
     if (args.resume / training.STATE).exists():
         return
     source = weights.source(args.model, args.weights)

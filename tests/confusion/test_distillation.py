@@ -1,14 +1,16 @@
 """Trained networks as teachers: a network whose answers are known."""
 
+import os
 import types
 
 import numpy as np
+import onnx
 import pytest
 from scipy.special import softmax
 
 from tests import tiny
 from tests.faces import stand_ins
-from utils import images, pseudo
+from utils import images, pseudo, runs
 from utils.confusion import distillation
 from utils.errors import UserError
 from utils.tasks import GENDER, Task
@@ -64,6 +66,7 @@ def test_several_teachers_are_averaged_where_they_know_the_task(tmp_path, part):
 def test_predictions_are_kept_for_as_long_as_nothing_changes(
     tmp_path, part, monkeypatch
 ):
+    monkeypatch.setattr(distillation, "BATCH_PIXELS", 5 * 16 * 16)
     looks = []
     look = distillation.reading.Predictor.probabilities
     monkeypatch.setattr(
@@ -78,15 +81,78 @@ def test_predictions_are_kept_for_as_long_as_nothing_changes(
         return distillation.predictions(teachers, part, [EMOTION])[EMOTION]
 
     first = predicted()
+    np.testing.assert_allclose(first, expected(part, EMOTION), rtol=1e-4)
     np.testing.assert_array_equal(predicted(), first)
-    assert looks == [9]
+    assert looks == [5, 4]
     (cached,) = (tmp_path / "cache").glob("faces-teacher-*.npz")
     cached.write_bytes(cached.read_bytes()[:200])
     np.testing.assert_array_equal(predicted(), first)
-    assert looks == [9, 9]
+    assert looks == 2 * [5, 4]
     stand_ins.network(tmp_path, temperatures={"emotion": 3})
     assert np.abs(predicted() - first).max() > 0.01
-    assert looks == [9, 9, 9]
+    assert looks == 3 * [5, 4]
+    model = onnx.load(path)
+    model.doc_string = "another file"
+    onnx.save(model, path)
+    (tmp_path / "net.json").write_text(
+        (tmp_path / "net.json").read_text().replace('"sha256"', '"old"')
+    )
+    predicted()
+    assert looks == 4 * [5, 4]
+    os.utime(next(iter(part.table.paths)), (0, 0))
+    predicted()
+    assert looks == 5 * [5, 4]
+
+
+def test_what_cannot_be_kept_is_used_all_the_same(tmp_path, part, capsys):
+    teachers = distillation.load([stand_ins.network(tmp_path)], [EMOTION])
+    if os.geteuid():
+        (tmp_path / "cache").chmod(0o500)
+    else:  # root may write anywhere
+        (tmp_path / "cache").rename(tmp_path / "moved")
+        (tmp_path / "cache").touch()
+    found = distillation.predictions(teachers, part, [EMOTION])[EMOTION]
+    np.testing.assert_allclose(found, expected(part, EMOTION), rtol=1e-4)
+    assert "not kept for other runs" in capsys.readouterr().err
+
+
+def test_predictions_that_are_not_finite_are_refused(
+    tmp_path, part, monkeypatch
+):
+    teachers = distillation.load([stand_ins.network(tmp_path)], [EMOTION])
+    monkeypatch.setattr(
+        distillation.reading.Predictor,
+        "probabilities",
+        lambda teacher, crops: {
+            task: np.full((len(crops), len(classes)), np.nan)
+            for task, classes in teacher.tasks.items()
+        },
+    )
+    with pytest.raises(UserError, match="its training diverged"):
+        distillation.predictions(teachers, part, [EMOTION])
+
+
+@pytest.mark.parametrize("name", ["", "gone.onnx", "folder", "text.keras"])
+def test_what_is_no_network_is_refused_as_a_teacher(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text.keras").write_text("no network")
+    path = tmp_path / name if name else ""
+    with pytest.raises(UserError, match=r"give best\.keras or best") as e:
+        distillation.load([path], [EMOTION])
+    assert "--weights" not in str(e.value)
+
+
+def test_a_run_goes_on_with_the_teacher_it_began_with(tmp_path):
+    path = stand_ins.network(tmp_path)
+    run = tmp_path / "run"
+    run.mkdir()
+    known = {str(path): runs.origin(path)}
+    runs.write_args(run, {"teachers": known})
+    distillation.load([str(path)], [EMOTION], run)
+    known[str(path)]["sha256"] = "0"
+    runs.write_args(run, {"teachers": known})
+    with pytest.raises(UserError, match=r"net\.onnx has changed since"):
+        distillation.load([str(path)], [EMOTION], run)
 
 
 @pytest.mark.parametrize(

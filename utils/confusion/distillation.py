@@ -10,18 +10,20 @@ do: itself and its mirror image.
 import contextlib
 import dataclasses
 import hashlib
+import math
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from rich.progress import track
 
-from utils import files, images, pseudo
+from utils import files, images, pseudo, runs
 from utils.errors import UserError
 from utils.faces import predict as reading
 from utils.networks.weights import UNREADABLE
 
-BATCH = 128
+BATCH_PIXELS = 128 * 64 * 64  # predicted at once, and as many mirrored
 
 
 class Trained(NamedTuple):
@@ -35,18 +37,20 @@ class Trained(NamedTuple):
     predictor: reading.Predictor
 
 
-def load(paths, tasks):
+def load(paths, tasks, resume=None):
     """Load the teachers; returns a list of Trained.
 
     Args:
         paths: their .onnx or .keras files.
         tasks: list of Task; each must be known to one of them at least.
+        resume: folder of the run that goes on, whose teachers they must be.
 
     Raises:
-        UserError: a file is no network, or has other classes of a task, or
-            none knows a task.
+        UserError: a file is no network, another than when the run began, or
+            has other classes of a task, or none knows a task.
     """
-    teachers = [Trained(Path(path), reading.load(path)) for path in paths]
+    known = runs.read_args(resume).get("teachers", {}) if resume else {}
+    teachers = [_load(Path(path), known.get(path), resume) for path in paths]
     for task in tasks:
         for path, predictor in teachers:
             classes = predictor.tasks.get(task.name, task.classes)
@@ -112,10 +116,31 @@ def fill(taught, args, parts, labelled, predict, number):
     return filled, []
 
 
+def _load(path, origin, resume):
+    """One teacher; `origin`: what the run that goes on knows of it."""
+    try:
+        predictor = reading.load(path)
+    except UserError as error:
+        reason = str(error).split(";")[0]
+        raise UserError(
+            f"--teacher={path}: {reason}; give best.keras or best.onnx of a "
+            "finished run, with its labels.json beside it"
+        ) from error
+    if origin and files.sha256(path) != origin["sha256"]:
+        raise UserError(
+            f"the teacher {path} has changed since {resume} began; put the old "
+            "one back or start a new run"
+        )
+    return Trained(path, predictor)
+
+
 def _predicted(teacher, part):
     """{task name: float32 [N, C]}; kept beside the decoded images.
 
-    A large network takes minutes over them on a CPU, and every seed asks anew.
+    A large network takes minutes over them on a CPU.
+
+    Raises:
+        UserError: a prediction is not finite.
     """
     path, predictor = teacher
     paths = part.table.paths
@@ -132,16 +157,25 @@ def _predicted(teacher, part):
     read = part.images
     if read([0]).shape[1:] != predictor.shape:
         read = images.Decoder(paths, predictor.shape).__getitem__
+    size = max(1, BATCH_PIXELS // math.prod(predictor.shape[:2]))
     outputs = []
     for start in track(
-        range(0, len(part), BATCH), f"{path.name} on {part.table.name}"
+        range(0, len(part), size), f"{path.name} on {part.table.name}"
     ):
-        rows = np.arange(start, min(start + BATCH, len(part)))
+        rows = np.arange(start, min(start + size, len(part)))
         outputs.append(predictor.probabilities(list(read(rows))))
     found = {
         task: np.concatenate([o[task] for o in outputs]).astype("float32")
         for task in predictor.tasks
     }
-    with files.write(cached) as temporary:
-        np.savez(temporary, **found)
+    if not all(np.isfinite(values).all() for values in found.values()):
+        raise UserError(
+            f"--teacher={path} predicts values that are not finite: its "
+            "training diverged; give another"
+        )
+    try:
+        with files.write(cached) as temporary:
+            np.savez(temporary, **found)
+    except UserError as error:
+        print(f"warning: not kept for other runs: {error}", file=sys.stderr)
     return found

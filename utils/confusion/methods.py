@@ -31,7 +31,7 @@ def assemble(method, network, teacher, datasets, tasks, args):
     elif method == "dcn-ap":
         fill = functools.partial(mrf.fill, tasks, args)
     elif method == "teacher-distilled":
-        teachers = distillation.load(args.teacher, tasks)
+        teachers = distillation.load(args.teacher, tasks, args.resume)
         taught = [
             distillation.predictions(teachers, parts["train"], tasks)
             for parts in datasets
