@@ -84,11 +84,13 @@ def main(argv=None):
                     {"file": output.printable(path), "error": failed[-1]}
                 )
     finally:
+        if failed:
+            print(f"{len(failed)} of {len(paths)} failed:", file=sys.stderr)
+            for reason in failed:
+                print(f"  {reason}", file=sys.stderr)
         if found:
             _write_results(args, predictor, detector, found)
     if failed:
-        print(f"{len(failed)} of {len(paths)} failed:", file=sys.stderr)
-        print(*(f"  {reason}" for reason in failed), sep="\n", file=sys.stderr)
         sys.exit(1)
 
 
@@ -205,26 +207,30 @@ def _record(path, picture, predictions, target, least):
 
 
 def _write_results(args, predictor, detector, found):
-    if args.json:
-        content = {
-            "weights": predictor.name,
-            "detector": detector.name,
-            "min_confidence": args.min_confidence,
-            "images": found,
-        }
-        files.write_json(args.json, content)
-    if args.csv:
-        with (
-            files.write(args.csv) as path,
-            path.open("w", newline="", encoding="utf-8") as file,
-        ):
-            columns = ("file", *output.columns(predictor.tasks))
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            for image in found:
-                for face in image.get("faces", ()):
-                    row = output.row(face)
-                    writer.writerow({"file": image["file"], **row})
+    try:
+        if args.json:
+            content = {
+                "weights": predictor.name,
+                "detector": detector.name,
+                "min_confidence": args.min_confidence,
+                "images": found,
+            }
+            files.write_json(args.json, content)
+    finally:
+        if args.csv:
+            _write_table(args.csv, predictor.tasks, found)
+
+
+def _write_table(path, tasks, found):
+    with (
+        files.write(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, ("file", *output.columns(tasks)))
+        writer.writeheader()
+        for image in found:
+            for face in image.get("faces", ()):
+                writer.writerow({"file": image["file"], **output.row(face)})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ Exit code: 0; 1 if the source broke off, which of files only MP4 and AVI tell;
 
 import contextlib
 import csv
+import functools
 import json
 import math
 import sys
@@ -115,12 +116,12 @@ def main(argv=None):
     # One frame of a short source is not to last longer than that.
     args.every = min(args.every, source.count or args.every)
     names = output.Names(args.output, args.overwrite, given)
-    target = names.new(source.name, ".mp4")
     frames = video.ahead(source.frames(args.start, end, args.every))
     fps = source.fps / args.every
     found = video.ahead(_analysed(frames, fps, predictor, detector, args))
     total = _expected(source, args.start, end, args.every)
     screen = draw.Screen(predictor.tasks)
+    target = names.reserve(source.name, ".mp4")
     is_stopped = False
     with (
         contextlib.closing(found),
@@ -225,18 +226,35 @@ def _tables(stack, args, tasks):
     for path, make in ((args.csv, _csv), (args.jsonl, _jsonl)):
         if path is None:
             continue
-        try:
-            file = stack.enter_context(
-                # A line is written whole, at once.
-                path.open("w", buffering=1, newline="", encoding="utf-8")
-            )
-        except OSError as error:
-            raise UserError(
-                f"cannot write {path}: {error.strerror}; choose a "
-                "writable folder"
-            ) from error
-        tables.append(make(file, tasks))
+        with _written(path):
+            # A line is written whole, at once.
+            file = path.open("w", buffering=1, newline="", encoding="utf-8")
+            stack.callback(_close, file)
+            add = make(file, tasks)
+        tables.append(functools.partial(_add, path, add))
     return tables
+
+
+def _add(path, add, row):
+    with _written(path):
+        add(row)
+
+
+def _close(file):
+    # What is left of a line that could not be written cannot be now.
+    with contextlib.suppress(OSError):
+        file.close()
+
+
+@contextlib.contextmanager
+def _written(path):
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror}; choose a writable folder "
+            "on a disk with space"
+        ) from error
 
 
 def _csv(file, tasks):

@@ -245,6 +245,24 @@ def test_what_was_found_is_written_whatever_ends_it(
     ]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="/dev/full")
+def test_a_result_that_cannot_be_written_spares_the_other(
+    demo, tmp_path, capsys
+):
+    _save(tmp_path / "a.png")
+    with pytest.raises(UserError, match="cannot write /dev/full"):
+        demo("a.png", "gone.png", "--json=/dev/full", "--csv=found.csv")
+    assert (tmp_path / "found.csv").read_text().startswith("file,face")
+    assert "1 of 2 failed" in capsys.readouterr().err
+
+
+def test_a_link_to_itself_is_a_bad_file(demo, tmp_path, capsys):
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    with pytest.raises(SystemExit):
+        demo("loop.jpg", "--json=found.json")
+    assert "cannot read loop.jpg" in capsys.readouterr().err
+
+
 def test_results_go_to_pipes_too(demo, tmp_path):
     _save(tmp_path / "a.png", BOXES)
     pipe = tmp_path / "pipe"
@@ -271,7 +289,7 @@ def test_escape_closes_all_windows(demo, tmp_path, monkeypatch):
     for name in "abc":
         _save(tmp_path / "photos" / f"{name}.png")
     shown = []
-    monkeypatch.setenv("DISPLAY", ":9")
+    monkeypatch.setattr(output, "_check_window", lambda: None)
     monkeypatch.setattr(
         output,
         "show",
@@ -281,10 +299,13 @@ def test_escape_closes_all_windows(demo, tmp_path, monkeypatch):
     assert len(shown) == 2
 
 
-def test_what_cannot_work_is_refused_at_once(demo, tmp_path):
+def test_what_cannot_work_is_refused_at_once(demo, tmp_path, monkeypatch):
     _save(tmp_path / "a.png")
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="--show needs a display"):
+        demo("a.png", "--show")
+    monkeypatch.setenv("DISPLAY", ":77")
+    with pytest.raises(UserError, match="the display does not answer"):
         demo("a.png", "--show")
     with pytest.raises(UserError, match="choose a writable folder"):
         demo("a.png", "--output=file/folder")

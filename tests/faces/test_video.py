@@ -102,6 +102,42 @@ def test_a_truncated_file_gives_what_it_has(clip, tmp_path):
     assert not source.is_broken
 
 
+def test_a_file_cut_without_encoding_is_whole(tmp_path):
+    whole, cut = tmp_path / "whole.mp4", tmp_path / "cut.mp4"
+    ffmpeg = (imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error")
+    every = ("-c:v", "libx264", "-g", "100", str(whole))
+    subprocess.run([*ffmpeg, *TEST_PICTURE, *every], check=True)
+    part = ("-ss", "2", "-i", str(whole), "-c", "copy", str(cut))
+    subprocess.run([*ffmpeg, *part], check=True)
+    source = video.Source(str(cut))
+    assert source.count == 100  # what the cut hides among them
+    assert 48 <= len(list(source.frames())) <= 52
+    assert not source.is_broken
+
+
+def test_half_of_an_mp4_is_broken(tmp_path):
+    half = tmp_path / "half.mp4"
+    random = np.random.default_rng(0)
+    with video.Writer(half, FPS) as writer:
+        for index in range(50):
+            noise = random.integers(0, 256, (48, 64, 3), np.uint8)
+            writer.write(noise, index / FPS)
+    data = half.read_bytes()
+    half.write_bytes(data[: len(data) // 2])
+    source = video.Source(str(half))
+    assert 1 <= len(list(source.frames())) < 45
+    assert source.is_broken
+
+
+def test_pixels_are_made_square(tmp_path):
+    path = tmp_path / "dv.mp4"
+    words = (*TEST_PICTURE, "-vf", "setsar=2/1", "-t", "0.2", str(path))
+    program = imageio_ffmpeg.get_ffmpeg_exe()
+    subprocess.run([program, "-v", "error", *words], check=True)
+    shapes = {f.pixels.shape for f in video.Source(str(path)).frames()}
+    assert shapes == {(48, 128, 3)}
+
+
 TEST_PICTURE = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=4")
 SOUND = ("-f", "lavfi", "-i", "sine=d=12")
 LATER = "setpts='if(gt(N,50),PTS+12/TB,PTS)'"
@@ -151,9 +187,10 @@ def test_skipping_to_the_start_can_be_stopped(clip):
 
 
 def test_no_password_in_the_name():
-    assert video._stem("rtsp://admin:secret@10.0.0.5/live?x=1") == "live"
-    assert "secret" not in video._stem("rtsp://admin:secret@10.0.0.5")
-    assert "secret" not in video._stem("rtsp://admin:top@secret@10.0.0.5")
+    assert video._stem("rtsp://admin:secret@10.0.0.5/live?x=1", True) == "live"
+    for address in ("admin:secret@10.0.0.5", "admin:top@secret@10.0.0.5"):
+        assert "secret" not in video._stem(f"rtsp://{address}", True)
+    assert video._stem("what?/talk.mp4", False) == "talk"
 
 
 def test_no_password_in_the_error():
@@ -204,6 +241,7 @@ def test_sources_that_give_nothing(clip, tmp_path):
     path.write_bytes(clip.read_bytes().replace(b"avc1", b"zzz9"))
     assert "no frame" in _refused(str(path))
     assert "camera 97" in _refused("97")
+    assert "cannot read 20240101123000" in _refused("20240101123000")
     assert "gives no picture" in _refused("http://127.0.0.1:9/live")
 
 
@@ -226,6 +264,45 @@ def test_after_an_error_the_file_is_whole(tmp_path):
     assert len(list(video.Source(str(path)).frames())) == 30
 
 
+def test_what_a_link_leads_to_stays(tmp_path):
+    path, other = tmp_path / "a.mp4", tmp_path / "precious.mp4"
+    for link in (path.symlink_to, path.hardlink_to):
+        other.write_text("precious")
+        link(other)
+        with pytest.raises(ZeroDivisionError):
+            _write(path, 30)
+        assert other.read_text() == "precious"
+        assert len(list(video.Source(str(path)).frames())) == 30
+        path.unlink()
+    assert [p.name for p in tmp_path.iterdir()] == ["precious.mp4"]
+
+
+def _interrupted(path):
+    with video.Writer(path, FPS) as writer:
+        writer._make_way()
+        writer._process = writer._encoder((48, 64))
+        writer._process.stdin.write(bytes(100))  # of a frame's 9216
+
+
+def test_without_a_whole_frame_what_was_there_stays(tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_text("of yesterday")
+    _interrupted(path)
+    assert path.read_text() == "of yesterday"
+    path.write_text("")  # holds the name
+    _interrupted(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_ffmpeg_that_cannot_be_started(tmp_path, monkeypatch):
+    path = tmp_path / "a.mp4"
+    path.touch()
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nowhere/ffmpeg")
+    with pytest.raises(UserError, match="cannot start /nowhere/ffmpeg: No su"):
+        _write(path, 1)
+    assert not path.exists()
+
+
 def _write_until_killed(path):
     picture = np.zeros((480, 640, 3), np.uint8)  # which no pipe holds
     with video.Writer(path, FPS) as writer:
@@ -243,6 +320,7 @@ def test_where_ffmpeg_is_killed_the_file_plays(tmp_path):
 
 def test_the_sample_clip():
     clip = video.open_source(None)
+    assert next(clip.frames(0.28)).index == 7
     assert clip.count == 200
     frames = list(clip.frames(1.0, 2.0, 5))
     assert [f.time for f in frames] == pytest.approx([1.0, 1.2, 1.4, 1.6, 1.8])

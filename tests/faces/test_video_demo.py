@@ -234,6 +234,30 @@ def test_the_source_is_never_replaced(demo, clip, tmp_path):
     assert len(_frames(tmp_path / "out" / "talk_faces_2.mp4")) == 5
 
 
+def test_names_are_reserved(demo, clip, tmp_path, monkeypatch):
+    taken = []
+    expected = final_video_demo._expected
+
+    def other_program(*arguments):
+        # Between the choice of the name and the first frame.
+        taken.append(tmp_path / "demo_output" / "walk_faces.mp4")
+        assert not taken[-1].exists()
+        taken[-1].touch()
+        return expected(*arguments)
+
+    monkeypatch.setattr(final_video_demo, "_expected", other_program)
+    demo(clip, "--end=0.2")
+    assert taken[-1].stat().st_size == 0
+    assert len(_frames(tmp_path / "demo_output" / "walk_faces_2.mp4")) == 5
+
+
+@pytest.mark.skipif(os.name != "posix", reason="/dev/full")
+@pytest.mark.parametrize("flag", ["csv", "jsonl"])
+def test_tables_that_cannot_be_written(demo, clip, flag):
+    with pytest.raises(UserError, match="cannot write /dev/full: No space"):
+        demo(clip, f"--{flag}=/dev/full")
+
+
 ALONE = """
 import signal, sys, time
 # A job in the background of a shell is born deaf to Ctrl-C.
@@ -281,7 +305,7 @@ def test_what_ends_it_leaves_a_playable_file(tmp_path, kind):
     process = _start(tmp_path, 0.1, "--detect_every=1")
     path = tmp_path / "sample_clip_faces.mp4"
     deadline = time.monotonic() + 60
-    while not path.exists():
+    while not path.exists() or path.stat().st_size == 0:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     time.sleep(0.5)  # a few frames

@@ -4,6 +4,7 @@ import contextlib
 import glob
 import importlib.util
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def find(words):
                 "as 'photos/*.jpg'"
             )
         for file in files:
-            found.setdefault(file.resolve(), file)
+            found.setdefault(os.path.realpath(file), file)
     return list(found.values())
 
 

@@ -7,13 +7,18 @@ from pathlib import Path
 
 import cv2
 
-from utils import files, flags
+from utils import files, flags, isolation
 from utils.errors import UserError
 
 ESCAPE = 27
 # Bytes; file systems take names of 255, and temporary ones are longer.
 LONGEST_STEM = 200
 LARGEST_WINDOW = 1000  # pixels of a window's longer side at first
+PATIENCE = 30  # seconds that a first window may take
+NO_WINDOWS = (
+    "--show needs an OpenCV with windows; install opencv-python, not "
+    "opencv-python-headless"
+)
 
 
 def add_flags(parser):
@@ -57,17 +62,16 @@ def check(args, results, inputs=()):
 
     Raises:
         UserError: a folder cannot be made or written to, a result would be
-            overwritten or is an input, or there is no display to show
-            anything on.
+            overwritten or is an input, or --show can open no window.
     """
     _check_folder(args.output, f"to --output={args.output}")
     given = [path for path in results if path and not files.is_stream(path)]
-    places = [path.resolve() for path in given]
+    places = [os.path.realpath(path) for path in given]
     for path in given:
         _check_folder(path.parent, path.absolute())
         if path.is_dir():
             raise UserError(f"{path} is a folder; name a file in it")
-        if places.count(path.resolve()) > 1:
+        if places.count(os.path.realpath(path)) > 1:
             raise UserError(f"{path} is named twice; name two files")
         if any(_is_same(path, other) for other in inputs):
             raise UserError(f"{path} is what is read; name another file")
@@ -76,8 +80,8 @@ def check(args, results, inputs=()):
                 f"{path} exists; choose another name, or replace it with "
                 "--overwrite"
             )
-    if args.show and not has_display():
-        raise UserError("--show needs a display, and there is none; leave it")
+    if args.show:
+        _check_window()
 
 
 def _check_folder(folder, name):
@@ -96,11 +100,28 @@ def _is_same(one, other):
     return there and os.path.samefile(one, other)
 
 
-def has_display():
-    """Is there anything to open a window on?"""
-    if sys.platform in ("darwin", "win32"):
-        return True
-    return any(os.environ.get(k) for k in ("DISPLAY", "WAYLAND_DISPLAY"))
+def _check_window():
+    is_x11 = sys.platform not in ("darwin", "win32")
+    if is_x11 and not any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))):
+        raise UserError("--show needs a display, and there is none; leave it")
+    try:
+        # Where the display does not answer, Qt ends the process.
+        is_open = isolation.call(_open_window, seconds=PATIENCE)
+    except ChildProcessError as error:
+        raise UserError(
+            "--show cannot open a window: the display does not answer; leave it"
+        ) from error
+    if not is_open:
+        raise UserError(NO_WINDOWS)
+
+
+def _open_window():
+    try:
+        cv2.namedWindow("faces")
+        cv2.destroyAllWindows()
+    except cv2.error:
+        return False
+    return True
 
 
 class Names:
@@ -110,7 +131,7 @@ class Names:
         """The files `inputs` are never overwritten, by no name of theirs."""
         self._folder = folder
         self._may_overwrite = may_overwrite
-        self._given = {path.resolve() for path in inputs}
+        self._given = set(map(os.path.realpath, inputs))
 
     def new(self, stem, suffix):
         """<stem>_faces<suffix>, or with a number where that is taken."""
@@ -120,11 +141,26 @@ class Names:
         while True:
             count = "" if number == 1 else f"_{number}"
             path = self._folder / f"{stem}_faces{count}{suffix}"
-            is_free = self._may_overwrite or not path.exists()
-            if is_free and path.resolve() not in self._given:
-                self._given.add(path.resolve())
+            place = os.path.realpath(path)
+            is_free = self._may_overwrite or not os.path.lexists(path)
+            if is_free and place not in self._given:
+                self._given.add(place)
                 return path
             number += 1
+
+    def reserve(self, stem, suffix):
+        """As `new`, with an empty file where there was none.
+
+        So no other program takes the name before something is written.
+        """
+        while True:
+            path = self.new(stem, suffix)
+            try:
+                path.open("xb").close()
+                return path
+            except FileExistsError:
+                if self._may_overwrite:
+                    return path
 
 
 def write_image(path, image):
@@ -163,15 +199,13 @@ def show(image, title, wait):
     height, width = image.shape[:2]
     scale = min(1, LARGEST_WINDOW / max(height, width))
     try:
-        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
-        cv2.resizeWindow(title, round(scale * width), round(scale * height))
+        if cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1:
+            cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.resizeWindow(title, round(scale * width), round(scale * height))
         cv2.imshow(title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         key = cv2.waitKey(0 if wait else 1)
     except cv2.error as error:
-        raise UserError(
-            "--show needs an OpenCV with windows; install opencv-python, not "
-            "opencv-python-headless"
-        ) from error
+        raise UserError(NO_WINDOWS) from error
     if wait:
         cv2.destroyWindow(title)
     return key == ESCAPE

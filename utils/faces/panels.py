@@ -228,7 +228,7 @@ def legend(shape, faces, has_labels, has_arrows, least):
             ("ring", "or at the viewer", MUTED),
         ]
     if has_labels and least > 0:
-        items.append((None, f"?  less than {least:.0%} sure", UNSURE))
+        items.append((None, f"?  less than {percent(least)} sure", UNSURE))
     return _strip(items, size, shape[1], text.width(none, size))
 
 

@@ -26,6 +26,8 @@ HIGHEST_FPS = 240
 # of the frames nor the duration vouches for more.
 LONGEST_GAP = 10.0
 AHEAD = 4  # frames that wait between two steps
+LARGEST_CAMERA = 9999  # longer numbers are names of recordings
+PATIENCE = 20  # seconds that FFmpeg may take to say how long a source is
 CLIP_SIZE, CLIP_SECONDS = (640, 480), 8  # of the sample clip
 
 
@@ -65,7 +67,11 @@ class Source:
             UserError: it cannot be opened, or has no frame that can be
                 decoded.
         """
-        is_camera = address.isdecimal() and not Path(address).exists()
+        is_camera = (
+            address.isdecimal()
+            and int(address) <= LARGEST_CAMERA
+            and not Path(address).exists()
+        )
         is_url = "://" in address
         _check_file(address, is_camera or is_url)
         # One line of our own instead of many of FFmpeg's.
@@ -80,7 +86,8 @@ class Source:
         cv2.utils.logging.setLogLevel(level)
         if not is_read:
             raise UserError(_unreadable(address, is_camera, is_url))
-        self.name = f"camera{address}" if is_camera else _stem(address)
+        self._place = place
+        self.name = f"camera{address}" if is_camera else _stem(address, is_url)
         given = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = given if 1 <= given <= HIGHEST_FPS else USUAL_FPS
         count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -91,7 +98,8 @@ class Source:
             self.duration = count / (given if 0 < given < 1 else self.fps)
         self._is_live = is_camera or (is_url and self.count is None)
         # Elsewhere the count is made up from the length, perhaps of the sound.
-        self._is_counted = self.count and (is_url or _says_count(address))
+        self._container = _container(address, is_url)
+        self._is_counted = self.count and self._container
         self._stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         self._is_stopped = False
         self.is_broken = False
@@ -110,19 +118,19 @@ class Source:
         began = time.monotonic()
         picture = self._first
         self._first = None
-        shape = picture.shape
+        size = self._size(picture)
         try:
             while moment < end and not self._is_stopped:
                 if first is None and moment >= start:
                     first = index
-                # A stream that changes its size in the middle goes on.
                 if first is not None and (index - first) % every == 0:
                     if picture is None:
                         _, picture = capture.retrieve()
                     if picture is None:
                         break
-                    if picture.shape != shape:
-                        picture = cv2.resize(picture, shape[1::-1])
+                    # A stream that changes its size in the middle goes on.
+                    if picture.shape[1::-1] != size:
+                        picture = cv2.resize(picture, size)
                     pixels = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
                     yield Frame(index, moment, pixels)
                 picture = None
@@ -130,14 +138,33 @@ class Source:
                     break
                 index += 1
                 moment = self._moment(moment, began)
-            is_short = self._is_counted and index + 1 < 0.95 * self.count
             self.is_broken = (
                 moment < end
                 and not self._is_stopped
-                and bool(self._is_live or is_short)
+                and (self._is_live or self._is_short(index + 1, moment))
             )
         finally:
             capture.release()
+
+    def _size(self, picture):
+        """(width, height) of the picture in square pixels."""
+        height, width = picture.shape[:2]
+        above = self._capture.get(cv2.CAP_PROP_SAR_NUM)
+        below = self._capture.get(cv2.CAP_PROP_SAR_DEN)
+        if above > 0 and below > 0 and 0.1 < above / below < 10:
+            width = round(above / below * width)
+        return width, height
+
+    def _is_short(self, frames, moment):
+        """Whether so many frames, up to this second, are not all there are."""
+        if not self._is_counted or frames >= 0.95 * self.count:
+            return False
+        if self._container == "avi":
+            return True
+        # An MP4 that was cut without encoding it anew counts, but hides, what
+        # is before the cut; its duration is that of the rest.
+        duration = _duration(self._place)
+        return duration is None or moment + 1 / self.fps < 0.95 * duration
 
     def _moment(self, before, began):
         """Seconds of the frame that was just grabbed."""
@@ -163,7 +190,7 @@ class Clip:
     def frames(self, start=0.0, end=math.inf, every=1):
         """Yield the Frames from `start` to `end` seconds, every so many."""
         portrait = inputs.read(inputs.portrait()).pixels
-        first = math.ceil(start * self.fps)
+        first = math.ceil(start * self.fps - 1e-9)
         for index in range(first, self.count, every):
             moment = index / self.fps
             if moment < end:
@@ -230,6 +257,9 @@ def ahead(items, size=AHEAD):
 class Writer:
     """An H.264 MP4 file that grows frame by frame.
 
+    What had its name is gone with the first frame, and not written into, as it
+    may be a link; where no frame comes, it stays.
+
     FFmpeg encodes in a process of its own. It finishes the file when its
     input ends, whatever ends it, Ctrl-C and a kill of this process included.
     That is why the file has its final name from the start. Where FFmpeg
@@ -244,10 +274,12 @@ class Writer:
         """To be used in a `with`; nothing is written without a frame.
 
         Args:
-            path: of the .mp4 file.
+            path: of the .mp4 file. Where an empty one holds the name, it is
+                removed if no frame comes.
             fps: frames a second of the file.
         """
         self._path, self._fps = path, fps
+        self._aside = path.with_name(f".{path.name}.old")
         self._process = None
         self._written = 0
         self._start = 0.0
@@ -259,9 +291,12 @@ class Writer:
     def __exit__(self, kind, error, trace):
         try:
             if self._process is not None:
-                self._finish(kind is None)
+                # Ctrl-C in the middle of the first frame is no failure.
+                self._finish(kind is None and self._written > 0)
         finally:
             self._log.close()
+            if not self._written:
+                self._take_back()
 
     def write(self, image, moment):
         """Add a frame.
@@ -274,7 +309,7 @@ class Writer:
             UserError: the file cannot be written.
         """
         if self._process is None:
-            self._check()
+            self._make_way()
             self._process = self._encoder(image.shape)
             self._start = moment
         due = math.floor((moment - self._start) * self._fps + 0.5) + 1
@@ -285,9 +320,12 @@ class Writer:
             except OSError as error:
                 raise self._failure() from error
             self._written += 1
+        self._aside.unlink(missing_ok=True)
 
-    def _check(self):
+    def _make_way(self):
         try:
+            if self._path.is_symlink() or _is_filled(self._path):
+                self._path.replace(self._aside)
             self._path.open("ab").close()
         except OSError as error:
             raise UserError(
@@ -295,10 +333,19 @@ class Writer:
                 "--output"
             ) from error
 
+    def _take_back(self):
+        """Leave the name to who had it, or to nobody."""
+        is_empty = self._path.is_file() and not _is_filled(self._path)
+        if os.path.lexists(self._aside):
+            self._aside.replace(self._path)
+        elif self._process is not None or is_empty:
+            self._path.unlink(missing_ok=True)
+
     def _encoder(self, shape):
         height, width = shape[:2]
+        program = imageio_ffmpeg.get_ffmpeg_exe()
         words = [
-            *(imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-y"),
+            *(program, "-loglevel", "error", "-y"),
             *("-f", "rawvideo", "-pix_fmt", "rgb24"),
             *("-s", f"{width}x{height}", "-r", f"{self._fps:.6g}", "-i", "-"),
             # What browsers play: even sides, 4:2:0.
@@ -323,7 +370,8 @@ class Writer:
             )
         except OSError as error:
             raise UserError(
-                f"cannot start FFmpeg: {error.strerror}; pip install "
+                f"cannot start {program}: {error.strerror}; name another "
+                "FFmpeg in IMAGEIO_FFMPEG_EXE, or, without it, pip install "
                 "--force-reinstall imageio-ffmpeg"
             ) from error
 
@@ -368,6 +416,8 @@ def _check_file(address, is_elsewhere):
         return
     try:
         size = Path(address).stat().st_size
+        if Path(address).is_file():
+            Path(address).open("rb").close()
     except OSError as error:
         raise UserError(
             f"cannot read {address}: {error.strerror}; give a video file, the "
@@ -387,14 +437,41 @@ def _check_name(place):
         ) from error
 
 
-def _says_count(path):
-    """Whether its header counts the frames: MP4, MOV, AVI."""
+def _is_filled(path):
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _container(path, is_url):
+    """ "mp4" or "avi", where the header counts the frames, else None."""
+    if is_url:
+        known = {".avi": "avi", ".mkv": None, ".webm": None}
+        return known.get(Path(_bare(path)).suffix.lower(), "mp4")
     if not Path(path).is_file():
-        return False  # what is read from a pipe is gone
+        return None  # what is read from a pipe is gone
     with Path(path).open("rb") as file:
         head = file.read(8)
     boxes = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-    return head[:4] == b"RIFF" or head[4:] in boxes
+    if head[:4] == b"RIFF":
+        return "avi"
+    return "mp4" if head[4:] in boxes else None
+
+
+def _duration(place):
+    """Seconds that a source lasts, as FFmpeg says; None where it does not."""
+    try:
+        said = subprocess.run(
+            [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", place],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+        ).stderr
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(rb"Duration: (\d+):(\d+):([\d.]+)", said)
+    if found is None:
+        return None
+    hours, minutes, seconds = map(float, found.groups())
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def _unreadable(address, is_camera, is_url):
@@ -413,8 +490,8 @@ def _bare(address):
     return re.sub(r"://[^/]*@", "://", address).split("?")[0]
 
 
-def _stem(address):
-    stem = Path(_bare(address).rstrip("/")).stem
+def _stem(address, is_url):
+    stem = Path(_bare(address).rstrip("/") if is_url else address).stem
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in stem)
 
 
