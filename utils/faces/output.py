@@ -19,6 +19,7 @@ NO_WINDOWS = (
     "--show needs an OpenCV with windows; install opencv-python, not "
     "opencv-python-headless"
 )
+_opened = set()  # titles of windows
 
 
 def add_flags(parser):
@@ -199,15 +200,18 @@ def show(image, title, wait):
     height, width = image.shape[:2]
     scale = min(1, LARGEST_WINDOW / max(height, width))
     try:
-        if cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1:
+        if title not in _opened:  # else users would resize it in vain
+            size = round(scale * width), round(scale * height)
             cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
-            cv2.resizeWindow(title, round(scale * width), round(scale * height))
+            cv2.resizeWindow(title, *size)
+            _opened.add(title)
         cv2.imshow(title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         key = cv2.waitKey(0 if wait else 1)
     except cv2.error as error:
         raise UserError(NO_WINDOWS) from error
     if wait:
         cv2.destroyWindow(title)
+        _opened.remove(title)
     return key == ESCAPE
 
 
