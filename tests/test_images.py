@@ -70,6 +70,15 @@ def test_cache_equals_decoding_and_follows_the_files(tmp_path):
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
+def test_a_folder_of_another_name_has_the_same_cache(tmp_path, monkeypatch):
+    folder = tmp_path / "data"
+    tiny.dataset(folder, "faces", ["pose"])
+    (tmp_path / "link").symlink_to(folder)
+    images.split(tables.read("faces", folder), (16, 16, 1))
+    monkeypatch.setattr(images, "_decode_all", None)
+    images.split(tables.read("faces", tmp_path / "link"), (16, 16, 1))
+
+
 def test_limit_keeps_every_class_and_repeats(tmp_path):
     table = tiny.dataset(tmp_path, "faces", ["pose"], counts=(50, 25, 25))
     parts = images.split(table, (8, 8, 1), limit=20, seed=3)

@@ -222,11 +222,14 @@ def _decode_all(target, paths, shape, description):
 
 
 def fingerprint(paths):
-    """Changes when any file is replaced: names, sizes and times."""
+    """Changes when any file is replaced: names, sizes and times.
+
+    The folder does not count, as it may have several names, or move.
+    """
     digest = hashlib.sha256()
-    for path in paths.words():
+    for name, path in zip(paths.names, paths.words(), strict=True):
         status = os.stat(path)
         digest.update(
-            f"{path}|{status.st_size}|{status.st_mtime_ns}\n".encode()
+            f"{name}|{status.st_size}|{status.st_mtime_ns}\n".encode()
         )
     return digest.hexdigest()[:12]
