@@ -25,6 +25,7 @@ from utils.tasks import Task
 
 SPLITS = ("train", "validation", "test")
 ORDER = ("emotion", "pose", "gender", "age")
+TAKEN = ("dataset", "path", "label", "prediction")  # columns of predictions
 SHARE_TOLERANCE = 1e-3
 
 
@@ -277,6 +278,7 @@ def _read_tasks(name, path):
         is_good = len(found) == len(tasks) > 0 and all(
             isinstance(labels, list)
             and all(isinstance(label, str) for label in labels)
+            and len(set(labels).difference(TAKEN)) == len(labels)
             for labels in tasks.values()
         )
     except FileNotFoundError as error:
@@ -288,7 +290,8 @@ def _read_tasks(name, path):
     if not is_good:
         raise UserError(
             f'{path}: "tasks" must map some of {", ".join(ORDER)} to lists of '
-            f"class names; {_again(name)}"
+            f"different class names other than {', '.join(TAKEN)}; "
+            f"{_again(name)}"
         )
     return found
 
