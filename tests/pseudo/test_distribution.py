@@ -321,3 +321,21 @@ def test_a_mixture_of_narrow_features_far_from_zero_fits():
     mixture = distribution.fit_mixture(features, 3)
     np.testing.assert_allclose(mixture.means, 100, atol=0.1)
     np.testing.assert_allclose(mixture.responsibilities.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("distance", [1e5, 1e6, 1e7])
+def test_a_pool_far_from_a_collapsed_reference_has_weights(distance):
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        reference = np.maximum(0, rng.normal(size=(50, 8))) * 1e-6
+        reference[0] += 1e-9
+        pool = (np.abs(rng.normal(size=(30, 8))) + 1) * distance * 1e-6
+        pool[:10] = pool[0]
+        weights = distribution.distribution_similarity(
+            pool.astype("float32"),
+            np.zeros(30, int),
+            reference.astype("float32"),
+            np.zeros(50, int),
+            6,
+        )
+        assert ((weights >= 0) & (weights <= 1)).all()

@@ -32,6 +32,7 @@ FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the squared bandwidth
 # all, are copies of one.
 COPIES = 1e-3
 FARTHEST = 1e9  # in bandwidths; the square of more would leave float32's range
+WIDEST = 1e3  # root mean square of what mixtures are fitted to
 
 
 def distribution_similarity(
@@ -206,12 +207,16 @@ def fit_mixture(features, components, seed=0):
     # beside a busy TensorFlow made this up to 50 times slower.
     # The cap on the steps is ours: reaching it is no news to the user.
     # In float64: a variance is a difference of two means of squares, which in
-    # float32 can come out below 0.
-    features = features.astype("float64")
+    # float32 can come out below 0, and in float64 too where the mean or the
+    # spread is huge.
+    mean = features.mean(axis=0, dtype="float64")
+    unit = max(1.0, root_mean_square(features) / WIDEST)
+    features = (features - mean) / unit
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         responsibilities = model.fit(features).predict_proba(features)
-    return Mixture(model.means_, model.weights_, responsibilities)
+    means = mean + unit * model.means_
+    return Mixture(means, model.weights_, responsibilities)
 
 
 def root_mean_square(features):
