@@ -132,6 +132,12 @@ def test_a_run_is_known_by_its_arguments(tmp_path):
     _save(tmp_path, run, is_dropout=...)  # one that the plan asks for
     with pytest.raises(UserError, match=r"is_dropout None, but .* True"):
         sweep.state(run, tmp_path, data)
+    _save(tmp_path, run, class_weights=["pose"])  # no longer in the plan
+    with pytest.raises(UserError, match=r"class_weights .*pose.* for None"):
+        sweep.state(run, tmp_path, data)
+    _save(tmp_path, run, script="STL_general_train")
+    with pytest.raises(UserError, match=r"trained by STL_general_train\.py"):
+        sweep.state(run, tmp_path, data)
     _save(tmp_path, run, learning_rate=0.1)
     with pytest.raises(UserError, match=r"_rate 0\.1, but .* 0\.003"):
         sweep.state(run, tmp_path, data)

@@ -28,6 +28,7 @@ from utils.errors import UserError
 
 DONE, STOPPED, TO_DO = "done", "stopped", "to do"
 # Arguments that say where a run is and not what it is.
+ELSEWHERE = "move that folder away or choose another --out"
 PLACES = (*cli.CHANGEABLE_ON_RESUME, "runs", "run_dir", "resume")
 WATCH_SECONDS = 1.0  # how long a worker outlives its parent
 SHARED_SECONDS = 90  # NFS may show a file a minute after it was written
@@ -95,12 +96,18 @@ def state(run, out, data_dir):
             f"{folder}/args.json was damaged; delete that folder and run the "
             "comparison again"
         ) from error
+    script = run.script.rpartition(".")[2]
+    if saved.get("script", script) != script:
+        raise UserError(
+            f"{folder} was trained by {saved['script']}.py, but the plan asks "
+            f"for {script}.py; {ELSEWHERE}"
+        )
     given = [word[2:].split("=")[0] for word in run.words if word[:2] == "--"]
     size = _batch_size(run, data_dir, saved.get("batch_size"))
     asked = vars(run.args) | {"batch_size": size}
     for name, value in asked.items():
         # What the plan leaves open may be newer than the run.
-        is_open = name not in given and (value is None or name not in saved)
+        is_open = name not in given and name not in saved
         if name in PLACES or is_open:
             continue
         value = str(value) if isinstance(value, Path) else value
@@ -109,8 +116,7 @@ def state(run, out, data_dir):
             asks = "plan and its data ask" if is_size else "plan asks"
             raise UserError(
                 f"{folder} was trained with {name} {saved.get(name)}, but the "
-                f"{asks} for {value}; move that folder away or choose another "
-                "--out"
+                f"{asks} for {value}; {ELSEWHERE}"
             )
     return DONE if (folder / "result.json").exists() else STOPPED
 
