@@ -392,6 +392,15 @@ def test_resume_takes_arguments_from_the_run(stopped_run):
     assert cli.method_name(args) == "naive"
 
 
+def test_resume_takes_a_run_from_before_a_flag(stopped_run):
+    saved = runs.read_args(stopped_run) | {"script": "CONFUSION_EP_multitask"}
+    del saved["ema_momentum"]
+    runs.write_args(stopped_run, saved)
+    args = parse(f"--resume={stopped_run}")
+    assert args.epoch == 9
+    assert args.ema_momentum == parse("").ema_momentum
+
+
 def test_resume_takes_no_devices_from_the_run(stopped_run):
     saved = runs.read_args(stopped_run)
     devices = {"distribute": "auto", "num_processes": 4, "process_id": 3}

@@ -397,7 +397,9 @@ def _resumed(parser, args, words):
         )
     kept = vars(args).keys() - {"resume", *given, *DEVICE_FLAGS}
     missing = sorted(kept - saved.keys())
-    if missing:
+    if "script" in saved:  # by which `experiment.open_run` knows a run
+        kept &= saved.keys()  # the others' defaults change nothing
+    elif missing:
         raise UserError(
             f"{args.resume} has no {missing[0]}; it is the run of another "
             "script, resume it with that one"
