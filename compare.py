@@ -81,6 +81,9 @@ def main(argv=None):
     plan.write(given, args.plan, out / "plan.toml")
     failures = {}
     if not args.report_only:
+        # Those of an earlier call, until they are tried again.
+        left = [f for f, state in states.items() if state != sweep.DONE]
+        failures = results.read_failed(out, left)
         try:
             _train(list(once.values()), states, out, args, failures)
         except KeyboardInterrupt:
@@ -130,6 +133,7 @@ def _train(runs, states, out, args, failures):
             todo, out, args.data_dir, args.jobs, shown.start, client
         ):
             shown.end(run, error)
+            failures.pop(run.folder, None)
             if error:
                 failures[run.folder] = error
 

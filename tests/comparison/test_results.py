@@ -130,6 +130,11 @@ def test_failures_are_written_down(tmp_path, runs):
         "error": "no, memory",
         "run": "runs/p/naive/seed1",
     }
+    known = {runs[3].folder: "no, memory"}
+    folders = [run.folder for run in runs]
+    assert results.read_failed(tmp_path, folders) == known
+    assert results.read_failed(tmp_path, folders[:3]) == {}
+    assert results.read_failed(tmp_path / "nowhere", folders) == {}
 
 
 def test_nothing_finished_leaves_tables_with_headers(tmp_path, runs):

@@ -1,6 +1,7 @@
 """Gathers what the runs of a comparison left into three tables."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -122,6 +123,19 @@ def write_failed(runs, out, failures):
         if run.folder in failures
     ]
     _write(out / "failed.csv", pd.DataFrame(rows, columns=FAILED))
+
+
+def read_failed(out, folders):
+    """{run's folder: error} of failed.csv, for those of the folders.
+
+    A damaged table tells of none.
+    """
+    try:
+        rows = pd.read_csv(out / "failed.csv", dtype=str)
+        errors = dict(zip(map(Path, rows["run"]), rows["error"], strict=True))
+    except UNREADABLE:
+        return {}
+    return {name: errors[name] for name in folders if name in errors}
 
 
 def _ordered(runs):
