@@ -1,5 +1,6 @@
 """How far a comparison has come: a live table, or one line a run."""
 
+import sys
 import time
 
 from rich.console import Console, Group
@@ -31,7 +32,8 @@ class Progress:
         self.started = {}  # folder -> time.monotonic()
         self.work = sum(map(_work, runs)) - self._work_done()
         self.begin = time.monotonic()
-        self.console = Console()
+        # A run in this process sends what it prints elsewhere.
+        self.console = Console(file=sys.stdout)
         self.live = None
 
     def __enter__(self):
