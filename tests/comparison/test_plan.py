@@ -205,6 +205,7 @@ def test_a_single_task_is_a_run_for_each_task(tmp_path):
         ("[pairs.all]", '[pairs."a/b"]', "'a/b' cannot be a folder"),
         ("seeds = [0, 1]", 'seeds = ["0"]', "seeds are whole numbers"),
         ("seeds = [0, 1]", "seeds = [true]", "seeds are whole numbers"),
+        ('family = "joint"', 'family = ["joint"]', "dcn-ap needs a title"),
         ('"DCN-AP"', "5", "dcn-ap needs a title"),
         ('"DCN-AP"', '"DCN\\nAP"', "dcn-ap needs a title"),
         ("is_MRF", 'task_type = "pose"\nis_MRF', "task_type is not for a plan"),
@@ -249,6 +250,14 @@ def test_a_pair_without_a_script_is_refused(tmp_path):
     pair = '[pairs.pose-age]\ndataset_pose = "mtfl"\ndataset_age = "utkface"\n'
     text = TEXT.replace("[pairs.all]", f"{pair}[pairs.all]")
     with pytest.raises(UserError, match=r"naive on pose-age: no script .* age"):
+        plan.runs(_plan(tmp_path, text))
+
+
+def test_a_pair_of_one_task_is_for_single_training(tmp_path):
+    text = TEXT.replace(
+        "[pairs.all]", '[pairs.one]\ndataset_age = "a"\n[pairs.all]'
+    )
+    with pytest.raises(UserError, match="on one: a pair of age alone is for"):
         plan.runs(_plan(tmp_path, text))
 
 

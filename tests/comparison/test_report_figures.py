@@ -46,6 +46,14 @@ def test_curves_are_the_mean_over_the_seeds():
     np.testing.assert_allclose(blue.get_xdata(), [50, 100])
 
 
+def test_a_page_shows_titles_as_they_are():
+    axis = '<path style="stroke: #222222" d="M 1.2345 0"/>'
+    title = "<text>lr 0.0003: #222222</text>"
+    shown = figures.inline(f"<svg> {axis} {title}</svg>")
+    assert title in shown
+    assert 'style="stroke: var(--ink)" d="M 1.23 0"' in shown
+
+
 def test_duels_count_what_is_won_and_lost():
     rows = [("a", "b", 2.0, 0.01), ("b", "a", -2.0, 0.02)]
     rows += [("a", "c", 1.0, 0.2), ("c", "a", -1.0, 0.2)]

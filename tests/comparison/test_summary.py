@@ -23,6 +23,14 @@ def test_the_baseline_is_named_within_a_sentence(title, sentence):
     assert comparison.baseline_title == sentence
 
 
+def test_the_baseline_is_the_single_task_by_any_name():
+    empty = pd.DataFrame()
+    plan = {"methods": {"a": {"family": "joint"}, "stl": {"family": "single"}}}
+    titles = {"a": "A", "stl": "One task"}
+    about = (empty, empty, empty, plan, [], list(titles), titles)
+    assert summary.Comparison(*about).baseline == "stl"
+
+
 @pytest.mark.parametrize("name", ["results.csv", "rounds.csv", "failed.csv"])
 @pytest.mark.parametrize("text", ["", "pair\nx\n", 'pair,"\nx\n'])
 def test_a_damaged_table_is_named(tmp_path, name, text):

@@ -286,6 +286,12 @@ def inline(text):
         ),
         text,
     )
+    # Not in what the tags enclose: titles.
+    text = re.sub("<[^>]*>", lambda tag: _shown_in_page(tag[0]), text)
+    return re.sub(r">\s+<", "><", text).strip()
+
+
+def _shown_in_page(tag):
     for colour, name in (
         (PAPER, "paper"),
         (INK, "ink"),
@@ -294,9 +300,8 @@ def inline(text):
         (BLUE, "better"),
         (RED, "worse"),
     ):
-        text = text.replace(f": {colour}", f": var(--{name})")
-    text = re.sub(r"(\.\d\d)\d+", r"\1", text)  # a hundredth of a pixel
-    return re.sub(r">\s+<", "><", text).strip()
+        tag = tag.replace(f": {colour}", f": var(--{name})")
+    return re.sub(r"(\.\d\d)\d+", r"\1", tag)  # a hundredth of a pixel
 
 
 def _list(names, extra=0.0):

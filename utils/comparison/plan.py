@@ -252,7 +252,7 @@ def _fault(plan):
     for name, method in plan["methods"].items():
         title = method.get("title")
         is_line = isinstance(title, str) and len(title.splitlines()) == 1
-        if method.get("family") not in SCRIPTS or not is_line:
+        if method.get("family") not in tuple(SCRIPTS) or not is_line:
             families = ", ".join(SCRIPTS)
             return f"method {name} needs a title and a family: {families}"
     return None
@@ -278,6 +278,11 @@ def _trainings(flags):
         for task in tables.ORDER
         if f"dataset_{task}" in flags
     }
+    if family != "single" and len(datasets) == 1:
+        raise UserError(
+            f"a pair of {', '.join(datasets)} alone is for the family single; "
+            "give it a dataset of another task"
+        )
     if family != "single":
         names = list(dict.fromkeys(itertools.chain(*datasets.values())))
         rounds = passes * (len(names) if family == "alternating" else 1)

@@ -13,7 +13,7 @@ from utils.comparison.results import FAILED, RESULTS
 from utils.comparison.text import known, percent, shortened
 from utils.errors import UserError
 
-BASELINE = "single-task"  # if a plan has it
+BASELINE = "single-task"  # where no plan says which method that is
 WORDS = (
     *("pair", "method", "task", "split", "commit", "error", "run"),
     *("dataset", "confusion", "correct", "classes"),
@@ -48,6 +48,10 @@ class Comparison:
     @property
     def baseline(self):
         """Method that all are compared with: single tasks, or the first."""
+        methods = self.plan["methods"] if self.plan else {}
+        for name in self.methods:
+            if methods.get(name, {}).get("family") == "single":
+                return name
         if BASELINE in self.titles:
             return BASELINE
         return self.methods[0] if self.methods else BASELINE
