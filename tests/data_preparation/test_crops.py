@@ -204,7 +204,12 @@ def test_the_detector_finds_the_face_at_the_box(tmp_path, box, expected):
 def test_no_face_is_a_reason(tmp_path):
     image = np.dstack([gray(side=40)] * 3)
     far = detector_of((20, 20, 30, 30))
-    for box, detector in ((None, detector_of()), ((0, 0, 9, 9), far)):
+    neighbour = detector_of((0, 0, 14, 30))
+    for box, detector in (
+        (None, detector_of()),
+        ((0, 0, 9, 9), far),
+        ((10, 0, 40, 30), neighbour),
+    ):
         faces = faces_of([image], [box])
         (made,) = cut(faces, tmp_path, detector=detector)
         assert made.reason == "no face found"
