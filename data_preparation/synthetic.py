@@ -12,6 +12,7 @@ Faces depend on --seed and on their own number, on nothing else: a larger set
 begins with the smaller one, and the number of processes does not matter.
 """
 
+import math
 import shutil
 from pathlib import Path
 
@@ -226,8 +227,9 @@ def draw_face(name, split, number, size, seed):
     photo = traits.photograph(generator, ROUGHNESS[name])
     picture = portrait.draw(face, photo, size)
     return picture, labels | {
-        "yaw": round(yaw, 2),
-        "age_years": round(years, 1),
+        # Rounded so that neither leaves its class.
+        "yaw": math.copysign(math.ceil(100 * abs(yaw)) / 100, yaw),
+        "age_years": math.floor(10 * years) / 10,
     }
 
 

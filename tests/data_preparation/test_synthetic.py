@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_preparation import staging, synthetic
+from data_preparation import ages, staging, synthetic
 from data_preparation.drawing import portrait, traits
 from data_preparation.drawing.portrait import Face, Photo
 from data_preparation.drawing.surfaces import Light
@@ -306,6 +306,7 @@ def test_any_face_can_be_drawn(number, name):
     assert picture.dtype == np.uint8
     assert picture.std() > 5
     assert facts["pose"] == synthetic.pose_of(facts["yaw"])
+    assert facts["age"] == ages.group(facts["age_years"])
 
 
 def test_flags_are_checked():
