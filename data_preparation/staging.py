@@ -51,7 +51,6 @@ def origin(faces, args, detector):
         text = "\n".join([column, *map(str, faces[column])])
         # File names may hold bytes that are no text.
         labels.update(text.encode(errors="surrogateescape"))
-    root = str(args.source)
     stamps = {}
     for source in faces["source"][faces["reason"] == ""]:
         if not isinstance(source, Path):
@@ -59,7 +58,8 @@ def origin(faces, args, detector):
             continue
         path = str(source)
         if path not in stamps:
-            text = f"{path.removeprefix(root)} {_stamp(path)}\n"
+            place = os.path.relpath(path, args.source)
+            text = f"{os.sep}{place} {_stamp(path)}\n"
             stamps[path] = text.encode(errors="surrogateescape")
         images.update(stamps[path])
     return {

@@ -185,8 +185,10 @@ def test_a_journal_that_is_no_journal_is_removed(tmp_path):
 def test_a_second_run_writes_nothing(source, whole, capsys, monkeypatch):
     before = stamps(whole)
     monkeypatch.setattr("data_preparation.crops.cut", None)
-    prepare(source, whole, "--jobs=2")
-    assert capsys.readouterr().out == f"mtfl is up to date in {whole}\n"
+    monkeypatch.chdir(source)
+    for spelling in (source, Path()):
+        prepare(spelling, whole, "--jobs=2")
+        assert capsys.readouterr().out == f"mtfl is up to date in {whole}\n"
     assert stamps(whole) == before
 
 
