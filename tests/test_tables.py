@@ -251,7 +251,7 @@ def test_unreadable_json_is_one_line(data_dir, content):
     (data_dir / "db" / "toy.json").write_bytes(content)
     message = error_of(tables.read, "toy", data_dir)
     assert "toy.json" in message
-    assert "data_preparation toy --overwrite" in message
+    assert "data_preparation toy --source FOLDER --overwrite" in message
 
 
 def test_missing_json_is_refused(data_dir):

@@ -249,7 +249,11 @@ def csv_path(name, data_dir):
 
 
 def _again(name):
-    return f"prepare it again: python -m data_preparation {name} --overwrite"
+    if name.startswith("synthetic_"):
+        words = "synthetic"  # draws them all
+    else:
+        words = f"{name} --source FOLDER"
+    return f"prepare it again: python -m data_preparation {words} --overwrite"
 
 
 def _require_prepared(name, data_dir):
