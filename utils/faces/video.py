@@ -279,7 +279,7 @@ class Writer:
             fps: frames a second of the file.
         """
         self._path, self._fps = path, fps
-        self._aside = path.with_name(f".{path.name}.old")
+        self._aside = None  # where what had the name waits for a frame
         self._process = None
         self._written = 0
         self._start = 0.0
@@ -320,12 +320,15 @@ class Writer:
             except OSError as error:
                 raise self._failure() from error
             self._written += 1
-        self._aside.unlink(missing_ok=True)
+        if self._aside:
+            self._aside.unlink()
+            self._aside = None
 
     def _make_way(self):
         try:
             if self._path.is_symlink() or _is_filled(self._path):
-                self._path.replace(self._aside)
+                aside = self._path.with_name(f".{self._path.name}.old")
+                self._aside = self._path.replace(aside)
             self._path.open("ab").close()
         except OSError as error:
             raise UserError(
@@ -336,7 +339,7 @@ class Writer:
     def _take_back(self):
         """Leave the name to who had it, or to nobody."""
         is_empty = self._path.is_file() and not _is_filled(self._path)
-        if os.path.lexists(self._aside):
+        if self._aside:
             self._aside.replace(self._path)
         elif self._process is not None or is_empty:
             self._path.unlink(missing_ok=True)
