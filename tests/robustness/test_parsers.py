@@ -184,10 +184,10 @@ def test_names_of_images(words):
             assert len(found) >= len({*map(Path, words)}) or len(words) > 1
 
 
-@given(NAME)
-def test_names_of_videos_name_files(text):
+@given(NAME, st.booleans())
+def test_names_of_videos_name_files(text, is_url):
     with case():
-        stem = video._stem(text)
+        stem = video._stem(text, is_url)
         assert not {"/", "\0", "\n", "?"} & set(stem)
 
 
