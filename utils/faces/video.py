@@ -27,7 +27,6 @@ HIGHEST_FPS = 240
 LONGEST_GAP = 10.0
 AHEAD = 4  # frames that wait between two steps
 LARGEST_CAMERA = 9999  # longer numbers are names of recordings
-PATIENCE = 20  # seconds that FFmpeg may take to say how long a source is
 CLIP_SIZE, CLIP_SECONDS = (640, 480), 8  # of the sample clip
 
 
@@ -419,14 +418,14 @@ def _check_file(address, is_elsewhere):
         return
     try:
         size = Path(address).stat().st_size
-        if Path(address).is_file():
+        if is_file := Path(address).is_file():
             Path(address).open("rb").close()
     except OSError as error:
         raise UserError(
             f"cannot read {address}: {error.strerror}; give a video file, the "
             "number of a camera or a URL"
         ) from error
-    if size == 0 and Path(address).is_file():
+    if is_file and size == 0:
         raise UserError(f"{address} is empty; get the file again")
 
 
@@ -461,20 +460,13 @@ def _container(path, is_url):
 
 def _duration(place):
     """Seconds that a source lasts, as FFmpeg says; None where it does not."""
+    frames = imageio_ffmpeg.read_frames(place)
     try:
-        said = subprocess.run(
-            [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", place],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=PATIENCE,
-        ).stderr
-    except (OSError, subprocess.TimeoutExpired):
+        return next(frames)["duration"] or None
+    except (OSError, RuntimeError):
         return None
-    found = re.search(rb"Duration: (\d+):(\d+):([\d.]+)", said)
-    if found is None:
-        return None
-    hours, minutes, seconds = map(float, found.groups())
-    return 3600 * hours + 60 * minutes + seconds
+    finally:
+        frames.close()
 
 
 def _unreadable(address, is_camera, is_url):
