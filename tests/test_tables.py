@@ -252,6 +252,7 @@ def test_unreadable_json_is_one_line(data_dir, content):
     message = error_of(tables.read, "toy", data_dir)
     assert "toy.json" in message
     assert "data_preparation toy --source FOLDER --overwrite" in message
+    assert tables._again("synthetic_pose").endswith("synthetic --overwrite")
 
 
 def test_missing_json_is_refused(data_dir):

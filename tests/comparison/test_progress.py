@@ -1,5 +1,6 @@
 """What a comparison shows of itself while it runs."""
 
+import contextlib
 import dataclasses
 import io
 
@@ -47,6 +48,14 @@ def test_a_run_that_ends_is_a_line(shown, capsys):
         "3/4  emotion-pose/stub/seed2-0  0 s  (30 s left)\n"
         "4/4  emotion-pose/stub/seed3-0  failed: no memory  (none left)\n"
     )
+
+
+def test_the_table_is_shown_where_a_run_prints_elsewhere(tmp_path, capsys):
+    shown = progress.Progress([stub.run(0)], [], tmp_path)
+    with contextlib.redirect_stdout(io.StringIO()) as log:
+        shown.console.print("the table")
+    assert "the table" in capsys.readouterr().out
+    assert not log.getvalue()
 
 
 def test_a_title_is_shown_as_it_is_written(tmp_path):

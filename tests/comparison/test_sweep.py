@@ -16,7 +16,7 @@ import compare
 from tests import quick
 from tests.comparison import small_plan, stub
 from utils import files
-from utils.comparison import plan, sweep
+from utils.comparison import plan, results, sweep
 from utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -239,6 +239,23 @@ def test_a_killed_comparison_ends_with_the_same_results(
     assert "2/2  emotion-pose/sa-mtl-hard/seed0  " in output
     small_plan.assert_same(whole, killed)
     assert (killed / "report.html").exists()
+
+
+def test_failures_stay_until_their_runs_are_tried_again(
+    data_dir, tmp_path, monkeypatch
+):
+    words = small_plan.words(data_dir, tmp_path)
+    (run, *_) = plan.runs(plan.load(words[0].partition("=")[2]))
+    results.write_failed([run], tmp_path, {run.folder: "no memory"})
+    before = (tmp_path / "failed.csv").read_text()
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compare, "_train", stop)
+    with pytest.raises(KeyboardInterrupt):
+        compare.main(words)
+    assert (tmp_path / "failed.csv").read_text() == before
 
 
 def test_another_plan_does_not_overwrite_runs(data_dir, tmp_path):
