@@ -22,7 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from utils import flags
 from utils.errors import UserError, run_script
-from utils.faces import detect, draw, output, predict, video
+from utils.faces import detect, draw, output, predict, recording, video
 from utils.faces.track import Tracker
 
 EXAMPLES = """examples:
@@ -126,7 +126,7 @@ def main(argv=None):
     with (
         contextlib.closing(found),
         _progress() as progress,
-        video.Writer(target, fps) as writer,
+        recording.Writer(target, fps) as writer,
     ):
         counter = _Counter(progress, total)
         try:

@@ -29,7 +29,7 @@ import cv2
 import numpy as np
 
 from utils import flags
-from utils.faces import detect, inputs, output, predict, video
+from utils.faces import detect, inputs, output, predict, recording
 
 STARTS = 5
 FPS = 25
@@ -46,7 +46,7 @@ import final_video_demo
 from utils.faces import video
 
 count, first = 0, None
-write = video.Writer.write
+write = recording.Writer.write
 
 def counted(*arguments):
     global count, first
@@ -54,7 +54,7 @@ def counted(*arguments):
     count += 1
     write(*arguments)
 
-video.Writer.write = counted
+recording.Writer.write = counted
 final_video_demo.main()
 seconds = time.perf_counter() - first
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -81,7 +81,7 @@ def scene(portrait, width, height, faces, moment):
 def make_video(path, shape, count):
     """Write a scene of `count` frames."""
     portrait = inputs.read(inputs.portrait()).pixels
-    with video.Writer(path, FPS) as writer:
+    with recording.Writer(path, FPS) as writer:
         for index in range(count):
             moment = index / FPS
             writer.write(scene(portrait, *shape, moment), moment)

@@ -13,7 +13,7 @@ import final_image_demo
 import final_video_demo
 from tests.faces import stand_ins
 from utils.errors import run_script
-from utils.faces import detect, video
+from utils.faces import detect, recording
 
 SHAPE = (48, 64)
 NOISE = np.random.default_rng(0).integers(0, 256, (*SHAPE, 3), np.uint8)
@@ -104,7 +104,7 @@ def test_images(demo, tmp_path, kind):
 
 def _clip(path):
     """50 frames of H.264 whose index comes first."""
-    with video.Writer(path, 25) as writer:
+    with recording.Writer(path, 25) as writer:
         for index in range(50):
             writer.write(np.roll(NOISE, index, axis=1), index / 25)
     return path.read_bytes()

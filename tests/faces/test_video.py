@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from utils.errors import UserError
-from utils.faces import video
+from utils.faces import recording, video
 
 FPS = 25
 
@@ -29,7 +29,7 @@ def _number(pixels):
 def clip(tmp_path_factory):
     """50 numbered frames, two seconds."""
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    with video.Writer(path, FPS) as writer:
+    with recording.Writer(path, FPS) as writer:
         for index in range(50):
             writer.write(_numbered(index), index / FPS)
     return path
@@ -57,7 +57,7 @@ def test_browsers_can_play_it(clip):
 
 def test_odd_sizes_are_padded(tmp_path):
     path = tmp_path / "odd.mp4"
-    with video.Writer(path, FPS) as writer:
+    with recording.Writer(path, FPS) as writer:
         writer.write(np.zeros((47, 63, 3), np.uint8), 0)
     frame = next(video.Source(str(path)).frames())
     assert frame.pixels.shape == (48, 64, 3)
@@ -73,7 +73,7 @@ def test_start_end_and_every(clip):
 
 def test_the_file_lasts_as_long_as_an_unsteady_source(tmp_path):
     path = tmp_path / "camera.mp4"
-    with video.Writer(path, FPS) as writer:
+    with recording.Writer(path, FPS) as writer:
         for index, moment in enumerate((5.0, 5.04, 5.2, 5.21, 5.28)):
             writer.write(_numbered(index), moment)
     numbers = [_number(f.pixels) for f in video.Source(str(path)).frames()]
@@ -118,7 +118,7 @@ def test_a_file_cut_without_encoding_is_whole(tmp_path):
 def test_half_of_an_mp4_is_broken(tmp_path):
     half = tmp_path / "half.mp4"
     random = np.random.default_rng(0)
-    with video.Writer(half, FPS) as writer:
+    with recording.Writer(half, FPS) as writer:
         for index in range(50):
             noise = random.integers(0, 256, (48, 64, 3), np.uint8)
             writer.write(noise, index / FPS)
@@ -243,79 +243,6 @@ def test_sources_that_give_nothing(clip, tmp_path):
     assert "camera 97" in _refused("97")
     assert "cannot read 20240101123000" in _refused("20240101123000")
     assert "gives no picture" in _refused("http://127.0.0.1:9/live")
-
-
-def _write(path, count):
-    with video.Writer(path, FPS) as writer:
-        for index in range(count):
-            writer.write(_numbered(index % 50), index / FPS)
-        raise ZeroDivisionError
-
-
-def test_a_file_that_cannot_be_written(tmp_path):
-    with pytest.raises(UserError, match=r"cannot write .*No such file"):
-        _write(tmp_path / "nowhere" / "a.mp4", 2000)
-
-
-def test_after_an_error_the_file_is_whole(tmp_path):
-    path = tmp_path / "a.mp4"
-    with pytest.raises(ZeroDivisionError):
-        _write(path, 30)
-    assert len(list(video.Source(str(path)).frames())) == 30
-
-
-def test_what_a_link_leads_to_stays(tmp_path):
-    path, other = tmp_path / "a.mp4", tmp_path / "precious.mp4"
-    for link in (path.symlink_to, path.hardlink_to):
-        other.write_text("precious")
-        link(other)
-        with pytest.raises(ZeroDivisionError):
-            _write(path, 30)
-        assert other.read_text() == "precious"
-        assert len(list(video.Source(str(path)).frames())) == 30
-        path.unlink()
-    assert [p.name for p in tmp_path.iterdir()] == ["precious.mp4"]
-
-
-def _interrupted(path):
-    with video.Writer(path, FPS) as writer:
-        writer._make_way()
-        writer._process = writer._encoder((48, 64))
-        writer._process.stdin.write(bytes(100))  # of a frame's 9216
-
-
-def test_without_a_whole_frame_what_was_there_stays(tmp_path):
-    path = tmp_path / "a.mp4"
-    path.write_text("of yesterday")
-    _interrupted(path)
-    assert path.read_text() == "of yesterday"
-    path.write_text("")  # holds the name
-    _interrupted(path)
-    assert not list(tmp_path.iterdir())
-
-
-def test_ffmpeg_that_cannot_be_started(tmp_path, monkeypatch):
-    path = tmp_path / "a.mp4"
-    path.touch()
-    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nowhere/ffmpeg")
-    with pytest.raises(UserError, match="cannot start /nowhere/ffmpeg: No su"):
-        _write(path, 1)
-    assert not path.exists()
-
-
-def _write_until_killed(path):
-    picture = np.zeros((480, 640, 3), np.uint8)  # which no pipe holds
-    with video.Writer(path, FPS) as writer:
-        for index in range(200):
-            writer.write(picture, index / FPS)
-        writer._process.kill()
-
-
-def test_where_ffmpeg_is_killed_the_file_plays(tmp_path):
-    path = tmp_path / "a.mp4"
-    with pytest.raises(UserError, match="cannot write"):
-        _write_until_killed(path)
-    assert len(list(video.Source(str(path)).frames())) >= FPS
 
 
 def test_the_sample_clip():

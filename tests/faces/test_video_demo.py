@@ -15,7 +15,7 @@ import pytest
 import final_video_demo
 from tests.faces import stand_ins
 from utils.errors import UserError
-from utils.faces import detect, video
+from utils.faces import detect, recording, video
 
 
 def _picture(index):
@@ -29,7 +29,7 @@ def _picture(index):
 def clip(tmp_path_factory):
     """50 frames, two seconds."""
     path = tmp_path_factory.mktemp("clip") / "walk.mp4"
-    with video.Writer(path, 25) as writer:
+    with recording.Writer(path, 25) as writer:
         for index in range(50):
             writer.write(_picture(index)[0], index / 25)
     return path
@@ -99,7 +99,7 @@ def test_start_end_every_and_max_faces(demo, clip, tmp_path):
 def test_a_face_stays_one_however_few_frames_are_taken(
     demo, tmp_path, capsys, every
 ):
-    with video.Writer(tmp_path / "still.mp4", 25) as writer:
+    with recording.Writer(tmp_path / "still.mp4", 25) as writer:
         for index in range(100):
             image = stand_ins.picture([(100, 50, 160, 120)])
             writer.write(image, index / 25)
@@ -153,7 +153,7 @@ def test_one_frame_lasts_no_longer_than_the_source(demo, clip, tmp_path):
 
 
 def test_no_face_is_a_result(demo, tmp_path, capsys):
-    with video.Writer(tmp_path / "empty.mp4", 25) as writer:
+    with recording.Writer(tmp_path / "empty.mp4", 25) as writer:
         for index in range(6):
             writer.write(stand_ins.picture([]), index / 25)
     demo("empty.mp4", "--csv=rows.csv")
@@ -185,7 +185,7 @@ def test_an_error_in_the_middle_is_passed_on(demo, clip, monkeypatch):
     def fail(*_):
         raise UserError("the disk is full")
 
-    monkeypatch.setattr(video.Writer, "write", fail)
+    monkeypatch.setattr(recording.Writer, "write", fail)
     with pytest.raises(UserError, match="the disk is full"):
         demo(clip)
 

@@ -19,7 +19,7 @@ from tests import tiny
 from tests.faces import stand_ins
 from tests.robustness.trials import attempt, case, damages
 from utils import images, tables
-from utils.faces import inputs, video
+from utils.faces import inputs, recording, video
 from utils.tasks import GENDER, Task
 
 
@@ -179,7 +179,7 @@ def test_damaged_databases(tmp_path):
 
 def test_damaged_videos(tmp_path):
     path = tmp_path / "walk.mp4"
-    with video.Writer(path, 25) as writer:
+    with recording.Writer(path, 25) as writer:
         for index in range(8):
             box = (10 + 3 * index, 20, 60 + 3 * index, 80)
             writer.write(stand_ins.picture([box]), index / 25)

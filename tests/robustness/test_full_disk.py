@@ -23,7 +23,7 @@ from tests.robustness import small_set
 from tests.robustness.trials import attempt, case, check_message, full_disk
 from utils import files, images, networks, plots, runs
 from utils.errors import UserError, run_script
-from utils.faces import detect, output, video
+from utils.faces import detect, output, recording, video
 from utils.tasks import POSE, Task
 
 SIZES = (0, 1, 100, 1000, 5000)
@@ -194,7 +194,7 @@ def test_the_video_demo(demo, tmp_path, monkeypatch, capsys):
 def test_a_recording_that_fills_the_disk_plays(tmp_path):
     path = tmp_path / "a.mp4"
     rng = np.random.default_rng(0)
-    with full_disk(300_000), refused(), video.Writer(path, 25) as writer:
+    with full_disk(300_000), refused(), recording.Writer(path, 25) as writer:
         for index in range(500):
             noise = rng.integers(0, 256, (96, 128, 3), np.uint8)
             writer.write(noise, index / 25)
@@ -204,7 +204,7 @@ def test_a_recording_that_fills_the_disk_plays(tmp_path):
 
 def test_without_room_for_an_index_the_file_plays(tmp_path, monkeypatch):
     path = tmp_path / "a.mp4"
-    with case(), video.Writer(path, 25) as writer:
+    with case(), recording.Writer(path, 25) as writer:
         for index in range(50):
             writer.write(np.full((48, 64, 3), 4 * index, np.uint8), index / 25)
         monkeypatch.setattr(tempfile, "mkstemp", _no_room)

@@ -25,7 +25,7 @@ from tests import quick, tiny
 from tests.faces import stand_ins
 from tests.robustness.trials import COUNTS, case
 from utils.errors import UserError
-from utils.faces import detect, video
+from utils.faces import detect, recording, video
 
 ROOT = Path(__file__).parents[2]
 posix = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
@@ -136,7 +136,7 @@ def _lines(path):
 def test_killed_videos(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(detect, "open", lambda *_: stand_ins.Detector())
-    with video.Writer(tmp_path / "walk.mp4", 25) as writer:
+    with recording.Writer(tmp_path / "walk.mp4", 25) as writer:
         for index in range(40):
             box = (10 + 3 * index, 20, 60 + 3 * index, 80)
             writer.write(
