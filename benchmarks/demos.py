@@ -43,7 +43,7 @@ LONGEST_START, MOST_GROWTH = 1.0, 1.1
 MEASURED = """
 import json, resource, sys, time
 import final_video_demo
-from utils.faces import video
+from utils.faces import recording
 
 count, first = 0, None
 write = recording.Writer.write
