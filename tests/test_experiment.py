@@ -1,6 +1,7 @@
 """Which labels of which dataset count, and what is refused."""
 
 import hashlib
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -116,6 +117,16 @@ def test_a_run_goes_on_with_the_data_and_weights_it_began_with(tmp_path):
     with pytest.raises(UserError, match=r"faces\.csv has changed since"):
         experiment.open_run(*given)
     table.write_bytes(before)
+    classes = table.with_suffix(".json")
+    before = classes.read_text()
+    description = json.loads(before)
+    description["tasks"]["gender"].reverse()
+    classes.write_text(json.dumps(description))
+    with pytest.raises(
+        UserError, match=r"classes in .*faces\.json have changed"
+    ):
+        experiment.open_run(*given)
+    classes.write_text(before)
     weights.write_bytes(b"others")
     with pytest.raises(UserError, match="have changed or"):
         experiment.open_run(*given)

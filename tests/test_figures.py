@@ -215,6 +215,26 @@ def test_the_card_says_what_was_measured(tasks):
     assert errors[2] == "0.0 %"
 
 
+def test_a_test_split_without_any_class_of_validation_has_no_surplus():
+    task = figures.Task(
+        "gender", GENDER, _split([0, 0], [0, 0], 2), _split([1], [1], 2)
+    )
+    text = card.write_up([task], _facts())
+    (row,) = _cells(text, "| task | validation | test | test, classes")
+    assert row[1:] == ["-25.0", "-25.0", ""]
+
+
+def test_the_card_names_no_folder_of_one_machine():
+    command = (
+        "python /home/me/x/A.py --runs=/a --run_dir /b --epoch=3 --teacher "
+        "/home/me/t1/best.keras /t2/best.keras --weights=/home/me/w/v.h5"
+    )
+    assert card._portable(command) == (
+        "python A.py --epoch=3 --teacher t1/best.keras t2/best.keras "
+        "--weights=w/v.h5"
+    )
+
+
 def test_the_card_names_groups_far_below_the_mean_and_those_too_small():
     labels = [0] * 100 + [1] * 100 + [2] * 5
     answers = [0] * 100 + [1] * 60 + [0] * 45

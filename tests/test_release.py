@@ -140,6 +140,10 @@ def test_runs_that_differ_in_their_seed_are_compared(tmp_path):
     for pair in ([runs[0], older], [older, runs[0]]):
         with pytest.raises(UserError, match="--epoch of "):
             release.compare_seeds(pair)
+    stale = {"epoch": 4, "tables_sha256": {}}
+    again = _run(tmp_path / "e", 5, {"pose": 1, "age": 1}, **stale)
+    with pytest.raises(UserError, match=r"^a dataset's table of .*e is not "):
+        release.compare_seeds([runs[0], again])
     with pytest.raises(UserError, match=r".*a has the seed of another run, 3"):
         release.compare_seeds([*runs, runs[0]])
     files.write_json(other / "result.json", {})

@@ -1,8 +1,10 @@
 """The training scripts as a user runs them, on tiny datasets."""
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -176,6 +178,18 @@ def _check_refused_releases(run, data_dir, out, monkeypatch):
 
     monkeypatch.setattr(detect, "open", fail)
     with pytest.raises(UserError, match="no such detector"):
+        release.main(words)
+    monkeypatch.undo()
+    copy = shutil.copyfile
+
+    def fill(source, target):
+        if target.parent == out and target.suffix == ".json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", fill)
+    monkeypatch.setattr(detect, "open", lambda _: lambda pixels: [])
+    with pytest.raises(UserError, match=r"cannot write .*json: No space left"):
         release.main(words)
     assert {path: path.read_bytes() for path in out.iterdir()} == before
     for path in before:

@@ -243,6 +243,7 @@ def test_unreadable_csv_is_one_line(data_dir, content):
         b'{"tasks": {"pose": "left"}}',
         b'{"tasks": {"pose": [1, 2]}}',
         b'{"tasks": {"pose": ["left", "left"]}}',
+        b'{"tasks": {"pose": []}}',
         b'{"tasks": {"pose": ["left", "label"]}}',
         b'{"tasks": {"hair": ["brown"]}}',
     ],

@@ -155,7 +155,7 @@ def _results(tasks):
     return (
         "## Test figures\n\nRead once, after training; logits averaged over "
         "each face and its mirror image, as the demos do. Confusion matrices "
-        "and accuracy by class, gender and age group are in "
+        "and accuracy by class and group are in "
         f"[figures.md](figures.md).\n\n{table(headings, rows)}"
     )
 
@@ -195,7 +195,7 @@ def _seeds(seeds):
 def _calibrated(tasks, datasets):
     errors, surpluses = [], []
     for task in tasks:
-        used = task.temperature
+        used, weights = task.temperature, task.as_on_validation()
         errors.append(
             (
                 task.name,
@@ -215,7 +215,10 @@ def _calibrated(tasks, datasets):
                 task.name,
                 _points(task.validation.surplus(used)),
                 _points(task.test.surplus(used)),
-                _points(task.test.surplus(used, task.as_on_validation())),
+                # Test may have no class that validation has.
+                _points(task.test.surplus(used, weights))
+                if weights.any()
+                else "",
             )
         )
     headings = ("task", "validation images", "fitted T", "p", "T used")
@@ -274,9 +277,19 @@ def _portable(command):
     kept, is_value = [], False
     for word in shlex.split(command):
         if not is_value and not word.startswith(MACHINE_FLAGS):
-            kept.append(word)
+            kept.append(_short(word))
         is_value = word in MACHINE_FLAGS
     return shlex.join(kept)
+
+
+def _short(word):
+    """A script's name, or of another path, the last folder and the name."""
+    flag, equals, value = word.rpartition("=")
+    path = Path(value)
+    if not path.is_absolute():
+        return word
+    kept = path.parts[-1 if path.suffix == ".py" else -2 :]
+    return f"{flag}{equals}{Path(*kept)}"
 
 
 def _points(share):

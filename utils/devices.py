@@ -24,7 +24,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.errors import UserError
+from utils.errors import UserError, reason
 
 LOST = ("Gloo", "NCCL", "coordination", "heartbeat")  # in JAX's messages
 PATH_BYTES = 4096  # longest path of Linux
@@ -366,8 +366,9 @@ def _meet(args):
     except RuntimeError as error:
         raise UserError(
             f"process {args.process_id} of {args.num_processes} cannot meet "
-            f"the others at {args.coordinator} ({_line(error)}); start process "
-            "0 there, at a free port, and all others within five minutes"
+            f"the others at {args.coordinator} ({reason(error)}); start "
+            "process 0 there, at a free port, and all others within five "
+            "minutes"
         ) from error
     hook = sys.excepthook
 
@@ -377,8 +378,8 @@ def _meet(args):
             return
         print(
             f"error: process {args.process_id} of {args.num_processes} lost "
-            f"another one ({_line(error)}); see what that one printed, then go "
-            "on with --resume, with any number of processes",
+            f"another one ({reason(error)}); see what that one printed, then "
+            "go on with --resume, with any number of processes",
             file=sys.stderr,
         )
 
@@ -391,7 +392,3 @@ def _end_at_once():
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(2)
-
-
-def _line(error):
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -21,6 +21,12 @@ class UserError(Exception):
     """Something the user can put right; the message says what and how."""
 
 
+def reason(error):
+    """Why, in one line: what an error says first, else what it is called."""
+    text = getattr(error, "strerror", None) or str(error).strip()
+    return (text or type(error).__name__).splitlines()[0]
+
+
 def run_script(main):
     """Call main() and turn a UserError into one line and exit code 2.
 

@@ -156,7 +156,7 @@ def open_run(args, script, wanted, method):
             args.run_dir,
         )
         facts = {"method": method, "script": script}
-        facts |= _digests(args, wanted)
+        facts |= _started_from(args, wanted)
         runs.write_args(run, {**vars(args), **facts})
     run = Path(devices.agreed(str(run)))
     if not (run / "args.json").exists():
@@ -168,14 +168,15 @@ def open_run(args, script, wanted, method):
     return run
 
 
-def _digests(args, wanted):
-    """SHA-256 of what a run starts from: tables, weights and teachers."""
+def _started_from(args, wanted):
+    """What a run starts from: tables, classes, weights and teachers."""
     source = weights.source(args.model, args.weights)
     return {
         "tables_sha256": {
             name: files.sha256(tables.csv_path(name, args.data_dir))
             for name in wanted
         },
+        "classes": {name: _classes(name, args.data_dir) for name in wanted},
         "weights_sha256": source and files.sha256(source),
         "teachers": {
             path: runs.origin(Path(path))
@@ -216,6 +217,18 @@ def require_tables(run, saved, data_dir):
                 f"{path} has changed since {run} began; put the old one back "
                 "or start a new run"
             )
+    for name, classes in saved.get("classes", {}).items():
+        if _classes(name, data_dir) != classes:
+            path = tables.csv_path(name, data_dir).with_suffix(".json")
+            raise UserError(
+                f"the classes in {path} have changed since {run} began; put "
+                "the old ones back or start a new run"
+            )
+
+
+def _classes(name, data_dir):
+    found = tables.labelled_tasks(name, data_dir)
+    return {task.name: list(task.classes) for task in found.values()}
 
 
 def build_network(args, tasks, label_embeddings=False):

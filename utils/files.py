@@ -1,6 +1,7 @@
 """Atomic writing: a file is either whole or absent. Reading JSON."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -8,7 +9,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from utils.errors import UserError
+from utils.errors import UserError, reason
 
 CHECKSUM = "checksum"  # key of a sealed JSON file
 
@@ -30,6 +31,8 @@ def write(path):
         if is_stream(path):
             yield path
             return
+        if path.is_dir():  # found out before hours of work, not after
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
             prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent
@@ -40,11 +43,9 @@ def write(path):
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        # HDF5's errors have no strerror.
-        reason = error.strerror or str(error).splitlines()[0]
         raise UserError(
-            f"cannot write {path}: {reason}; choose a writable folder on a "
-            "disk with space"
+            f"cannot write {path}: {reason(error)}; choose a writable folder "
+            "on a disk with space"
         ) from error
     finally:
         if temporary:
@@ -63,15 +64,24 @@ def write_json(path, value, is_sealed=False):
     """Write `value` as indented JSON, atomically.
 
     Sealed, a dict gets a checksum, by which `read_json` finds damage.
+
+    Raises:
+        UserError: as `write`, or a path in it is no UTF-8.
     """
     if is_sealed:
         # At the top, where its line can be deleted like any other.
         value = {CHECKSUM: _checksum(value), **value}
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    try:
+        data = text.encode()
+    except UnicodeEncodeError as error:
+        around = text[: error.end].splitlines()[-1].strip()
+        raise UserError(
+            f"cannot write {path}: the end of {around!r} is no UTF-8; rename "
+            "the file or folder"
+        ) from error
     with write(path) as temporary:
-        temporary.write_text(
-            json.dumps(value, indent=2, ensure_ascii=False) + "\n",
-            encoding="utf-8",
-        )
+        temporary.write_bytes(data)
 
 
 def read_json(path):

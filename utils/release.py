@@ -10,6 +10,7 @@ only, the one of the best validation accuracy is taken; the card has all.
 """
 
 import argparse
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -29,6 +30,12 @@ FILES = (
     *("figures.md", "MODEL_CARD.md"),
 )
 CROPS, BATCH, TOLERANCE = 1000, 100, 1e-4
+FILE_OF = {
+    "tables_sha256": "a dataset's table",
+    "classes": "a dataset's list of classes",
+    "weights_sha256": "the file of --weights",
+    "teachers": "a file of --teacher",
+}
 OWN_TO_A_RUN = ("seed", "runs", "run_dir", "resume", *cli.CHANGEABLE_ON_RESUME)
 
 
@@ -88,9 +95,11 @@ def main(argv=None):
         facts = _facts(given, made, datasets) | {"seeds": seeds}
         _write(made / "figures.md", figures.write_up(measured))
         _write(made / "MODEL_CARD.md", card.write_up(measured, facts))
-        for name in FILES:
-            with files.write(given.out / name) as temporary:
-                shutil.copyfile(made / name, temporary)
+        # All are copied before the first takes its place.
+        with contextlib.ExitStack() as stack:
+            for name in FILES:
+                writing = files.write(given.out / name)
+                shutil.copyfile(made / name, stack.enter_context(writing))
     print(given.out)
 
 
@@ -125,9 +134,10 @@ def compare_seeds(folders):
             if first.get(name) != same.get(name)
         ]
         if differ:
+            what = FILE_OF.get(differ[0], f"--{differ[0]}")
             raise UserError(
-                f"--{differ[0]} of {folder} is not that of {folders[0]}; give "
-                "runs that differ in --seed only"
+                f"{what} of {folder} is not that of {folders[0]}; give runs "
+                "that differ in --seed only"
             )
         if seed in [run["seed"] for run in found]:
             raise UserError(f"{folder} has the seed of another run, {seed}")

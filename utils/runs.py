@@ -21,7 +21,7 @@ from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from utils import files, plots
-from utils.errors import UserError
+from utils.errors import UserError, reason
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = (
@@ -243,10 +243,9 @@ def export(network, run, tasks):
     # The converters of the backends fail in every way there is; hours of
     # training must not end without results over it.
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         print(
-            f"warning: best.onnx was not written ({reason}); the packages "
-            "onnx and tf2onnx with the TensorFlow backend write it",
+            f"warning: best.onnx was not written ({reason(error)}); the "
+            "packages onnx and tf2onnx with the TensorFlow backend write it",
             file=sys.stderr,
         )
     height, width, channels = network.input_shape[1:]

@@ -281,6 +281,7 @@ def _read_tasks(name, path):
         found = {t: Task(t, tuple(tasks[t])) for t in ORDER if t in tasks}
         is_good = len(found) == len(tasks) > 0 and all(
             isinstance(labels, list)
+            and labels
             and all(isinstance(label, str) for label in labels)
             and len(set(labels).difference(TAKEN)) == len(labels)
             for labels in tasks.values()

@@ -27,7 +27,7 @@ from scipy.special import softmax
 from utils import devices, evaluation, files, filling, networks, runs
 from utils.audit import write_audit
 from utils.batches import Batches
-from utils.errors import UserError
+from utils.errors import UserError, reason
 from utils.learner import Learner, fit_pass
 from utils.networks.weights import UNREADABLE
 
@@ -426,8 +426,7 @@ def _load_best(network, path):
         raise _damaged(path, error) from error
 
 
-def _damaged(path, reason):
-    reason = (str(reason) or type(reason).__name__).splitlines()[0]
+def _damaged(path, error):
     return UserError(
-        f"the run cannot go on from {path} ({reason}); start a new run"
+        f"the run cannot go on from {path} ({reason(error)}); start a new run"
     )

@@ -53,6 +53,13 @@ def test_exif_orientation(tmp_path, orientation):
     np.testing.assert_array_equal(inputs.read(path).pixels, COLOUR)
 
 
+@pytest.mark.parametrize("kind", ["png", "webp", "jpg"])
+def test_exif_data_that_are_broken_leave_the_picture_as_it_is(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    Image.fromarray(COLOUR).save(path, exif=b"Exif\0\0garbage!!")
+    assert inputs.read(path).pixels.shape == COLOUR.shape
+
+
 def test_sixteen_bits_become_eight(tmp_path):
     gray = np.tile(RAMP, (48, 1)).astype(np.uint16) * 257
     cv2.imwrite(str(tmp_path / "gray.png"), gray)

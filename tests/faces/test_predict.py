@@ -164,6 +164,7 @@ def test_what_is_missing_or_wrong_is_named(tmp_path):
         "no JSON",
         "[]",
         '{"tasks": {"pose": ["a"]}}',
+        json.dumps({**content, "tasks": {"emotion": ["sad", "sad", "happy"]}}),
         json.dumps({**content, "temperatures": {"pose": 0}}),
         json.dumps({**content, "input": {"shape": ["batch", 16, 16, 2]}}),
     ):

@@ -100,6 +100,28 @@ def test_folders_that_cannot_be_written(tmp_path, monkeypatch, number):
     assert list((tmp_path / "sub").iterdir()) == []
 
 
+def test_a_folder_where_a_file_is_to_be(tmp_path):
+    (tmp_path / "file.json").mkdir()
+    for write in (_write_text, _write_memory):
+        with refused():
+            write(tmp_path / "file.json")
+    assert list(tmp_path.iterdir()) == [tmp_path / "file.json"]
+
+
+def test_errors_without_words_have_a_name(tmp_path):
+    with (
+        pytest.raises(UserError, match="TimeoutError; choose"),
+        files.write(tmp_path / "file"),
+    ):
+        raise TimeoutError
+
+
+def test_names_that_are_no_utf_8(tmp_path):
+    with pytest.raises(UserError, match=r"caf.* is no UTF-8; rename"):
+        files.write_json(tmp_path / "x.json", {"path": "/a/caf\udce9/b"})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_errors_of_the_system_end_in_one_line(capsys):
     for number in (errno.ENOSPC, errno.EROFS, errno.ENAMETOOLONG):
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from utils.errors import UserError
+from utils.errors import UserError, reason
 
 # Photos of phones, which Pillow cannot read; a folder's are not skipped unseen.
 HEIC = (".heic", ".heif")
@@ -134,10 +134,8 @@ def read(path):
         raise
     # Pillow's decoders fail on broken files in every way there is.
     except Exception as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        reason = (reason or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"cannot read {path}: {reason}; get the file again"
+            f"cannot read {path}: {reason(error)}; get the file again"
         ) from error
 
 
@@ -160,8 +158,12 @@ def _decoded(file):
     with Image.open(file) as image:
         frames = getattr(image, "n_frames", 1)
         note = f"first of {frames} frames" if frames > 1 else ""
-        pixels = _eight_bits(ImageOps.exif_transpose(image))
-        return Picture(pixels, note)
+        image.load()  # pixels that are broken fail here
+        upright = image
+        # Of PNG and WebP, Pillow does not bear EXIF data that are broken.
+        with contextlib.suppress(Exception):
+            upright = ImageOps.exif_transpose(image)
+        return Picture(_eight_bits(upright), note)
 
 
 def _eight_bits(image):

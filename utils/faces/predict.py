@@ -32,7 +32,7 @@ import cv2
 import numpy as np
 
 from utils import files, flags, isolation
-from utils.errors import UserError
+from utils.errors import UserError, reason
 from utils.faces.detect import Face
 from utils.tasks import mirrored
 
@@ -312,6 +312,7 @@ def _describe(path):
         is_good = (
             tasks
             and all(tasks.values())
+            and all(len(set(names)) == len(names) for names in tasks.values())
             and 0 < min(height, width) <= max(height, width) <= LARGEST
             and channels in (1, 3)
             and 0 <= margin < 10
@@ -395,10 +396,9 @@ def _load_keras(path, tasks):
         raise
     # Keras fails on damaged files in every way there is.
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
             f"{path} is not a network that Keras {keras.__version__} reads "
-            f"({reason}); give the best.keras of a run as --weights"
+            f"({reason(error)}); give the best.keras of a run as --weights"
         ) from error
 
     def run(images):

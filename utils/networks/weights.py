@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from utils import files
-from utils.errors import UserError
+from utils.errors import UserError, reason
 from utils.networks import heads, mini_xception
 
 FOLDER = Path(__file__).parents[2] / "weights"
@@ -117,10 +117,9 @@ def load_weights(network, path):
                     f"{layer.name}): its training diverged; name another file"
                 )
     except UNREADABLE as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"cannot read weights from {path} ({reason}); it is damaged or no "
-            "Keras weight file: fetch it again or name another"
+            f"cannot read weights from {path} ({reason(error)}); it is damaged "
+            "or no Keras weight file: fetch it again or name another"
         ) from error
     for layer, values in arrays:
         layer.set_weights(values)
