@@ -29,6 +29,7 @@ import cv2
 import numpy as np
 
 from utils import flags
+from utils.errors import UserError, run_script
 from utils.faces import detect, inputs, output, predict, recording
 
 STARTS = 5
@@ -96,21 +97,24 @@ def cold_start(folder, words):
     for _ in range(STARTS):
         start = time.perf_counter()
         command = [sys.executable, "final_image_demo.py", photo, *words]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        _run(command)
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)
 
 
 def run_video(path, words):
     """{"fps", "peak": KiB} of the video demo."""
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURED, path, *words],
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    printed = _run([sys.executable, "-c", MEASURED, path, *words])
+    return json.loads(printed.splitlines()[-1])
+
+
+def _run(command):
+    """What a command prints; its last words are the error if it fails."""
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1]
+        raise UserError(last.removeprefix("error: "))
+    return done.stdout
 
 
 def main():
@@ -162,4 +166,4 @@ def measure(folder, frames, words):
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -20,6 +20,7 @@ import CONFUSION_EP_multitask_manifold as regularised
 from benchmarks.made_up import EMOTION, POSE, noise
 from utils import cli, confusion, networks, pseudo, triples
 from utils.confusion.methods import assemble
+from utils.flags import Number
 from utils.learner import Learner
 
 TASKS = [EMOTION, POSE]
@@ -92,11 +93,11 @@ def main():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--batch_size", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--batch_size", type=Number(int, 1), default=64)
+    parser.add_argument("--steps", type=Number(int, 1), default=30)
     parser.add_argument(
         "--sizes",
-        type=int,
+        type=Number(int, 1),
         nargs=2,
         default=(21378, 4999),
         help="images of the two datasets (default: FER+ and MTFL)",

@@ -68,8 +68,8 @@ def seconds(source, data_dir, jobs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=int, default=10_000)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--images", type=flags.Number(int, 1), default=10_000)
+    parser.add_argument("--repeats", type=flags.Number(int, 1), default=3)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -37,6 +37,7 @@ from benchmarks.weights import CLASSES, DIMENSIONS, Peak, drawn
 from utils import files, images, plots, tables, triples
 from utils.batches import Batches
 from utils.filling import REFERENCE_IMAGES
+from utils.flags import Number
 from utils.pseudo import density, distribution_similarity
 from utils.tasks import POSE, Task
 
@@ -208,9 +209,11 @@ def main():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--samples", type=int, nargs="+", default=SAMPLES)
-    parser.add_argument("--exact_to", type=int, default=316_228)
+    parser.add_argument("--rows", type=Number(int, 1), default=1_000_000)
+    parser.add_argument(
+        "--samples", type=Number(int, 1), nargs="+", default=SAMPLES
+    )
+    parser.add_argument("--exact_to", type=Number(int, 0), default=316_228)
     parser.add_argument(
         "--csv", type=Path, default=ROOT / "benchmarks/size.csv"
     )

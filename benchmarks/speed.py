@@ -55,6 +55,7 @@ from utils import (
 )
 from utils.batches import Batches
 from utils.faces import detect, predict, video
+from utils.flags import Number
 from utils.learner import Learner, fit_pass
 from utils.pseudo import distances, distribution_similarity, local_density
 
@@ -315,18 +316,20 @@ def main():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--images", type=int, default=6400, help="of a pass")
-    parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument(
+        "--images", type=Number(int, 1), default=6400, help="of a pass"
+    )
+    parser.add_argument("--batch_size", type=Number(int, 1), default=32)
     parser.add_argument(
         "--sizes",
-        type=int,
+        type=Number(int, 1),
         nargs=2,
         default=(21378, 4999),
         help="images to fill in and of the other set (default: FER+ and MTFL)",
     )
-    parser.add_argument("--samples", type=int, default=50_000)
-    parser.add_argument("--frames", type=int, default=250)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--samples", type=Number(int, 1), default=50_000)
+    parser.add_argument("--frames", type=Number(int, 1), default=250)
+    parser.add_argument("--repeats", type=Number(int, 1), default=3)
     parser.add_argument(
         "--csv", type=Path, default=Path(__file__).with_suffix(".csv")
     )

@@ -22,6 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from utils.files import write
+from utils.flags import Number
 from utils.pseudo import distribution_similarity, local_density
 
 CLASSES = 7
@@ -119,7 +120,7 @@ def measure(count):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--samples", type=int, default=100_000)
+    parser.add_argument("--samples", type=Number(int, 1), default=100_000)
     count = parser.parse_args().samples
     rows = measure(count)
     print(

@@ -419,6 +419,8 @@ def test_resume_takes_no_devices_from_the_run(stopped_run):
         ("--coordinator=here:1 --num_processes=2", "needs --distribute"),
         ("--distribute=auto --process_id=1", "below --num_processes=1"),
         ("--distribute=auto --coordinator=here", "not HOST:PORT"),
+        ("--distribute=auto --coordinator=here:0", "not HOST:PORT"),
+        ("--distribute=auto --coordinator=here:65536", "not HOST:PORT"),
     ],
 )
 def test_processes_must_be_able_to_meet(words, cure):

@@ -1,7 +1,9 @@
 """Doors to a Dask cluster that are closed say so in one line."""
 
 import os
+import socketserver
 import sys
+import threading
 
 import distributed
 import pytest
@@ -26,6 +28,36 @@ def test_a_scheduler_that_does_not_answer(monkeypatch):
         pass
 
 
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("tls://127.0.0.1:9", "needs certificates .* docs/cluster.md"),
+        ("tcp://a:b:1", "no Dask scheduler answers at --scheduler=tcp://a:b:1"),
+    ],
+)
+def test_addresses_that_dask_does_not_take(address, said):
+    with pytest.raises(UserError, match=said), cluster.connect(address):
+        pass
+
+
+def test_another_service_is_no_scheduler(monkeypatch):
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+
+    class Greeter(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Greeter) as server:
+        threading.Thread(target=server.serve_forever).start()
+        address = f"tcp://127.0.0.1:{server.server_address[1]}"
+        with (
+            pytest.raises(UserError, match="no Dask scheduler answers"),
+            cluster.connect(address),
+        ):
+            pass
+        server.shutdown()
+
+
 def test_dask_is_needed(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with (
@@ -40,6 +72,8 @@ def test_an_address_is_checked_first():
         compare.main(["--scheduler=here:1"])
     with pytest.raises(UserError, match="'tcp://here' is not"):
         preparation.main(["mtfl", "--source=.", "--scheduler=tcp://here"])
+    with pytest.raises(UserError, match="is not tcp://HOST:PORT"):
+        compare.main(["--scheduler=tcp://here:65536"])
 
 
 def test_a_lost_scheduler_is_said(tmp_path, monkeypatch):

@@ -235,6 +235,22 @@ def test_other_backends_name_jax(monkeypatch):
             devices.spread(args)
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_processes_that_cannot_meet_say_where(monkeypatch, number):
+    monkeypatch.setattr(devices, "MEETING_SECONDS", 0)
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        if number == 1:
+            taken.close()
+        args = SimpleNamespace(
+            coordinator=f"127.0.0.1:{port}", num_processes=2, process_id=number
+        )
+        with pytest.raises(
+            UserError, match=rf"{number} of 2 cannot .*:{port} \(.*free port"
+        ):
+            devices._require_meeting_place(args)
+
+
 def test_without_the_flag_there_is_one_device():
     devices.spread(SimpleNamespace(distribute="none"))
     assert devices.count() == 1

@@ -97,7 +97,7 @@ def add_dataset_flags(parser, tasks):
         "labels that count, of datasets that carry more: mtfl:pose leaves "
         "MTFL's gender out and audits pseudo labels with it (default: all)"
     )
-    flag("labels", labels, None, text, many=True)
+    flag("labels", labels, None, text, many=True, metavar="NAME:TASK")
     for name in tasks:
         text = f"weight of the {name} loss"
         flag(f"{LOSS_LETTERS[name]}_loss_weights", Number(float, 0), 1.0, text)
@@ -218,10 +218,10 @@ def add_run_flags(parser):
     text = "auto: all devices of this machine, and of the other processes'"
     flag("distribute", ("none", "auto"), "none", text)
     text = (
-        "HOST:PORT at which process 0 meets the others (KERAS_BACKEND=jax); "
-        "no password guards it, so only within a network of your own"
+        "where process 0 meets the others (KERAS_BACKEND=jax); no password "
+        "guards it, so only within a network of your own"
     )
-    flag("coordinator", address, None, text)
+    flag("coordinator", address, None, text, metavar="HOST:PORT")
     flag("num_processes", Number(int, 1), 1, "processes that train together")
     flag("process_id", Number(int, 0), 0, "number of this process, from 0")
 

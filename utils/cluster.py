@@ -8,11 +8,10 @@ import argparse
 import contextlib
 import itertools
 import logging
-import re
 import uuid
 
 from utils import flags
-from utils.errors import UserError
+from utils.errors import UserError, reason
 
 CONNECT_SECONDS = 10
 LOOK_SECONDS = 2.0  # how soon workers that have joined get work
@@ -21,14 +20,16 @@ LOOK_SECONDS = 2.0  # how soon workers that have joined get work
 def add_flag(parser, what):
     """Declare --scheduler, the argument of `connect`; `what` is sent there."""
     text = (
-        f"send {what} to a Dask cluster, tcp://HOST:PORT; all its machines "
-        "see this folder, the data and the results (default: this machine)"
+        f"send {what} to a Dask cluster; all its machines see this folder, "
+        "the data and the results (default: this machine)"
     )
-    flags.add_flag(parser, "scheduler", _address, None, text)
+    shown = "tcp://HOST:PORT"
+    flags.add_flag(parser, "scheduler", _address, None, text, metavar=shown)
 
 
 def _address(text):
-    if re.fullmatch(r"(tcp|tls)://\S+:\d{1,5}", text):
+    scheme, _, rest = text.partition("://")
+    if scheme in ("tcp", "tls") and flags.is_address(rest):
         return text
     raise argparse.ArgumentTypeError(f"{text!r} is not tcp://HOST:PORT")
 
@@ -54,7 +55,14 @@ def connect(address):
         ) from error
     try:
         client = distributed.Client(address, timeout=CONNECT_SECONDS)
-    except OSError as error:
+    except TypeError as error:
+        raise UserError(
+            f"--scheduler={address} needs certificates in Dask's "
+            f"configuration, docs/cluster.md says where ({reason(error)})"
+        ) from error
+    # Dask finds ValueErrors in odd addresses, and takes what another service
+    # says for the length of a message, which MemoryError can end.
+    except (OSError, ValueError, MemoryError) as error:
         raise UserError(
             f"no Dask scheduler answers at --scheduler={address} within "
             f"{CONNECT_SECONDS} seconds; start one with "

@@ -18,7 +18,9 @@ import atexit
 import contextlib
 import functools
 import os
+import socket
 import sys
+import time
 
 import keras
 import numpy as np
@@ -27,6 +29,7 @@ from keras import ops
 from utils.errors import UserError, reason
 
 LOST = ("Gloo", "NCCL", "coordination", "heartbeat")  # in JAX's messages
+MEETING_SECONDS = 300  # JAX's own limit
 PATH_BYTES = 4096  # longest path of Linux
 
 
@@ -359,17 +362,13 @@ def _meet(args):
 
     # It would take SIGTERM for a notice that nobody here reads.
     jax.config.update("jax_enable_preemption_service", False)
+    _require_meeting_place(args)
     try:
         keras.distribution.initialize(
             args.coordinator, args.num_processes, args.process_id
         )
     except RuntimeError as error:
-        raise UserError(
-            f"process {args.process_id} of {args.num_processes} cannot meet "
-            f"the others at {args.coordinator} ({reason(error)}); start "
-            "process 0 there, at a free port, and all others within five "
-            "minutes"
-        ) from error
+        raise _not_met(args, error) from error
     hook = sys.excepthook
 
     def say(kind, error, trace):
@@ -385,6 +384,48 @@ def _meet(args):
 
     sys.excepthook = say
     atexit.register(_end_at_once)
+
+
+def _require_meeting_place(args):
+    """Refuse an address where JAX would end the process without a cause.
+
+    Raises:
+        UserError: process 0 finds the port taken; another finds nobody there
+            within MEETING_SECONDS.
+    """
+    host, _, port = args.coordinator.rpartition(":")
+    try:
+        if args.process_id == 0:
+            socket.create_server(("", int(port))).close()
+            print(
+                f"process 0 waits at {args.coordinator} for "
+                f"{args.num_processes - 1} more, at most {MEETING_SECONDS} "
+                "seconds",
+                flush=True,
+            )
+        else:
+            _call(host, int(port), time.monotonic() + MEETING_SECONDS)
+    except OSError as error:
+        raise _not_met(args, error) from error
+
+
+def _call(host, port, deadline):
+    """Wait until somebody listens there; OSError after the deadline."""
+    while True:
+        try:
+            return socket.create_connection((host.strip("[]"), port), 5).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def _not_met(args, error):
+    return UserError(
+        f"process {args.process_id} of {args.num_processes} cannot meet the "
+        f"others at {args.coordinator} ({reason(error)}); start process 0 "
+        "there, at a free port, and all others within five minutes"
+    )
 
 
 def _end_at_once():

@@ -53,9 +53,18 @@ def boolean(text):
 
 def address(text):
     """A machine and a port, HOST:PORT."""
-    if re.fullmatch(r"\S+:\d{1,5}", text):
+    if is_address(text):
         return text
     raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+
+
+def is_address(text):
+    """Whether a text is HOST:PORT, with a port from 1 to 65535."""
+    host, _, port = text.rpartition(":")
+    is_number = re.fullmatch(r"\d{1,5}", port, re.ASCII)
+    return bool(
+        re.fullmatch(r"\S+", host) and is_number and 0 < int(port) < 2**16
+    )
 
 
 def dataset(text):
@@ -156,7 +165,7 @@ limit = ByDataset(Number(int, 0))
 strength = ByDataset(Number(float, 0, above=True))
 
 
-def add_flag(group, name, kind, default, text, many=False):
+def add_flag(group, name, kind, default, text, many=False, metavar="NAME"):
     """Declare --name. A boolean flag without a value means True.
 
     Args:
@@ -167,8 +176,9 @@ def add_flag(group, name, kind, default, text, many=False):
         text: the help, with the unit; range and default are added.
         many: takes one value or several, and may be repeated; the value is a
             list.
+        metavar: what the help shows for a value of a kind of its own.
     """
-    options = {"type": kind, "metavar": "NAME"}
+    options = {"type": kind, "metavar": metavar}
     if kind is boolean:
         options.update(nargs="?", const=True, metavar="BOOL")
     elif isinstance(kind, tuple):
@@ -177,8 +187,6 @@ def add_flag(group, name, kind, default, text, many=False):
         options["metavar"] = "N" if kind.kind is int else "X"
     elif isinstance(kind, ByDataset):
         options["metavar"] = "N|NAME:N"
-    elif kind is address:
-        options["metavar"] = "HOST:PORT"
     elif kind in (Path, str):
         options["metavar"] = "PATH"
     if many:
