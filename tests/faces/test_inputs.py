@@ -57,7 +57,7 @@ def test_exif_orientation(tmp_path, orientation):
 def test_exif_data_that_are_broken_leave_the_picture_as_it_is(tmp_path, kind):
     path = tmp_path / f"a.{kind}"
     Image.fromarray(COLOUR).save(path, exif=b"Exif\0\0garbage!!")
-    assert inputs.read(path).pixels.shape == COLOUR.shape
+    _close(inputs.read(path).pixels, COLOUR)
 
 
 def test_sixteen_bits_become_eight(tmp_path):
