@@ -56,6 +56,8 @@ def connect(address):
     try:
         client = distributed.Client(address, timeout=CONNECT_SECONDS)
     except TypeError as error:
+        if not address.startswith("tls"):
+            raise
         raise UserError(
             f"--scheduler={address} needs certificates in Dask's "
             f"configuration, docs/cluster.md says where ({reason(error)})"

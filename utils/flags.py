@@ -60,11 +60,8 @@ def address(text):
 
 def is_address(text):
     """Whether a text is HOST:PORT, with a port from 1 to 65535."""
-    host, _, port = text.rpartition(":")
-    is_number = re.fullmatch(r"\d{1,5}", port, re.ASCII)
-    return bool(
-        re.fullmatch(r"\S+", host) and is_number and 0 < int(port) < 2**16
-    )
+    match = re.fullmatch(r"\S+:([0-9]{1,5})", text)
+    return bool(match) and 0 < int(match[1]) < 2**16
 
 
 def dataset(text):
