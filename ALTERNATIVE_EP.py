@@ -10,8 +10,8 @@ predictions (distilled; DML-LWF at temperature 1), or weighted pseudo labels
 (SA-MTL: hard selection or interpolation).
 """
 
-from utils import cli
-from utils.errors import run_script
+from samtl.cli import command_line
+from samtl.common.errors import run_script
 
 TASKS = ("emotion", "pose")
 EXAMPLES = """examples:
@@ -26,34 +26,37 @@ EXAMPLES = """examples:
 
 
 def parser():
-    parser = cli.parser(__doc__, EXAMPLES)
-    cli.add_dataset_flags(parser, TASKS)
-    cli.add_method_flags(parser)
-    cli.add_training_flags(parser)
-    cli.add_run_flags(parser)
+    parser = command_line.parser(__doc__, EXAMPLES)
+    command_line.add_dataset_flags(parser, TASKS)
+    command_line.add_method_flags(parser)
+    command_line.add_training_flags(parser)
+    command_line.add_run_flags(parser)
     return parser
 
 
 def main(argv=None):
-    args = cli.parse(parser(), argv)
+    args = command_line.parse(parser(), argv)
     # Keras takes seconds to load; --help and a wrong flag should not.
     from data_preparation import synthetic
-    from utils import alternative, devices, experiment, pseudo, training
+    from samtl import pseudo_labels
+    from samtl.distributed import devices
+    from samtl.training import experiment, loop
+    from utils import alternative
 
     devices.spread(args)
-    wanted = cli.wanted_datasets(args, TASKS)
+    wanted = command_line.wanted_datasets(args, TASKS)
     with devices.leader_first():
         synthetic.ensure(wanted, args.data_dir)
     datasets, tasks = experiment.open_datasets(args, wanted, TASKS)
     network = experiment.build_network(args, tasks)
-    teacher = pseudo.Teacher(network, args.batch_size)
-    method = cli.method(args)
+    teacher = pseudo_labels.Teacher(network, args.batch_size)
+    method = command_line.method(args)
     plan = alternative.Rounds(network, teacher, datasets, tasks, method, args)
-    run = experiment.open_run(args, __file__, wanted, cli.method_name(args))
-    loss_weights = cli.loss_weights(args, TASKS)
-    rows = training.fit(
-        network, teacher, datasets, plan, loss_weights, args, run
+    run = experiment.open_run(
+        args, __file__, wanted, command_line.method_name(args)
     )
+    loss_weights = command_line.loss_weights(args, TASKS)
+    rows = loop.fit(network, teacher, datasets, plan, loss_weights, args, run)
     experiment.report(network, teacher, datasets, plan, rows, run)
 
 

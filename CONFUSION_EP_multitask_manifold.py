@@ -10,8 +10,8 @@ Methods:
   SLRM   the nuclear norm of all heads' weights too (Jing et al., CVPR 2015)
 """
 
-from utils import cli
-from utils.errors import run_script
+from samtl.cli import command_line
+from samtl.common.errors import run_script
 
 TASKS = ("emotion", "pose", "gender", "age")
 DRAWN = ("emotion", "pose")  # without any dataset: drawn faces for these
@@ -27,40 +27,42 @@ EXAMPLES = """examples:
 
 
 def parser():
-    parser = cli.parser(__doc__, EXAMPLES)
-    cli.add_dataset_flags(parser, TASKS)
-    cli.add_method_flags(
+    parser = command_line.parser(__doc__, EXAMPLES)
+    command_line.add_dataset_flags(parser, TASKS)
+    command_line.add_method_flags(
         parser,
         "Only naive: missing labels are left out. The other flags are read\n"
         "so that published commands run.",
     )
-    cli.add_manifold_flags(parser)
-    cli.add_training_flags(parser)
-    cli.add_run_flags(parser)
+    command_line.add_manifold_flags(parser)
+    command_line.add_training_flags(parser)
+    command_line.add_run_flags(parser)
     return parser
 
 
 def main(argv=None):
-    args = cli.parse(parser(), argv, DRAWN)
-    names = cli.given_tasks(args, TASKS)
-    method = cli.method_name(args)
+    args = command_line.parse(parser(), argv, DRAWN)
+    names = command_line.given_tasks(args, TASKS)
+    method = command_line.method_name(args)
     print(f"method: {method}")
     # Keras takes seconds to load; --help and a wrong flag should not.
     from data_preparation import synthetic
-    from utils import devices, experiment, pseudo, training
+    from samtl import pseudo_labels
+    from samtl.distributed import devices
+    from samtl.training import experiment, loop
     from utils.confusion.methods import assemble
 
     devices.spread(args)
-    wanted = cli.wanted_datasets(args, names)
+    wanted = command_line.wanted_datasets(args, names)
     with devices.leader_first():
         synthetic.ensure(wanted, args.data_dir)
     datasets, tasks = experiment.open_datasets(args, wanted, names)
     network = experiment.build_network(args, tasks)
-    teacher = pseudo.Teacher(network, args.batch_size)
+    teacher = pseudo_labels.Teacher(network, args.batch_size)
     plan, terms, _ = assemble(method, network, teacher, datasets, tasks, args)
     run = experiment.open_run(args, __file__, wanted, method)
-    loss_weights = cli.loss_weights(args, names)
-    rows = training.fit(
+    loss_weights = command_line.loss_weights(args, names)
+    rows = loop.fit(
         network, teacher, datasets, plan, loss_weights, args, run, terms
     )
     experiment.report(network, teacher, datasets, plan, rows, run)

@@ -4,8 +4,8 @@ The network is that of the multi-task scripts with one head, trained on the
 dataset's true labels; every round is one pass over the dataset.
 """
 
-from utils import cli
-from utils.errors import run_script
+from samtl.cli import command_line
+from samtl.common.errors import run_script
 
 EXAMPLES = """examples:
   python STL_general_train.py
@@ -20,30 +20,33 @@ EXAMPLES = """examples:
 
 
 def parser():
-    parser = cli.parser(__doc__, EXAMPLES)
-    cli.add_task_flags(parser)
-    cli.add_training_flags(parser)
-    cli.add_run_flags(parser)
+    parser = command_line.parser(__doc__, EXAMPLES)
+    command_line.add_task_flags(parser)
+    command_line.add_training_flags(parser)
+    command_line.add_run_flags(parser)
     return parser
 
 
 def main(argv=None):
-    args = cli.parse(parser(), argv)
+    args = command_line.parse(parser(), argv)
     # Keras takes seconds to load; --help and a wrong flag should not.
     from data_preparation import synthetic
-    from utils import devices, experiment, pseudo, stl, training
+    from samtl import pseudo_labels
+    from samtl.distributed import devices
+    from samtl.training import experiment, loop
+    from utils import stl
 
     devices.spread(args)
     tasks = [args.task_type]
-    wanted = cli.wanted_datasets(args, tasks)
+    wanted = command_line.wanted_datasets(args, tasks)
     with devices.leader_first():
         synthetic.ensure(wanted, args.data_dir)
     datasets, tasks = experiment.open_datasets(args, wanted, tasks)
     network = experiment.build_network(args, tasks)
-    teacher = pseudo.Teacher(network, args.batch_size)
+    teacher = pseudo_labels.Teacher(network, args.batch_size)
     plan = stl.Rounds(datasets, tasks, args)
     run = experiment.open_run(args, __file__, wanted, f"stl-{args.task_type}")
-    rows = training.fit(
+    rows = loop.fit(
         network, teacher, datasets, plan, {args.task_type: 1.0}, args, run
     )
     experiment.report(network, teacher, datasets, plan, rows, run)

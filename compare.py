@@ -14,9 +14,11 @@ import collections
 import shlex
 from pathlib import Path
 
-from utils import cli, cluster, flags
-from utils.comparison import plan, progress, results, sweep
-from utils.errors import run_script
+from samtl.cli import command_line
+from samtl.common import flags
+from samtl.common.errors import run_script
+from samtl.comparison import plan, progress, results, sweep
+from samtl.distributed import cluster
 
 EXAMPLES = """examples:
   python compare.py
@@ -31,8 +33,8 @@ EXAMPLES = """examples:
 
 
 def parser():
-    parser = cli.parser(__doc__, EXAMPLES)
-    flag = cli.add_flag
+    parser = command_line.parser(__doc__, EXAMPLES)
+    flag = command_line.add_flag
     text = "TOML file of methods, pairs and seeds"
     flag(parser, "plan", Path, Path("plans/smallest.toml"), text)
     text = "folder of the comparison (default: comparison/<name of the plan>)"
@@ -62,7 +64,7 @@ def parser():
 
 def main(argv=None):
     """Returns the exit code: 1 where a run has failed."""
-    args = cli.parse(parser(), argv)
+    args = command_line.parse(parser(), argv)
     out = args.out or Path("comparison", args.plan.stem)
     given = plan.given(plan.load(args.plan), args.seeds, args.limit)
     runs = sweep.share(plan.runs(given), out, args.data_dir)
@@ -76,7 +78,7 @@ def main(argv=None):
     if args.report_only:
         results.require_runs(out)
     # What takes seconds to load; a list should not wait for it.
-    from utils.comparison import report
+    from samtl.comparison import report
 
     plan.write(given, args.plan, out / "plan.toml")
     failures = {}

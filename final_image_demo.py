@@ -14,9 +14,12 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from utils import files, flags
-from utils.errors import UserError, run_script
-from utils.faces import detect, draw, inputs, output, predict
+from samtl.common import files, flags
+from samtl.common.errors import UserError, run_script
+from samtl.faces import detect, inputs
+from samtl.faces.drawing import draw
+from samtl.faces.media import output
+from samtl.inference import prediction
 
 EXAMPLES = """examples:
   python final_image_demo.py
@@ -53,7 +56,7 @@ def parser():
         32,
         "faces that the network gets at a time",
     )
-    predict.add_flag(parser)
+    prediction.add_flag(parser)
     detect.add_flag(parser)
     return parser
 
@@ -66,7 +69,7 @@ def main(argv=None):
         paths = [inputs.portrait()]
         print("no image named: this is Grace Hopper, US Navy, public domain")
     output.check(args, [args.json, args.csv], paths)
-    predictor = predict.load(args.weights)
+    predictor = prediction.load(args.weights)
     detector = detect.open(args.detector_model)
     names = output.Names(args.output, args.overwrite, paths)
     found, failed = [], []
@@ -174,7 +177,7 @@ def _flush(waiting, predictor, batch_size):
             path,
             picture,
             [
-                predict.Prediction(face, next(labels), number)
+                prediction.Prediction(face, next(labels), number)
                 for number, face in enumerate(faces, start=1)
             ],
         )
@@ -189,8 +192,8 @@ def _report(path, picture, predictions, target):
     note = f" ({picture.note})" if picture.note else ""
     count = output.count(len(predictions))
     print(f"{path}{note}: {count} -> {target}")
-    for prediction in predictions:
-        print(f"  {prediction.number}: {prediction.text()}")
+    for found in predictions:
+        print(f"  {found.number}: {found.text()}")
 
 
 def _record(path, picture, predictions, target, least):

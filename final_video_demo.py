@@ -20,10 +20,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from utils import flags
-from utils.errors import UserError, run_script
-from utils.faces import detect, draw, output, predict, recording, video
-from utils.faces.track import Tracker
+from samtl.common import flags
+from samtl.common.errors import UserError, run_script
+from samtl.faces import detect
+from samtl.faces.drawing import draw
+from samtl.faces.media import output, recording, video
+from samtl.faces.track import Tracker
+from samtl.inference import prediction
 
 EXAMPLES = """examples:
   python final_video_demo.py
@@ -91,7 +94,7 @@ def parser():
         "upright ones are found from 1/50 of the picture's longer side in "
         "height, lying ones from 1/25",
     )
-    predict.add_flag(parser)
+    prediction.add_flag(parser)
     detect.add_flag(parser)
     return parser
 
@@ -108,7 +111,7 @@ def main(argv=None):
         )
     given = [] if args.source is None else [Path(args.source)]
     output.check(args, [args.csv, args.jsonl], given)
-    predictor = predict.load(args.weights)
+    predictor = prediction.load(args.weights)
     detector = _detector(args)
     if args.source is None:
         print("no video named: this is the sample clip")
@@ -180,7 +183,7 @@ def _analysed(frames, fps, predictor, detector, args):
             track.smooth(new, frame.time, args.smoothing)
             labels = predictor.named(track.probabilities)
             predictions.append(
-                predict.Prediction(track.face, labels, track.number)
+                prediction.Prediction(track.face, labels, track.number)
             )
         # A face that is lost for a moment is most likely where it was.
         hidden = [track.face for track in tracker.tracks]
@@ -205,12 +208,12 @@ def _write(found, writer, screen, counter, args):
             if counter.frames == 0:
                 # Not earlier: without a frame, what has their names stays.
                 tables = _tables(stack, args, screen.tasks)
-            for prediction in predictions:
+            for seen in predictions:
                 row = {"frame": frame.index, "time": round(frame.time, 3)}
-                row |= output.record(prediction, args.min_confidence)
+                row |= output.record(seen, args.min_confidence)
                 for add in tables:
                     add(row)
-            numbers = {prediction.number for prediction in predictions}
+            numbers = {seen.number for seen in predictions}
             counter.advance(frame, numbers)
             if args.show and output.show(copy, "faces", wait=False):
                 return

@@ -1,3 +1,3 @@
 """Measurements of the code, each beside its limit or its rival in one run."""
 
-import utils  # noqa: F401  it sets what OpenCV and TensorFlow read
+import samtl  # noqa: F401  it sets what OpenCV and TensorFlow read

@@ -28,9 +28,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from utils import flags
-from utils.errors import UserError, run_script
-from utils.faces import detect, inputs, output, predict, recording
+from samtl.common import flags
+from samtl.common.errors import UserError, run_script
+from samtl.faces import detect, inputs
+from samtl.faces.media import output, recording
+from samtl.inference import prediction
 
 STARTS = 5
 FPS = 25
@@ -44,7 +46,7 @@ LONGEST_START, MOST_GROWTH = 1.0, 1.1
 MEASURED = """
 import json, resource, sys, time
 import final_video_demo
-from utils.faces import recording
+from samtl.faces import recording
 
 count, first = 0, None
 write = recording.Writer.write
@@ -123,7 +125,7 @@ def main():
     )
     count = flags.Number(int, 2)
     flags.add_flag(parser, "frames", count, 500, "in the shorter videos")
-    predict.add_flag(parser)
+    prediction.add_flag(parser)
     detect.add_flag(parser)
     args = parser.parse_args()
     words = [

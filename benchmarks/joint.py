@@ -18,13 +18,16 @@ from keras import ops
 import CONFUSION_EP_multitask as multitask
 import CONFUSION_EP_multitask_manifold as regularised
 from benchmarks.made_up import EMOTION, POSE, noise
-from utils import cli, confusion, networks, pseudo, triples
+from samtl import networks, pseudo_labels
+from samtl.cli import command_line
+from samtl.common.flags import Number
+from samtl.pseudo_labels import true_labels
+from samtl.training.learner import Learner
+from utils import confusion
 from utils.confusion.methods import assemble
-from utils.flags import Number
-from utils.learner import Learner
 
 TASKS = [EMOTION, POSE]
-NO_WEIGHTS = [f"--is_pseudo_{name}=False" for name in cli.WEIGHTS]
+NO_WEIGHTS = [f"--is_pseudo_{name}=False" for name in command_line.WEIGHTS]
 METHODS = {
     "all-in-one": (multitask, ["--is_naive"]),
     "distilled": (multitask, ["--is_distilled"]),
@@ -48,22 +51,24 @@ class Contestant:
 
     def __init__(self, name, parts, batch_size):
         script, words = METHODS[name]
-        args = cli.parse(
+        args = command_line.parse(
             script.parser(), [*words, f"--batch_size={batch_size}"]
         )
         network = networks.build(
             "mini_xception", TASKS, label_embeddings=name == "lel-ltn"
         )
-        teacher = pseudo.Teacher(network, batch_size)
+        teacher = pseudo_labels.Teacher(network, batch_size)
         datasets = [{"train": part} for part in parts]
         self.plan, terms, companion = assemble(
             name, network, teacher, datasets, TASKS, args
         )
-        loss_weights = cli.loss_weights(args, [task.name for task in TASKS])
+        loss_weights = command_line.loss_weights(
+            args, [task.name for task in TASKS]
+        )
         self.learner = Learner(network, loss_weights, terms, companion)
         self.learner.compile(optimizer="adam", jit_compile=False)
         self.labelled = [
-            triples.labelled(part.table, TASKS, args) for part in parts
+            true_labels.labelled(part.table, TASKS, args) for part in parts
         ]
         self.batch = None
 

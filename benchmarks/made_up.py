@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from utils import tables
-from utils.images import Part
-from utils.tasks import EMOTION_8, Task
-from utils.tasks import POSE as POSE_CLASSES
+from samtl.data import tables
+from samtl.data.images import Part
+from samtl.data.tasks import EMOTION_8, Task
+from samtl.data.tasks import POSE as POSE_CLASSES
 
 EMOTION, POSE = Task("emotion", EMOTION_8), Task("pose", POSE_CLASSES)
 

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from data_preparation import mtfl
-from utils import flags
+from samtl.common import flags
 
 BOUND = 1.7
 SIDE, PHOTOS = 250, 100

@@ -13,8 +13,8 @@ import argparse
 
 import numpy as np
 
-from utils.comparison import statistics
-from utils.flags import Number
+from samtl.common.flags import Number
+from samtl.comparison import statistics
 
 # Share of an image's difficulty that is chance, and points of accuracy for one
 # unit of skill, near 60 % right.

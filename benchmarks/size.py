@@ -34,12 +34,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from benchmarks.weights import CLASSES, DIMENSIONS, Peak, drawn
-from utils import files, images, plots, tables, triples
-from utils.batches import Batches
-from utils.filling import REFERENCE_IMAGES
-from utils.flags import Number
-from utils.pseudo import density, distribution_similarity
-from utils.tasks import POSE, Task
+from samtl.common import files
+from samtl.common.flags import Number
+from samtl.data import images, tables
+from samtl.data.batches import Batches
+from samtl.data.tasks import POSE, Task
+from samtl.pseudo_labels import density, distribution_similarity, true_labels
+from samtl.pseudo_labels.filling import REFERENCE_IMAGES
+from samtl.runs import plots
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = (10_000, 31_623, 100_000, 316_228, 1_000_000)
@@ -104,7 +106,7 @@ def start(count):
 
 def _first_batch(part):
     args = SimpleNamespace(votes=True, class_weights=None)
-    true = triples.labelled(part.table, [Task("pose", POSE)], args)
+    true = true_labels.labelled(part.table, [Task("pose", POSE)], args)
     return Batches(part, true, batch_size=64, seed=0)[0]
 
 

@@ -43,21 +43,24 @@ import final_video_demo
 from benchmarks import demos
 from benchmarks.made_up import EMOTION, POSE, noise
 from benchmarks.weights import CLASSES, DIMENSIONS, drawn
-from utils import (
-    cli,
-    files,
+from samtl import networks, pseudo_labels
+from samtl.cli import command_line
+from samtl.common import files
+from samtl.common.flags import Number
+from samtl.data import images
+from samtl.data.batches import Batches
+from samtl.faces import detect
+from samtl.faces.media import video
+from samtl.inference import prediction
+from samtl.pseudo_labels import (
+    distances,
+    distribution_similarity,
     filling,
-    images,
-    networks,
-    pseudo,
-    runs,
-    triples,
+    local_density,
+    true_labels,
 )
-from utils.batches import Batches
-from utils.faces import detect, predict, video
-from utils.flags import Number
-from utils.learner import Learner, fit_pass
-from utils.pseudo import distances, distribution_similarity, local_density
+from samtl.runs import run_folder
+from samtl.training.learner import Learner, fit_pass
 
 SHAPE = (64, 64, 1)
 QUANTILE, COMPONENTS = 0.6, 3  # of the weights
@@ -96,8 +99,10 @@ def row(what, limit, seconds, count, unit):
 def training(count, batch_size, repeats):
     """Rows of the engine's pass over `count` images."""
     data = noise(EMOTION, count, seed=0)
-    args = cli.parse(ALTERNATIVE_EP.parser(), [f"--batch_size={batch_size}"])
-    labelled = triples.labelled(data.table, [EMOTION], args)
+    args = command_line.parse(
+        ALTERNATIVE_EP.parser(), [f"--batch_size={batch_size}"]
+    )
+    labelled = true_labels.labelled(data.table, [EMOTION], args)
     batches = Batches(data, labelled, batch_size, seed=0)
     learner = Learner(
         networks.build("mini_xception", [EMOTION]), {"emotion": 1.0}
@@ -157,13 +162,17 @@ def decoding(folder, count, repeats):
 
 def filling_in(sizes, batch_size, repeats):
     """Row of a round's pseudo labels and weights."""
-    args = cli.parse(ALTERNATIVE_EP.parser(), [f"--batch_size={batch_size}"])
+    args = command_line.parse(
+        ALTERNATIVE_EP.parser(), [f"--batch_size={batch_size}"]
+    )
     tasks = [EMOTION, POSE]
     parts = [
         noise(task, count, seed)
         for seed, (task, count) in enumerate(zip(tasks, sizes, strict=True))
     ]
-    teacher = pseudo.Teacher(networks.build("mini_xception", tasks), batch_size)
+    teacher = pseudo_labels.Teacher(
+        networks.build("mini_xception", tasks), batch_size
+    )
     predicted = []
 
     def predict_part(part, rows=None):
@@ -172,7 +181,7 @@ def filling_in(sizes, batch_size, repeats):
 
     def fill():
         predicted.clear()
-        method = cli.method(args)
+        method = command_line.method(args)
         filling.fill_missing(
             parts[0], parts, tasks, method, predict_part, args, 0
         )
@@ -233,7 +242,7 @@ def weights(count, repeats):
 def video_demo(folder, frames, repeats, words):
     """Rows of the video demo, encoding and all, on each of the scenes."""
     args = final_video_demo.parser().parse_args(words)
-    predictor = predict.load(args.weights)
+    predictor = prediction.load(args.weights)
     detector = detect.open(
         args.detector_model, final_video_demo.LARGEST_SEARCHED
     )
@@ -270,8 +279,10 @@ def video_demo(folder, frames, repeats, words):
 def small_networks(folder, count, batch_size, repeats):
     """Rows of mini_resnet against mini_Xception, both for emotion."""
     data = noise(EMOTION, count, seed=0)
-    args = cli.parse(ALTERNATIVE_EP.parser(), [f"--batch_size={batch_size}"])
-    labelled = triples.labelled(data.table, [EMOTION], args)
+    args = command_line.parse(
+        ALTERNATIVE_EP.parser(), [f"--batch_size={batch_size}"]
+    )
+    labelled = true_labels.labelled(data.table, [EMOTION], args)
     batches = Batches(data, labelled, batch_size, seed=0)
     face = np.zeros((1, *SHAPE), "float32")
     passes, looks = [], []
@@ -284,8 +295,8 @@ def small_networks(folder, count, batch_size, repeats):
         )
         run = folder / name
         run.mkdir()
-        runs.export(network, run, [EMOTION])
-        look = predict.load(run / "best.onnx").run
+        run_folder.export(network, run, [EMOTION])
+        look = prediction.load(run / "best.onnx").run
         looks.append(
             lambda look=look: [look(face) for _ in range(FACES_A_TURN)]
         )

@@ -21,9 +21,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from utils.files import write
-from utils.flags import Number
-from utils.pseudo import distribution_similarity, local_density
+from samtl.common.files import write
+from samtl.common.flags import Number
+from samtl.pseudo_labels import distribution_similarity, local_density
 
 CLASSES = 7
 DIMENSIONS = 128

@@ -23,8 +23,8 @@ from data_preparation import (
     utkface,
     wiki,
 )
-from utils import flags
-from utils.errors import UserError, run_script
+from samtl.common import flags
+from samtl.common.errors import UserError, run_script
 
 COMMAND = "python -m data_preparation"
 DATASETS = {

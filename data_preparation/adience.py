@@ -25,9 +25,9 @@ import numpy as np
 import pandas as pd
 
 from data_preparation import ages, common, duplicates, raw
-from utils import flags
-from utils.errors import UserError
-from utils.tasks import AGE, GENDER, Task
+from samtl.common import flags
+from samtl.common.errors import UserError
+from samtl.data.tasks import AGE, GENDER, Task
 
 DATASET = common.Dataset(
     name="adience",

@@ -30,8 +30,8 @@ import pandas as pd
 
 from data_preparation import common, crops, raw
 from data_preparation.synthetic import pose_of
-from utils.errors import UserError
-from utils.tasks import POSE, Task
+from samtl.common.errors import UserError
+from samtl.data.tasks import POSE, Task
 
 DATASET = common.Dataset(
     name="aflw",

@@ -21,7 +21,7 @@ STARTS = (3, 7, 14, 22.5, 35, 45.5, 56.5)
 
 
 def group(age_years):
-    """Class index in `utils.tasks.AGE` of ages.
+    """Class index in `samtl.data.tasks.AGE` of ages.
 
     Args:
         age_years: a number or an array of any shape, in years.

@@ -25,9 +25,11 @@ from rich.progress import track
 from rich.table import Table
 
 from data_preparation import common, crops, duplicates, health
-from utils import files, flags, images, plots, tables
-from utils.errors import UserError
-from utils.faces import predict
+from samtl.common import files, flags
+from samtl.common.errors import UserError
+from samtl.data import images, tables
+from samtl.inference import prediction
+from samtl.runs import plots
 
 REPORT = "report.json"
 WRITTEN = (
@@ -96,7 +98,7 @@ def check(args):
             be written.
     """
     table = tables.read(args.name, args.data_dir)
-    predictor = predict.load(args.weights) if args.weights else None
+    predictor = prediction.load(args.weights) if args.weights else None
     if predictor:
         _require_common_task(table, predictor, args.weights)
     out = args.out or args.data_dir / "db" / f"{args.name}.check"

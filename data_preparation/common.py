@@ -28,10 +28,12 @@ from rich.table import Table
 from rich.text import Text
 
 from data_preparation import crops, duplicates, splits, staging
-from utils import cluster, files, flags, tables
-from utils.errors import UserError
-from utils.faces import detect
-from utils.tasks import Task
+from samtl.common import files, flags
+from samtl.common.errors import UserError
+from samtl.data import tables
+from samtl.data.tasks import Task
+from samtl.distributed import cluster
+from samtl.faces import detect
 
 DUPLICATE = "duplicate in another split"
 REPEATED = "listed twice"

@@ -13,8 +13,8 @@ from PIL import Image
 from rich.progress import track
 
 from data_preparation.duplicates import digest, perceptual_hash
-from utils import cluster
-from utils.errors import UserError
+from samtl.common.errors import UserError
+from samtl.distributed import cluster
 
 JPEG_QUALITY = 95
 # Boxes wider or higher than so many images are taken for mistakes.
@@ -50,7 +50,7 @@ class Recipe:
         size: crops with a longer side are reduced to so many pixels.
         is_gray: one channel instead of three.
         is_padded: see `crop`.
-        detector: finds the box, see `utils.faces.detect`. Of several faces,
+        detector: finds the box, see `samtl.faces.detect`. Of several faces,
             the one that shares most with the owners' box is taken, the best
             one where they give none.
     """

@@ -22,9 +22,9 @@ import pandas as pd
 
 from data_preparation import common, raw
 from data_preparation.fer2013 import SIDE, USAGES, parse_pixels
-from utils import tables
-from utils.errors import UserError
-from utils.tasks import EMOTION_8, Task
+from samtl.common.errors import UserError
+from samtl.data import tables
+from samtl.data.tasks import EMOTION_8, Task
 
 EMOTION = Task("emotion", EMOTION_8)
 DATASET = common.Dataset(
@@ -40,7 +40,7 @@ DATASET = common.Dataset(
     ),
     terms="votes: MIT licence; images: FER2013 challenge, for research",
 )
-# Order of the published vote columns, in the words of utils.tasks.
+# Order of the published vote columns, in the words of samtl.data.tasks.
 VOTED = (
     "neutral",
     "happy",

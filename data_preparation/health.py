@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from data_preparation import duplicates
-from utils import tables
+from samtl.data import tables
 
 
 def imbalance(table):

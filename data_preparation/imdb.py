@@ -27,9 +27,9 @@ import pandas as pd
 from scipy.io import loadmat
 
 from data_preparation import ages, common, raw
-from utils import flags, isolation
-from utils.errors import UserError
-from utils.tasks import AGE, GENDER, Task
+from samtl.common import flags, isolation
+from samtl.common.errors import UserError
+from samtl.data.tasks import AGE, GENDER, Task
 
 TASKS = (Task("age", AGE), Task("gender", GENDER))
 URL = "https://data.vision.ee.ethz.ch/cvl/rrothe/imdb-wiki/"

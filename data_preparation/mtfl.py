@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from data_preparation import common, crops, raw
-from utils.tasks import GENDER, POSE, Task
+from samtl.data.tasks import GENDER, POSE, Task
 
 DATASET = common.Dataset(
     name="mtfl",

@@ -4,7 +4,7 @@ import csv
 import os
 from pathlib import Path
 
-from utils.errors import UserError
+from samtl.common.errors import UserError
 
 
 def lines(path):

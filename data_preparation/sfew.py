@@ -19,8 +19,8 @@ import re
 import pandas as pd
 
 from data_preparation import common, raw
-from utils.errors import UserError
-from utils.tasks import EMOTION_7, Task
+from samtl.common.errors import UserError
+from samtl.data.tasks import EMOTION_7, Task
 
 EMOTION = Task("emotion", EMOTION_7)
 DATASET = common.Dataset(

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from utils.errors import UserError
+from samtl.common.errors import UserError
 
 # One part in so many.
 TEST, VALIDATION = 5, 10

@@ -16,8 +16,9 @@ import zlib
 from pathlib import Path
 
 from data_preparation.crops import Crop
-from utils import files, tables
-from utils.errors import UserError
+from samtl.common import files
+from samtl.common.errors import UserError
+from samtl.data import tables
 
 # What stands beside the folder of a set, in the order of removal.
 TABLES = (".json", ".csv", ".truth.csv", ".dropped.csv")

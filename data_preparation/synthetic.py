@@ -24,9 +24,10 @@ from rich.progress import track
 
 from data_preparation import common, staging
 from data_preparation.drawing import portrait, traits
-from utils import files, flags, tables
-from utils.errors import UserError
-from utils.tasks import AGE, EMOTION_7, GENDER, POSE, Task
+from samtl.common import files, flags
+from samtl.common.errors import UserError
+from samtl.data import tables
+from samtl.data.tasks import AGE, EMOTION_7, GENDER, POSE, Task
 
 TASKS = {
     task.name: task

@@ -20,8 +20,8 @@ import re
 import pandas as pd
 
 from data_preparation import ages, common, raw
-from utils.errors import UserError
-from utils.tasks import AGE, GENDER, Task
+from samtl.common.errors import UserError
+from samtl.data.tasks import AGE, GENDER, Task
 
 DATASET = common.Dataset(
     name="utkface",

@@ -15,9 +15,11 @@ from PIL import Image
 
 import final_image_demo
 import final_video_demo
-from utils import files
-from utils.errors import run_script
-from utils.faces import detect, inputs, predict, video
+from samtl.common import files
+from samtl.common.errors import run_script
+from samtl.faces import detect, inputs
+from samtl.faces.media import video
+from samtl.inference import prediction
 
 IMAGES = Path(__file__).resolve().parent / "images"
 START, SECONDS = 1.0, 1.0  # of the clip: its last frame is the picture
@@ -28,7 +30,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    predict.add_flag(parser)
+    prediction.add_flag(parser)
     detect.add_flag(parser)
     words = [
         f"--{name}={value}"

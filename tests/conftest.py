@@ -11,7 +11,7 @@ import pytest
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 sys.path.insert(0, str(Path(__file__).parent.parent))
-importlib.import_module("utils")  # before OpenCV, whose limit it sets
+importlib.import_module("samtl")  # before OpenCV, whose limit it sets
 COUNTS = importlib.import_module("tests.robustness.trials").COUNTS
 
 

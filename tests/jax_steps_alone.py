@@ -12,9 +12,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from utils import jax_steps
-from utils.learner import Learner, Term
-from utils.pseudo import distances
+from samtl.distributed import jax_steps
+from samtl.training.learner import Learner, Term
+from samtl.pseudo_labels import distances
 
 WEIGHTS = {"emotion": 1.0, "pose": 0.5}
 BATCH, SHAPE = 5, (6, 6, 1)

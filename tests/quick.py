@@ -7,7 +7,8 @@ short run takes.
 import keras
 import numpy as np
 
-from utils import networks, plots, runs
+from samtl import networks
+from samtl.runs import plots, run_folder
 
 SHAPE = (16, 16, 1)
 
@@ -26,7 +27,9 @@ def shrink(patch):
 def leave_out(patch):
     """Leave pictures and ONNX files empty, of any network."""
     patch.setattr(plots, "_save", lambda figure, path: path.touch())
-    patch.setattr(runs, "_export_onnx", lambda network, path: path.touch())
+    patch.setattr(
+        run_folder, "_export_onnx", lambda network, path: path.touch()
+    )
 
 
 def build(model, tasks, **_):

@@ -18,14 +18,14 @@ if os.environ["KERAS_BACKEND"] == "jax":
 import keras
 import pytest
 
+from samtl.common.errors import run_script
+from samtl.training import loop
 from tests import quick
-from utils import training
-from utils.errors import run_script
 
 STOP = 2
 
 
-def save(path, learner, state, rows, kept=training._save_state):
+def save(path, learner, state, rows, kept=loop._save_state):
     kept(path, learner, state, rows)
     run = path.parent
     shutil.copy(path, run / "last.npz")
@@ -43,7 +43,7 @@ def two_cpus():
 
 def main(commands):
     quick.shrink(pytest.MonkeyPatch())
-    training._save_state = save
+    loop._save_state = save
     if keras.backend.backend() == "tensorflow":
         two_cpus()
     for command in commands:

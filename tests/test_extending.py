@@ -15,15 +15,16 @@ ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 MARGIN = """
 import numpy as np
-from utils import cli, pseudo
+from samtl import pseudo_labels
+from samtl.cli import command_line
 import ALTERNATIVE_EP
-default = cli.parse(ALTERNATIVE_EP.parser(), [])
-assert cli.method_name(default) == "sa-mtl-hard"
-assert not cli.method(default).margin
-args = cli.parse(ALTERNATIVE_EP.parser(), ["--is_pseudo_margin=True"])
-assert cli.method_name(args) == "hard-margin"
+default = command_line.parse(ALTERNATIVE_EP.parser(), [])
+assert command_line.method_name(default) == "sa-mtl-hard"
+assert not command_line.method(default).margin
+args = command_line.parse(ALTERNATIVE_EP.parser(), ["--is_pseudo_margin=True"])
+assert command_line.method_name(args) == "hard-margin"
 logits = np.log([[0.7, 0.2, 0.1], [0.4, 0.35, 0.25]]).astype("float32")
-_, audit = pseudo.fill(cli.method(args), logits, None, None, None)
+_, audit = pseudo_labels.fill(command_line.method(args), logits, None, None, None)
 np.testing.assert_allclose(audit["margin"], [0.5, 0.05], atol=1e-6)
 np.testing.assert_allclose(audit["weight"], [1, 0.1], atol=1e-6)
 """
@@ -33,7 +34,7 @@ np.testing.assert_allclose(audit["weight"], [1, 0.1], atol=1e-6)
 def code(tmp_path_factory):
     """A copy of the code with every step of the guide done."""
     copy = tmp_path_factory.mktemp("code")
-    for name in ("utils", "data_preparation", "ALTERNATIVE_EP.py"):
+    for name in ("utils", "samtl", "data_preparation", "ALTERNATIVE_EP.py"):
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(
             source, copy / name

@@ -11,7 +11,9 @@ import pytest
 
 from data_preparation import __main__ as preparation
 from data_preparation import check
-from utils import cli, flags, runs
+from samtl.cli import command_line
+from samtl.common import flags
+from samtl.runs import run_folder
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -65,8 +67,8 @@ def _check_script(script, words, monkeypatch):
         name: str(value) if isinstance(value, Path) else value
         for name, value in vars(parser.parse_args([])).items()
     }
-    monkeypatch.setattr(runs, "read_args", lambda run: defaults)
-    cli.parse(parser, words)
+    monkeypatch.setattr(run_folder, "read_args", lambda run: defaults)
+    command_line.parse(parser, words)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ def test_table_of_methods_names_what_it_says():
     rows = re.findall(r"^\| ([^|]+) \| `(--is_[^|]+)` \|", README, re.MULTILINE)
     parser = importlib.import_module("ALTERNATIVE_EP").parser()
     names = [
-        cli.method_name(cli.parse(parser, shlex.split(words)))
+        command_line.method_name(command_line.parse(parser, shlex.split(words)))
         for _, words in rows
     ]
     assert names == [

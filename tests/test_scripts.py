@@ -22,10 +22,12 @@ import ALTERNATIVE_EPGA
 import CONFUSION_EP_multitask
 import CONFUSION_EP_multitask_manifold
 import STL_general_train
+from samtl.common import files
+from samtl.common.errors import UserError, run_script
+from samtl.faces import detect
+from samtl.release import publish
+from samtl.runs import run_folder
 from tests import quick, tiny
-from utils import files, release, runs
-from utils.errors import UserError, run_script
-from utils.faces import detect
 
 METHODS = {
     "naive": ["--is_naive=True"],
@@ -142,7 +144,7 @@ def test_four_tasks_with_withheld_labels_to_audit_with(
 
 
 def _check_release(run, data_dir, out):
-    release.main([f"{run}", f"--data_dir={data_dir}", f"--out={out}"])
+    publish.main([f"{run}", f"--data_dir={data_dir}", f"--out={out}"])
     facts = json.loads((out / "four_tasks.json").read_text())
     assert list(facts["temperatures"]) == list(facts["tasks"])
     for name, digest in facts["sha256"].items():
@@ -167,13 +169,13 @@ def _check_refused_releases(run, data_dir, out, monkeypatch):
     before = {path: path.read_bytes() for path in out.iterdir()}
     words = [f"{run}", f"--data_dir={data_dir}", f"--out={out}"]
     with pytest.raises(UserError, match="onnx; give --overwrite"):
-        release.main(words)
+        publish.main(words)
     words.append("--overwrite")
     table = data_dir / "db" / "mtfl.csv"
     content = table.read_bytes()
     table.write_bytes(content.replace(b"validation", b"test"))
     with pytest.raises(UserError, match=r"mtfl.csv has changed since .*run b"):
-        release.main(words)
+        publish.main(words)
     table.write_bytes(content)
 
     def fail(_):
@@ -181,7 +183,7 @@ def _check_refused_releases(run, data_dir, out, monkeypatch):
 
     monkeypatch.setattr(detect, "open", fail)
     with pytest.raises(UserError, match="no such detector"):
-        release.main(words)
+        publish.main(words)
     monkeypatch.undo()
     copy = shutil.copyfile
 
@@ -193,13 +195,13 @@ def _check_refused_releases(run, data_dir, out, monkeypatch):
     monkeypatch.setattr(shutil, "copyfile", fill)
     monkeypatch.setattr(detect, "open", lambda _: lambda pixels: [])
     with pytest.raises(UserError, match=r"cannot write .*json: No space left"):
-        release.main(words)
+        publish.main(words)
     assert {path: path.read_bytes() for path in out.iterdir()} == before
     for path in before:
         if path.name != "MODEL_CARD.md":
             path.unlink()
     with pytest.raises(UserError, match="give --overwrite"):
-        release.main(words[:-1])
+        publish.main(words[:-1])
 
 
 @pytest.mark.parametrize(
@@ -250,7 +252,7 @@ def test_a_run_teaches_another(data_dir, tmp_path, monkeypatch, capsys):
     assert sorted(path.name[:4] for path in kept) == ["ferp", "mtfl"]
     metrics = pd.read_csv(second / "metrics.csv")
     assert (metrics["pose_pseudo_loss"] > 0).all()
-    (origin,) = runs.read_args(second)["teachers"].values()
+    (origin,) = run_folder.read_args(second)["teachers"].values()
     assert origin["sha256"] == files.sha256(first / "best.keras")
 
 

@@ -9,9 +9,9 @@ import ALTERNATIVE_EP
 import CONFUSION_EP_multitask
 import CONFUSION_EP_multitask_manifold
 import STL_general_train
+from samtl.common.errors import UserError
+from samtl.networks import vggface, weights
 from tests import quick, tiny
-from utils.errors import UserError
-from utils.networks import vggface, weights
 
 COMMON = (
     "--epoch=64 --model=vggFace  --batch_size=32 --is_augmentation=False "

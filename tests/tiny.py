@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from utils import tables
-from utils.tasks import AGE, EMOTION_7, EMOTION_8, GENDER, POSE, Task
+from samtl.data import tables
+from samtl.data.tasks import AGE, EMOTION_7, EMOTION_8, GENDER, POSE, Task
 
 TASKS = {
     "emotion": Task("emotion", EMOTION_7),

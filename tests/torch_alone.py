@@ -11,7 +11,7 @@ import sys
 os.environ["KERAS_BACKEND"] = "torch"
 import torch
 
-from utils.errors import run_script
+from samtl.common.errors import run_script
 
 
 def read_by_keras(tensor, *args, read=torch.Tensor.__array__, **options):

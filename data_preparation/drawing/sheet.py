@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from data_preparation import synthetic
-from utils import files, flags
-from utils.errors import run_script
+from samtl.common import files, flags
+from samtl.common.errors import run_script
 
 SIZE = 72  # of a face, pixels
 ROWS = 3  # faces of a class

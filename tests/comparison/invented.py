@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from utils.comparison import results
+from samtl.comparison import results
 
 CLASSES = {
     "emotion": [

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 from sklearn.metrics import balanced_accuracy_score
 
-from utils.comparison import statistics
+from samtl.comparison import statistics
 
 VOID = ("meta", "br", "path", "use", "rect", "line", "circle")
 

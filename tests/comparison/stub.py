@@ -4,23 +4,24 @@ import os
 import time
 from pathlib import Path
 
-from utils import cli, files
-from utils.comparison import plan
-from utils.errors import UserError
+from samtl.cli import command_line
+from samtl.common import files
+from samtl.common.errors import UserError
+from samtl.comparison import plan
 
 GOOD, MISTAKE, DEFECT, DEATH, WAIT = range(5)
 
 
 def parser():
-    parser = cli.parser(__doc__, "")
-    cli.add_dataset_flags(parser, ("emotion", "pose"))
-    cli.add_training_flags(parser)
-    cli.add_run_flags(parser)
+    parser = command_line.parser(__doc__, "")
+    command_line.add_dataset_flags(parser, ("emotion", "pose"))
+    command_line.add_training_flags(parser)
+    command_line.add_run_flags(parser)
     return parser
 
 
 def main(argv):
-    args = cli.parse(parser(), argv)
+    args = command_line.parse(parser(), argv)
     folder = args.resume or args.run_dir
     arguments = {
         name: str(value) if isinstance(value, Path) else value
@@ -58,5 +59,5 @@ def run(seed, *words, number=0):
         Path(f"runs/emotion-pose/stub/seed{seed}-{number}"),
         "tests.comparison.stub",
         words,
-        cli.parse(parser(), list(words)),
+        command_line.parse(parser(), list(words)),
     )

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from utils import cli
-from utils.comparison import plan
-from utils.errors import UserError
+from samtl.cli import command_line
+from samtl.common.errors import UserError
+from samtl.comparison import plan
 
 PLANS = sorted(Path(__file__).parents[2].glob("plans/*.toml"))
 TEXT = """
@@ -290,7 +290,7 @@ def _methods(name):
         for run in plan.runs(plan.given(plan.load(path), [0]))
         if "is_naive" in run.args
     ]
-    return runs, {cli.method_name(run.args) for run in runs}
+    return runs, {command_line.method_name(run.args) for run in runs}
 
 
 def test_the_small_plan_has_every_method():

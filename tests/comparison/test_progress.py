@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
+from samtl.comparison import progress
 from tests.comparison import stub
-from utils.comparison import progress
 
 
 @pytest.mark.parametrize(

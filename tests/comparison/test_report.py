@@ -14,9 +14,9 @@ import pytest
 from reading import Page, Truth
 from scipy import stats
 
-from utils.comparison import audits, report, summary
-from utils.comparison.text import percent
-from utils.errors import UserError
+from samtl.common.errors import UserError
+from samtl.comparison import audits, report, summary
+from samtl.comparison.text import percent
 
 REPOSITORY = Path(__file__).parent.parent.parent
 METHODS = ("single-task", "naive", "sa-mtl-hard", "sa-mtl-plus")
@@ -328,7 +328,7 @@ def test_the_module_writes_the_same_again_without_keras(out):
     before = [(out / name).read_bytes() for name in names]
     code = (
         "import runpy, sys\n"
-        "runpy.run_module('utils.comparison.report', run_name='__main__')\n"
+        "runpy.run_module('samtl.comparison.report', run_name='__main__')\n"
         "assert not {'keras', 'tensorflow'} & set(sys.modules)"
     )
     subprocess.run(

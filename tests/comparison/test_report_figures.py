@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from utils.comparison import figures
+from samtl.comparison import figures
 
 
 def test_a_forest_draws_the_intervals():

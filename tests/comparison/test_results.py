@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from utils.comparison import plan, results
-from utils.errors import UserError
+from samtl.common.errors import UserError
+from samtl.comparison import plan, results
 
 CLASSES = {"emotion": ["happy", "sad"], "age": ["0-2", "4-6", "60+"]}
 COMMIT = {"id": "abc123", "dirty": True}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from benchmarks import significance
-from utils.comparison import statistics
+from samtl.comparison import statistics
 
 PROBABILITIES = st.lists(st.floats(0, 1), min_size=1, max_size=8)
 

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from reading import Page
 
-from utils.comparison import report, summary, text
-from utils.errors import UserError
+from samtl.common.errors import UserError
+from samtl.comparison import report, summary, text
 
 METHODS = ("single-task", "naive")
 PAIRS = {"emotion-pose": ("emotion", "pose")}

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 
 import compare
+from samtl.common import files
+from samtl.common.errors import UserError
+from samtl.comparison import plan, results, sweep
 from tests import quick
 from tests.comparison import small_plan, stub
-from utils import files
-from utils.comparison import plan, results, sweep
-from utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,7 +77,7 @@ def test_a_worker_ends_with_its_parent(tmp_path):
     code = (
         "import pathlib, sys\n"
         "from tests.comparison import stub\n"
-        "from utils.comparison import sweep\n"
+        "from samtl.comparison import sweep\n"
         "todo = [stub.run(stub.WAIT, number=n) for n in (0, 1)]\n"
         "out = pathlib.Path(sys.argv[1])\n"
         "list(sweep.train(todo, out, out, 2, print))"
@@ -275,7 +275,7 @@ def test_tables_of_runs_that_are_gone_are_kept(whole, data_dir, tmp_path):
     assert [(out / name).read_bytes() for name in names] == before
     for gone, said in (("sa-mtl-hard", "seed0 is in"), ("", "2 runs are in")):
         shutil.rmtree(out / "runs" / "emotion-pose" / gone)
-        with pytest.raises(UserError, match=rf"{said} .*python -m utils\.comp"):
+        with pytest.raises(UserError, match=rf"{said} .*python -m samtl\.comp"):
             compare.main(words)
         assert [(out / name).read_bytes() for name in names] == before
 

@@ -10,10 +10,10 @@ import psutil
 import pytest
 
 import compare
+from samtl.common.errors import UserError
+from samtl.comparison import plan, sweep
+from samtl.distributed import cluster
 from tests.comparison import small_plan, stub
-from utils import cluster
-from utils.comparison import plan, sweep
-from utils.errors import UserError
 
 
 def test_a_run_that_ends_its_process_ends_no_other(scheduler, tmp_path):

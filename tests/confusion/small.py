@@ -4,11 +4,12 @@ import types
 
 import keras
 
+from samtl import pseudo_labels
+from samtl.data import images
+from samtl.data.tasks import Task
+from samtl.networks import LABEL_DIMENSIONS
 from tests import tiny
-from utils import images, pseudo
 from utils.confusion import label_transfer
-from utils.networks import LABEL_DIMENSIONS
-from utils.tasks import Task
 
 EMOTION = Task("emotion", ("happy", "sad", "neutral"))
 POSE = Task("pose", ("left", "frontal", "right"))
@@ -72,7 +73,7 @@ def network(dtype="float64"):
 
 
 def teacher(model):
-    return pseudo.Teacher(model, ARGS.batch_size)
+    return pseudo_labels.Teacher(model, ARGS.batch_size)
 
 
 def transfer(dtype="float64"):

@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from samtl import pseudo_labels
+from samtl.common.errors import UserError
+from samtl.data import images
+from samtl.pseudo_labels import filling
 from tests import tiny
 from tests.confusion import small
-from utils import confusion, filling, images, pseudo
-from utils.errors import UserError
+from utils import confusion
 
 
 @given(
@@ -63,7 +66,7 @@ def _plan(tmp_path, method):
 
 
 def test_an_epoch_mixes_all_datasets_and_sees_the_largest_once(tmp_path):
-    plan = _plan(tmp_path, pseudo.Method("naive"))
+    plan = _plan(tmp_path, pseudo_labels.Method("naive"))
     assert plan.shares == [5, 1, 1]
     seen = {name: [] for name in ("large", "small", "both")}
     for number in range(3):
@@ -96,7 +99,7 @@ def test_a_last_batch_is_filled_up_by_the_largest_at_no_cost(tmp_path):
     second = tiny.dataset(tmp_path, "second", [small.POSE], (3, 1, 1))
     datasets = [images.split(table, (16, 16, 1)) for table in (first, second)]
     naive = functools.partial(
-        confusion.fill, small.TASKS, pseudo.Method("naive"), small.ARGS
+        confusion.fill, small.TASKS, pseudo_labels.Method("naive"), small.ARGS
     )
     plan = confusion.Rounds(
         small.network(),
@@ -114,10 +117,12 @@ def test_a_last_batch_is_filled_up_by_the_largest_at_no_cost(tmp_path):
 
 
 METHODS = {
-    "distilled": pseudo.Method("distilled"),
-    "hard": pseudo.Method("hard", cluster_k=2),
-    "interpolation": pseudo.Method("interpolation", cluster_k=2),
-    "confidence": pseudo.Method("hard", density=False, distribution=False),
+    "distilled": pseudo_labels.Method("distilled"),
+    "hard": pseudo_labels.Method("hard", cluster_k=2),
+    "interpolation": pseudo_labels.Method("interpolation", cluster_k=2),
+    "confidence": pseudo_labels.Method(
+        "hard", density=False, distribution=False
+    ),
 }
 
 

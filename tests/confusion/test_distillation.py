@@ -8,12 +8,14 @@ import onnx
 import pytest
 from scipy.special import softmax
 
+from samtl import pseudo_labels
+from samtl.common.errors import UserError
+from samtl.data import images
+from samtl.data.tasks import GENDER, Task
+from samtl.runs import run_folder
 from tests import tiny
 from tests.faces import stand_ins
-from utils import images, pseudo, runs
 from utils.confusion import distillation
-from utils.errors import UserError
-from utils.tasks import GENDER, Task
 
 EMOTION, POSE = (Task(n, tuple(c)) for n, c in stand_ins.TASKS.items())
 ONLY = {"tasks": {"emotion": stand_ins.TASKS["emotion"]}}
@@ -146,11 +148,11 @@ def test_a_run_goes_on_with_the_teacher_it_began_with(tmp_path):
     path = stand_ins.network(tmp_path)
     run = tmp_path / "run"
     run.mkdir()
-    known = {str(path): runs.origin(path)}
-    runs.write_args(run, {"teachers": known})
+    known = {str(path): run_folder.origin(path)}
+    run_folder.write_args(run, {"teachers": known})
     distillation.load([str(path)], [EMOTION], run)
     known[str(path)]["sha256"] = "0"
-    runs.write_args(run, {"teachers": known})
+    run_folder.write_args(run, {"teachers": known})
     with pytest.raises(UserError, match=r"net\.onnx has changed since"):
         distillation.load([str(path)], [EMOTION], run)
 
@@ -181,7 +183,7 @@ def test_triples(share):
         EMOTION: np.array([[0.5, 0.3, 0.2], [0, 1, 0]], "float32"),
         POSE: np.array([[0.2] * 5, [0.1, 0.2, 0.4, 0.2, 0.1]], "float32"),
     }
-    true = pseudo.Triples(
+    true = pseudo_labels.Triples(
         np.array([[1, 0, 0], [0, 0.6, 0.4]], "float32"),
         np.array([0.5, 2], "float32"),
         np.ones(2, "float32"),

@@ -7,18 +7,19 @@ import numpy as np
 import pytest
 from keras import ops
 
+from samtl import pseudo_labels
+from samtl.training.learner import Learner
 from tests.confusion import small
 from tests.gradients import STEP, assert_close
-from utils import confusion, pseudo
+from utils import confusion
 from utils.confusion import label_transfer, manifold, mrf
-from utils.learner import Learner
 
 LOSS_WEIGHTS = {"emotion": 1.0, "pose": 0.5}
 SOURCES = {
-    "naive": pseudo.Method("naive"),
-    "distilled": pseudo.Method("distilled"),
-    "hard": pseudo.Method("hard", selection_threshold=0.5, cluster_k=2),
-    "interpolation": pseudo.Method("interpolation", cluster_k=2),
+    "naive": pseudo_labels.Method("naive"),
+    "distilled": pseudo_labels.Method("distilled"),
+    "hard": pseudo_labels.Method("hard", selection_threshold=0.5, cluster_k=2),
+    "interpolation": pseudo_labels.Method("interpolation", cluster_k=2),
     "lel-ltn": None,
     "dcn-ap": None,
 }

@@ -3,12 +3,13 @@ import numpy as np
 from keras import ops
 from scipy.special import softmax
 
+from samtl import networks
+from samtl.data.tasks import Task
+from samtl.training.learner import Learner, fit_pass
 from tests.confusion import small
 from tests.gradients import assert_close, descend, finite_differences
-from utils import confusion, networks
+from utils import confusion
 from utils.confusion import label_transfer
-from utils.learner import Learner, fit_pass
-from utils.tasks import Task
 
 DIMENSIONS = networks.LABEL_DIMENSIONS
 MOOD, SIDE = Task("mood", ("sad", "happy")), Task("side", ("l", "m", "r"))

@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import pytest
 
+from samtl.training import loop
 from tests.confusion import small
-from utils import confusion, training
+from utils import confusion
 from utils.confusion import label_transfer
 
 ARGS = types.SimpleNamespace(
@@ -36,7 +37,7 @@ def _fit(datasets, run):
     loss_weights = {"emotion": 1.0, "pose": 1.0}
     terms = label_transfer.terms(transfer, network, plan, loss_weights)
     run.mkdir(exist_ok=True)
-    rows = training.fit(
+    rows = loop.fit(
         network,
         teacher,
         datasets,
@@ -53,7 +54,7 @@ def _fit(datasets, run):
 def test_a_stopped_joint_run_goes_on_to_the_same_weights(tmp_path):
     datasets = small.datasets(tmp_path)
     whole, transfer, rows = _fit(datasets, tmp_path / "whole")
-    save = training._save_state
+    save = loop._save_state
 
     def save_and_stop(path, learner, state, rows):
         save(path, learner, state, rows)
@@ -61,7 +62,7 @@ def test_a_stopped_joint_run_goes_on_to_the_same_weights(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "_save_state", save_and_stop)
+        patch.setattr(loop, "_save_state", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
             _fit(datasets, tmp_path / "stopped")
     resumed, transfer_again, again = _fit(datasets, tmp_path / "stopped")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from data_preparation import adience
-from utils import flags
-from utils.errors import UserError
-from utils.tasks import AGE, GENDER
+from samtl.common import flags
+from samtl.common.errors import UserError
+from samtl.data.tasks import AGE, GENDER
 
 HEADER = (
     "user_id\toriginal_image\tface_id\tage\tgender\tx\ty\tdx\tdy\ttilt_ang\t"

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from data_preparation import aflw
-from utils import flags, tables
-from utils.errors import UserError
-from utils.tasks import POSE, mirrored
+from samtl.common import flags
+from samtl.common.errors import UserError
+from samtl.data import tables
+from samtl.data.tasks import POSE, mirrored
 
 # AFLW's yaw in degrees (positive: to the left edge of the image) -> pose.
 YAWS = {60: 0, 30: 1, 0: 2, -30: 3, -60: 4}

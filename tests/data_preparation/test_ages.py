@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_preparation import ages
-from utils.tasks import AGE
+from samtl.data.tasks import AGE
 
 YEARS = st.floats(0, 200)
 

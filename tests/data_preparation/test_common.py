@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from data_preparation import common, crops
-from utils import flags, tables
-from utils.errors import UserError
-from utils.tasks import Task
+from samtl.common import flags
+from samtl.common.errors import UserError
+from samtl.data import tables
+from samtl.data.tasks import Task
 
 SEEDS = (0, 1, 2, 2, 3, 4, 5, 6, 7)
 TOY = common.Dataset(

@@ -13,7 +13,7 @@ from PIL import Image
 
 from data_preparation import crops
 from data_preparation.crops import Recipe
-from utils.errors import UserError
+from samtl.common.errors import UserError
 
 
 @given(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.fft import dctn
 
 from data_preparation import duplicates
-from utils import tables
+from samtl.data import tables
 
 
 @given(

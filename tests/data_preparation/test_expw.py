@@ -11,9 +11,9 @@ from PIL import Image
 
 from data_preparation import __main__ as command
 from data_preparation import common, crops, expw
-from utils import tables
-from utils.errors import UserError
-from utils.tasks import EMOTION_7
+from samtl.common.errors import UserError
+from samtl.data import tables
+from samtl.data.tasks import EMOTION_7
 
 # Two faces of 20 x 20 pixels: top, left, right, bottom, confidence.
 FIRST = "10 30 50 30 40.5"

@@ -12,8 +12,8 @@ from PIL import Image
 
 from data_preparation import __main__ as command
 from data_preparation import common, fer2013
-from utils.errors import UserError
-from utils.tasks import EMOTION_7
+from samtl.common.errors import UserError
+from samtl.data.tasks import EMOTION_7
 
 
 def image_of(seed):

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from data_preparation import common, ferplus
-from utils import flags, tables
-from utils.errors import UserError
-from utils.tasks import EMOTION_8
+from samtl.common import flags
+from samtl.common.errors import UserError
+from samtl.data import tables
+from samtl.data.tasks import EMOTION_8
 
 BOX = "(0, 0, 48, 48)"
 # Votes: neutral, happiness, surprise, sadness, anger, disgust, fear,

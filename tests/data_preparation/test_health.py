@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_preparation import health
-from utils import tables
-from utils.tables import Table
-from utils.tasks import Task
+from samtl.data import tables
+from samtl.data.tables import Table
+from samtl.data.tasks import Task
 
 POSE = Task("pose", ("left", "right", "up"))
 

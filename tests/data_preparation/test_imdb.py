@@ -15,9 +15,9 @@ from scipy.io import savemat
 
 from data_preparation import __main__ as command
 from data_preparation import common, imdb
-from utils import isolation
-from utils.errors import UserError
-from utils.tasks import AGE, GENDER
+from samtl.common import isolation
+from samtl.common.errors import UserError
+from samtl.data.tasks import AGE, GENDER
 
 PEOPLE, PHOTOS = 40, 2
 GOOD = {

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from data_preparation import __main__ as command
+from samtl.common.errors import UserError
 from tests.robustness import small_set
-from utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,9 +11,10 @@ from hypothesis.extra import numpy as npst
 from PIL import Image
 
 from data_preparation import common, mtfl
-from utils import flags, tables
-from utils.errors import UserError
-from utils.tasks import GENDER, POSE
+from samtl.common import flags
+from samtl.common.errors import UserError
+from samtl.data import tables
+from samtl.data.tasks import GENDER, POSE
 
 # Eyes, nose and mouth corners of a face 20 pixels wide around (50, 40).
 POINTS = "40 60 50 42 58 30 30 40 50 50"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_preparation import raw
-from utils.errors import UserError
+from samtl.common.errors import UserError
 
 
 def test_lines_are_those_with_something(tmp_path):

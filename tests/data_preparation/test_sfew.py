@@ -12,8 +12,8 @@ from PIL import Image
 
 from data_preparation import __main__ as command
 from data_preparation import common, sfew
-from utils.errors import UserError
-from utils.tasks import EMOTION_7
+from samtl.common.errors import UserError
+from samtl.data.tasks import EMOTION_7
 
 TRAIN = "Train/Train_Aligned_Faces"
 VAL = "Val/Val_Aligned_Faces_new"

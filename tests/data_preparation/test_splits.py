@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_preparation import splits
-from utils import tables
-from utils.errors import UserError
+from samtl.common.errors import UserError
+from samtl.data import tables
 
 
 def drawn(given_splits, seed=0):

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from data_preparation import mtfl, staging
-from utils import flags
-from utils.errors import UserError
+from samtl.common import flags
+from samtl.common.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 FACES = 700

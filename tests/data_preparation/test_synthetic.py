@@ -17,9 +17,10 @@ from data_preparation import ages, staging, synthetic
 from data_preparation.drawing import portrait, traits
 from data_preparation.drawing.portrait import Face, Photo
 from data_preparation.drawing.surfaces import Light
-from utils import flags, tables
-from utils.errors import UserError
-from utils.tasks import POSE, mirrored
+from samtl.common import flags
+from samtl.common.errors import UserError
+from samtl.data import tables
+from samtl.data.tasks import POSE, mirrored
 
 IMAGES = 40
 YAW = st.floats(-90, 90, allow_nan=False)

@@ -13,9 +13,9 @@ from PIL import Image
 
 from data_preparation import __main__ as command
 from data_preparation import common, utkface
-from utils import tables
-from utils.errors import UserError
-from utils.tasks import AGE, GENDER
+from samtl.common.errors import UserError
+from samtl.data import tables
+from samtl.data.tasks import AGE, GENDER
 
 # Years -> class, all of them besides the ends of the groups.
 YEARS = {1: 0, 27: 4, 116: 7}

@@ -7,8 +7,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from utils import files
-from utils.faces.detect import Face
+from samtl.common import files
+from samtl.faces.detect import Face
 
 TASKS = {
     "emotion": ["happy", "sad", "neutral"],

@@ -11,9 +11,10 @@ from PIL import Image
 
 import final_image_demo
 import final_video_demo
+from samtl.common.errors import run_script
+from samtl.faces import detect
+from samtl.faces.media import recording
 from tests.faces import stand_ins
-from utils.errors import run_script
-from utils.faces import detect, recording
 
 SHAPE = (48, 64)
 NOISE = np.random.default_rng(0).integers(0, 256, (*SHAPE, 3), np.uint8)

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from matplotlib import cbook
 from PIL import Image
 
-from utils.errors import UserError
-from utils.faces import cascades, detect
+from samtl.common.errors import UserError
+from samtl.faces import cascades, detect
 
 PORTRAIT_EYES = [(227, 193), (308, 195)]  # by hand
 
@@ -404,7 +404,7 @@ def test_the_flag():
 
 def test_no_tensor_library_is_loaded():
     code = (
-        "import sys; import utils.faces.detect; "
+        "import sys; import samtl.faces.detect; "
         "print({'keras', 'tensorflow', 'pandas', 'matplotlib'} & "
         "set(sys.modules))"
     )

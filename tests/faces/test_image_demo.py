@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 import final_image_demo
+from samtl.common.errors import UserError, run_script
+from samtl.faces import detect, inputs
+from samtl.faces.media import output
 from tests.faces import stand_ins
-from utils.errors import UserError, run_script
-from utils.faces import detect, inputs, output
 
 BOXES = [(40, 40, 100, 110), (180, 60, 260, 160)]
 
@@ -331,8 +332,8 @@ def test_jpegs_stay_jpegs_and_huge_or_tiny_images_work(demo, tmp_path):
 ALONE = """
 import sys
 import final_image_demo
-from utils.errors import run_script
-from utils.faces import detect
+from samtl.common.errors import run_script
+from samtl.faces import detect
 
 def no_download():
     raise OSError("no network in tests")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from utils.errors import UserError
-from utils.faces import inputs
+from samtl.common.errors import UserError
+from samtl.faces import inputs
 
 RAMP = np.linspace(0, 255, 64, dtype=np.uint8)
 COLOUR = np.stack([np.tile(RAMP, (48, 1))] * 3, axis=-1)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from samtl.faces import track
+from samtl.faces.detect import Face
+from samtl.faces.track import Track, Tracker
 from tests.faces import stand_ins
-from utils.faces import track
-from utils.faces.detect import Face
-from utils.faces.track import Track, Tracker
 
 side = st.integers(0, 20)
 box = st.tuples(side, side, st.integers(1, 15), st.integers(1, 15)).map(

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import final_video_demo
+from samtl.common.errors import UserError
+from samtl.faces import detect
+from samtl.faces.media import recording, video
 from tests.faces import stand_ins
-from utils.errors import UserError
-from utils.faces import detect, recording, video
 
 
 def _picture(index):
@@ -264,8 +265,8 @@ import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import final_video_demo
 from tests.faces import stand_ins
-from utils.errors import run_script
-from utils.faces import detect
+from samtl.common.errors import run_script
+from samtl.faces import detect
 
 class Slow(stand_ins.Detector):
     def __call__(self, image):

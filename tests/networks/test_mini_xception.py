@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from utils import networks
-from utils.tasks import EMOTION_7, POSE, Task
+from samtl import networks
+from samtl.data.tasks import EMOTION_7, POSE, Task
 
 EMOTION = Task("emotion", EMOTION_7)
 PARAMETERS = 58_423  # of the published model with 7 classes

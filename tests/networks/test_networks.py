@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from utils import networks
-from utils.errors import UserError
-from utils.networks import heads, vggface
-from utils.tasks import EMOTION_7, GENDER, POSE, Task
+from samtl import networks
+from samtl.common.errors import UserError
+from samtl.data.tasks import EMOTION_7, GENDER, POSE, Task
+from samtl.networks import heads, vggface
 
 TASKS = [Task("emotion", EMOTION_7), Task("pose", POSE)]
 array = keras.ops.convert_to_numpy

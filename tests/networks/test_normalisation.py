@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from utils import networks
+from samtl import networks
 
 tf = pytest.importorskip("tensorflow")
 pytestmark = pytest.mark.skipif(

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
-from utils import networks
-from utils.networks import heads
-from utils.tasks import EMOTION_7, POSE, Task
+from samtl import networks
+from samtl.data.tasks import EMOTION_7, POSE, Task
+from samtl.networks import heads
 
 TASKS = [Task("emotion", EMOTION_7), Task("pose", POSE)]
 array = keras.ops.convert_to_numpy

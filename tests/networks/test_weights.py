@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import pytest
 
-from utils import networks
-from utils.errors import UserError
-from utils.networks import vggface, weights
-from utils.tasks import AGE, EMOTION_7, EMOTION_8, POSE, Task
+from samtl import networks
+from samtl.common.errors import UserError
+from samtl.data.tasks import AGE, EMOTION_7, EMOTION_8, POSE, Task
+from samtl.networks import vggface, weights
 
 EMOTION, POSE = Task("emotion", EMOTION_7), Task("pose", POSE)
 AGE = Task("age", AGE)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from samtl.common.errors import UserError
+from samtl.data import tables
 from tests.robustness import small_set
-from utils import tables
-from utils.errors import UserError
 
 SEEDS = 8
 PUBLISHING = 18  # the last changes: another set's place is taken

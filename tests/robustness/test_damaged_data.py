@@ -15,12 +15,13 @@ import pytest
 from PIL import Image
 
 from data_preparation import aflw, crops, staging
+from samtl.data import images, tables
+from samtl.data.tasks import GENDER, Task
+from samtl.faces import inputs
+from samtl.faces.media import recording, video
 from tests import tiny
 from tests.faces import stand_ins
 from tests.robustness.trials import attempt, case, damages
-from utils import images, tables
-from utils.faces import inputs, recording, video
-from utils.tasks import GENDER, Task
 
 
 def _pictures():
@@ -83,7 +84,7 @@ def data_dir(tmp_path):
 
 
 def _is_sound(table):
-    """The promises of `utils.tables`."""
+    """The promises of `samtl.data.tables`."""
     assert set(table.rows["split"]) <= set(tables.SPLITS)
     for path in table.paths:
         assert path.resolve().is_relative_to(table.data_dir.resolve())

@@ -17,13 +17,18 @@ from scipy.io import savemat
 
 import STL_general_train
 from data_preparation import imdb
+from samtl import networks
+from samtl.cli import command_line
+from samtl.common import files, isolation
+from samtl.comparison import plan, results
+from samtl.data.tasks import POSE, Task
+from samtl.faces import detect
+from samtl.inference import prediction
+from samtl.runs import run_folder
+from samtl.training import loop
 from tests import quick
 from tests.faces import stand_ins
 from tests.robustness.trials import REFUSED, attempt, case, damages
-from utils import cli, files, isolation, networks, runs, training
-from utils.comparison import plan, results
-from utils.faces import detect, predict
-from utils.tasks import POSE, Task
 
 TASK = Task("pose", POSE)
 
@@ -37,14 +42,16 @@ def network():
 def run(tmp_path, network, monkeypatch):
     """The folder of a finished run, made by the functions that write it."""
     monkeypatch.setattr(
-        runs, "_export_onnx", lambda network, path: path.write_bytes(b"net")
+        run_folder,
+        "_export_onnx",
+        lambda network, path: path.write_bytes(b"net"),
     )
     parser = STL_general_train.parser()
     words = ["--dataset=mtfl", "--task_type=pose"]
-    args = cli.parse(parser, words)
-    runs.write_args(tmp_path, vars(args))
+    args = command_line.parse(parser, words)
+    run_folder.write_args(tmp_path, vars(args))
     network.save(tmp_path / "best.keras")
-    runs.export(network, tmp_path, [TASK])
+    run_folder.export(network, tmp_path, [TASK])
     return tmp_path
 
 
@@ -54,7 +61,7 @@ def test_damaged_arguments(run):
 
     def resumed():
         parser = STL_general_train.parser()
-        return vars(cli.parse(parser, words))
+        return vars(command_line.parse(parser, words))
 
     whole = resumed()
     content = path.read_bytes()
@@ -87,9 +94,9 @@ def _state(path):
 
 
 def test_damaged_states(tmp_path):
-    path = tmp_path / training.STATE
+    path = tmp_path / loop.STATE
     _state(path)
-    state, rows, arrays = training._read_state(path)
+    state, rows, arrays = loop._read_state(path)
 
     def is_whole(found):
         assert found[:2] == (state, rows)
@@ -98,15 +105,15 @@ def test_damaged_states(tmp_path):
 
     for damaged in damages(path.read_bytes(), 300):
         path.write_bytes(damaged)
-        attempt(lambda: training._read_state(path), is_whole)
+        attempt(lambda: loop._read_state(path), is_whole)
 
 
 def test_states_of_another_network(tmp_path, network):
-    path = tmp_path / training.STATE
+    path = tmp_path / loop.STATE
     _state(path)
-    arrays = training._read_state(path)[2]
+    arrays = loop._read_state(path)[2]
     variables = {"network/0000": network.variables[0]}
-    assert attempt(lambda: training._restore(path, variables, arrays))
+    assert attempt(lambda: loop._restore(path, variables, arrays))
 
 
 def test_damaged_checkpoints(run, network):
@@ -114,7 +121,7 @@ def test_damaged_checkpoints(run, network):
     content = path.read_bytes()
     labels = run / "labels.json"
     images = np.random.default_rng(0).uniform(0, 255, (2, *quick.SHAPE))
-    whole = predict.load(path).run(images.astype("float32"))["pose"]
+    whole = prediction.load(path).run(images.astype("float32"))["pose"]
     fresh = quick.build("mini_xception", [TASK])
     before = network.get_weights()
 
@@ -123,7 +130,7 @@ def test_damaged_checkpoints(run, network):
         return fresh.get_weights()
 
     def resumed():
-        training._load_best(fresh, path)
+        loop._load_best(fresh, path)
         return fresh.get_weights()
 
     def is_whole(weights):
@@ -136,13 +143,13 @@ def test_damaged_checkpoints(run, network):
     for damaged in damages(content, 25, seed=1):
         path.write_bytes(damaged)
         attempt(resumed, is_whole)
-        assert attempt(lambda: predict.load(path)) is REFUSED  # by its hash
+        assert attempt(lambda: prediction.load(path)) is REFUSED  # by its hash
     saved = json.loads(labels.read_text())
     labels.write_text(json.dumps({k: saved[k] for k in ("tasks", "input")}))
     for damaged in damages(content, 25, seed=2):
         path.write_bytes(damaged)
         attempt(
-            lambda: predict.load(path).run(images.astype("float32"))["pose"],
+            lambda: prediction.load(path).run(images.astype("float32"))["pose"],
             lambda found: np.allclose(found, whole, atol=1e-5),
         )
 
@@ -178,17 +185,17 @@ def test_damaged_label_files(tmp_path):
         },
         is_sealed=True,
     )
-    whole = predict._describe(path)
+    whole = prediction._describe(path)
     for damaged in damages(labels.read_bytes(), 150):
         labels.write_bytes(damaged)
-        attempt(lambda: predict._describe(path), whole.__eq__)
+        attempt(lambda: prediction._describe(path), whole.__eq__)
 
 
 def test_damaged_onnx_files_are_known_by_their_hash(tmp_path):
     path = stand_ins.network(tmp_path)
     for damaged in damages(path.read_bytes(), 100):
         path.write_bytes(damaged)
-        assert attempt(lambda: predict.load(path)) is REFUSED
+        assert attempt(lambda: prediction.load(path)) is REFUSED
 
 
 def test_damaged_onnx_files_of_unknown_hash(tmp_path):
@@ -199,7 +206,7 @@ def test_damaged_onnx_files_of_unknown_hash(tmp_path):
     for damaged in damages(content, 4, seed=1):
         path.write_bytes(damaged)
         attempt(
-            lambda: predict.load(path).run(images),
+            lambda: prediction.load(path).run(images),
             lambda found: found.keys() == stand_ins.TASKS.keys(),
         )
     assert attempt(lambda: detect.open(path)) is REFUSED

@@ -17,14 +17,18 @@ import pytest
 
 import final_image_demo
 import final_video_demo
+from samtl import networks
+from samtl.common import files
+from samtl.common.errors import UserError, run_script
+from samtl.data import images
+from samtl.data.tasks import POSE, Task
+from samtl.faces import detect
+from samtl.faces.media import output, recording, video
+from samtl.runs import plots, run_folder
 from tests import tiny
 from tests.faces import stand_ins
 from tests.robustness import small_set
 from tests.robustness.trials import attempt, case, check_message, full_disk
-from utils import files, images, networks, plots, runs
-from utils.errors import UserError, run_script
-from utils.faces import detect, output, recording, video
-from utils.tasks import POSE, Task
 
 SIZES = (0, 1, 100, 1000, 5000)
 
@@ -144,11 +148,14 @@ def test_checkpoints_and_states(tmp_path):
     rows = [{"round": 1, "loss": 0.5}]
     for size in (0, 10, 60):
         with full_disk(size), refused():
-            runs.write_metrics(tmp_path, rows)
-    runs.write_metrics(tmp_path, rows)
+            run_folder.write_metrics(tmp_path, rows)
+    run_folder.write_metrics(tmp_path, rows)
     assert len(pd.read_csv(tmp_path / "metrics.csv")) == 1
     log = tmp_path / "events.out.tfevents.metrics"
-    assert runs._count_records(log.read_bytes()) == (2, log.stat().st_size)
+    assert run_folder._count_records(log.read_bytes()) == (
+        2,
+        log.stat().st_size,
+    )
 
 
 def test_the_cache_of_decoded_images(tmp_path):

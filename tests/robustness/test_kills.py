@@ -21,11 +21,12 @@ import pytest
 
 import ALTERNATIVE_EP
 import final_video_demo
+from samtl.common.errors import UserError
+from samtl.faces import detect
+from samtl.faces.media import recording, video
 from tests import quick, tiny
 from tests.faces import stand_ins
 from tests.robustness.trials import COUNTS, case
-from utils.errors import UserError
-from utils.faces import detect, recording, video
 
 ROOT = Path(__file__).parents[2]
 posix = pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
@@ -116,7 +117,7 @@ DEMO = """
 import sys, time
 import final_video_demo
 from tests.faces import stand_ins
-from utils.faces import detect
+from samtl.faces import detect
 
 class Slow(stand_ins.Detector):
     def __call__(self, image):

@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from samtl.cli import command_line, legacy, methods
+from samtl.common import files, flags
+from samtl.comparison import plan
+from samtl.faces import inputs
+from samtl.faces.media import output, video
+from samtl.runs import run_folder
 from tests.robustness.trials import REFUSED, attempt, case, damages
-from utils import cli, files, flags, legacy, methods, runs
-from utils.comparison import plan
-from utils.faces import inputs, output, video
 
 ROOT = Path(__file__).parents[2]
 WORDS = st.one_of(
@@ -44,10 +47,14 @@ def test_values_of_flags(text):
     # It becomes a file's name.
     assert name is REFUSED or not {"/", ".", "\0", "\n"} & set(name)
     task = _read(flags.task, text)
-    assert task is REFUSED or task in cli.DRAWN
+    assert task is REFUSED or task in command_line.DRAWN
     assert _read(flags.model, text) in (*flags.MODELS, REFUSED)
     weighed = _read(flags.weighed, text)
-    assert weighed is REFUSED or weighed in (*cli.DRAWN, "none", "balanced")
+    assert weighed is REFUSED or weighed in (
+        *command_line.DRAWN,
+        "none",
+        "balanced",
+    )
     for kind in (flags.labels, flags.limit):
         value = _read(kind, text)
         # What is said once is read the same again.
@@ -66,15 +73,23 @@ def test_repaired_command_lines_need_no_repair(words):
 
 def _parsers():
     """Of alternating training, of joint training and of manifold methods."""
-    methods = cli.add_method_flags
+    methods = command_line.add_method_flags
     for groups in (
         [methods],
-        [methods, cli.add_joint_flags],
-        [methods, cli.add_joint_flags, cli.add_manifold_flags],
+        [methods, command_line.add_joint_flags],
+        [
+            methods,
+            command_line.add_joint_flags,
+            command_line.add_manifold_flags,
+        ],
     ):
-        parser = cli.parser("", "")
-        cli.add_dataset_flags(parser, ("emotion", "pose"))
-        for add in (*groups, cli.add_training_flags, cli.add_run_flags):
+        parser = command_line.parser("", "")
+        command_line.add_dataset_flags(parser, ("emotion", "pose"))
+        for add in (
+            *groups,
+            command_line.add_training_flags,
+            command_line.add_run_flags,
+        ):
             add(parser)
         yield parser
 
@@ -93,7 +108,7 @@ FLAGS = st.tuples(st.sampled_from(NAMES), WORDS).map("--{0[0]}={0[1]}".format)
 def test_command_lines(parser, words):
     if {"-h", "--help", "--resume"} & {word.split("=")[0] for word in words}:
         return
-    args = attempt(lambda: cli.parse(parser, words))
+    args = attempt(lambda: command_line.parse(parser, words))
     if args is REFUSED:
         return
     assert args.epoch >= 1
@@ -105,7 +120,7 @@ def _check(parser, args):
     """It is a method, and what a run saves is what --resume accepts."""
     assert methods.method_name(args)
     saved = json.loads(json.dumps(vars(args), default=str))
-    cli._check_saved(parser, "run", saved)
+    command_line._check_saved(parser, "run", saved)
 
 
 SWITCHES = [name for name in NAMES if name.startswith("is_")]
@@ -118,7 +133,7 @@ SWITCHES = [name for name in NAMES if name.startswith("is_")]
 )
 def test_combinations_of_methods(parser, chosen):
     words = [f"--{name}={value}" for name, value in chosen.items()]
-    args = attempt(lambda: cli.parse(parser, words))
+    args = attempt(lambda: command_line.parse(parser, words))
     if args is not REFUSED:
         _check(parser, args)
         kinds = (args.is_naive, args.is_distilled, args.is_pseudo)
@@ -162,9 +177,9 @@ def test_sealed_json_is_read_back_or_refused(tmp_path_factory, value, seed):
 @given(st.binary(max_size=80) | st.just(b"\0" * 40))
 def test_records_of_a_log(content):
     with case():
-        count, end = runs._count_records(content)
+        count, end = run_folder._count_records(content)
         assert 0 <= 16 * count <= end <= len(content)
-        assert runs._count_records(content[:end]) == (count, end)
+        assert run_folder._count_records(content[:end]) == (count, end)
 
 
 NAME = st.text(
@@ -223,4 +238,4 @@ def test_plans_of_any_shape(kind, value):
 @pytest.mark.parametrize("text", ["", "-", "--", "=", "--=", "--=1", "\0"])
 def test_words_that_are_no_words(text):
     with case():
-        attempt(lambda: cli.parse(PARSERS[0], [text]))
+        attempt(lambda: command_line.parse(PARSERS[0], [text]))

@@ -12,22 +12,18 @@ from hypothesis.extra import numpy as arrays
 from keras import ops
 from scipy import sparse
 
+from samtl import pseudo_labels
+from samtl.data import augmentation, images, tables, tasks
+from samtl.evaluation import calibration, scoring
+from samtl.faces import detect, track
+from samtl.faces.drawing import draw, panels
+from samtl.faces.media import output
+from samtl.inference import prediction
+from samtl.pseudo_labels import distances, targets, true_labels
+from samtl.training import learner
 from tests.faces.stand_ins import TASKS
 from tests.robustness.trials import case
-from utils import (
-    augmentation,
-    calibration,
-    evaluation,
-    images,
-    learner,
-    pseudo,
-    tables,
-    tasks,
-    triples,
-)
 from utils.confusion import label_transfer, manifold, mrf
-from utils.faces import detect, draw, output, panels, predict, track
-from utils.pseudo import distances, targets
 
 REAL = st.floats(-1e3, 1e3, width=32)
 SHARE = st.floats(0, 1, width=32)
@@ -114,7 +110,7 @@ def test_forgetting_adds_up(rounds):
         for name, x, y in rounds
     ]
     with case():
-        found = evaluation.forgetting(rows, {"a": {"x"}, "b": {"y"}})
+        found = scoring.forgetting(rows, {"a": {"x"}, "b": {"y"}})
         for task, own in (("x", "a"), ("y", "b")):
             values = np.array([r[f"validation_{task}_accuracy"] for r in rows])
             at_home = np.array([own in row["dataset"] for row in rows], bool)
@@ -150,7 +146,9 @@ def test_balanced_labels_weigh_every_class_alike(labels):
     table = _table(labels, 4)
     args = SimpleNamespace(class_weights=["balanced"], votes=True)
     with case():
-        (made,) = triples.labelled(table, table.tasks.values(), args).values()
+        (made,) = true_labels.labelled(
+            table, table.tasks.values(), args
+        ).values()
         sums = np.bincount(table.labels("pose"), weights=made.weight)
         # A class may have no rows.
         expected = len(table) / len(set(labels))
@@ -258,13 +256,13 @@ def test_selection_and_products_of_weights(columns, threshold):
 def test_naive_and_distilled_triples(logits):
     with case():
         shares = _distributions(logits)
-        believed = ops.convert_to_numpy(pseudo.confidence(shares))
+        believed = ops.convert_to_numpy(pseudo_labels.confidence(shares))
         assert (believed >= 1 / logits.shape[1] - 1e-5).all()
         for made in (
             targets.naive_triples(logits),
             targets.distilled_triples(logits),
         ):
-            assert isinstance(made, pseudo.Triples)
+            assert isinstance(made, pseudo_labels.Triples)
             np.testing.assert_allclose(made.target.sum(axis=1), 1, rtol=1e-4)
             assert (made.temperature >= 1).all()
 
@@ -298,13 +296,13 @@ def test_faces_anywhere_can_be_cut_and_labelled(box, points, margin, least):
         task: dict.fromkeys(classes, 1 / len(classes))
         for task, classes in TASKS.items()
     }
-    prediction = predict.Prediction(face, labels, 1)
+    found = prediction.Prediction(face, labels, 1)
     with case():
-        assert predict.quarter_turns(face) in range(4)
-        left, top, right, bottom = predict.window(face, margin)
+        assert prediction.quarter_turns(face) in range(4)
+        left, top, right, bottom = prediction.window(face, margin)
         assert right - left == bottom - top >= 1
-        assert predict.cut(image, (left, top, right, bottom)).size
-        record = output.record(prediction, least)
+        assert prediction.cut(image, (left, top, right, bottom)).size
+        record = output.record(found, least)
         columns = {"frame", "time", *output.columns(TASKS)}
         assert set(output.row(record)) <= columns
         assert abs(draw.yaw(labels["pose"])) <= 90
@@ -317,7 +315,7 @@ def test_faces_anywhere_can_be_cut_and_labelled(box, points, margin, least):
 @given(SHARE)
 def test_percents_are_rounded_down(share):
     with case():
-        number = int(predict.percent(share).removesuffix("%"))
+        number = int(prediction.percent(share).removesuffix("%"))
         assert number <= 100 * share + 1e-6
         assert number > 100 * share - 1 - 1e-6
 

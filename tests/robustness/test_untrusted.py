@@ -13,13 +13,15 @@ import keras
 import numpy as np
 import pytest
 
+from samtl import networks
+from samtl.common.errors import UserError
+from samtl.data import tables
+from samtl.data.tasks import POSE, Task
+from samtl.inference import prediction
+from samtl.training import loop
 from tests import tiny
 from tests.faces import stand_ins
 from tests.robustness.trials import REFUSED, attempt, case
-from utils import networks, tables, training
-from utils.errors import UserError
-from utils.faces import predict
-from utils.tasks import POSE, Task
 
 ROOT = Path(__file__).parents[2]
 # Module: what of it must not be used; () is anything.
@@ -41,7 +43,12 @@ METHODS = ("extract", "extractall", "enable_unsafe_deserialization")
 
 
 def _sources():
-    for pattern in ("*.py", "utils/**/*.py", "data_preparation/**/*.py"):
+    for pattern in (
+        "*.py",
+        "utils/**/*.py",
+        "samtl/**/*.py",
+        "data_preparation/**/*.py",
+    ):
         yield from ROOT.glob(pattern)
 
 
@@ -94,7 +101,7 @@ def test_pickles_in_arrays_are_not_read(tmp_path):
     path, trace = tmp_path / "state.npz", tmp_path / "trace"
     exploit = np.array([Exploit(trace)], dtype=object)
     np.savez(path, allow_pickle=True, exploit=exploit, json=exploit)
-    assert attempt(lambda: training._read_state(path)) is REFUSED
+    assert attempt(lambda: loop._read_state(path)) is REFUSED
     path = tmp_path / "best.keras"
     path.write_bytes(pickle.dumps(Exploit(trace)))
     network = networks.build("mini_xception", [Task("pose", POSE)])
@@ -121,7 +128,7 @@ def test_functions_in_networks_do_not_run(tmp_path, suffix):
     _with_lambda(path, trace)
     network = networks.build("mini_xception", [Task("pose", POSE)])
     assert attempt(lambda: networks.load_weights(network, path)) is REFUSED
-    assert attempt(lambda: predict.load(path)) is REFUSED
+    assert attempt(lambda: prediction.load(path)) is REFUSED
     assert not trace.exists()
 
 
@@ -183,9 +190,9 @@ BOMBS = """
 import sys
 from pathlib import Path
 from data_preparation import crops
-from utils import images
-from utils.errors import UserError
-from utils.faces import inputs
+from samtl.data import images
+from samtl.common.errors import UserError
+from samtl.faces import inputs
 path = Path(sys.argv[1])
 assert crops.decode(path, "RGB") is None
 for read in (inputs.read, lambda path: images.read(path, (64, 64, 3))):
@@ -222,9 +229,9 @@ def test_archives_that_explode_are_refused(tmp_path):
     network = networks.build("mini_xception", [Task("pose", POSE)])
     for read in (
         lambda: networks.load_weights(network, path),
-        lambda: predict.load(path),
-        lambda: training._read_state(path),
-        lambda: training._load_best(network, path),
+        lambda: prediction.load(path),
+        lambda: loop._read_state(path),
+        lambda: loop._load_best(network, path),
     ):
         with case(), pytest.raises(UserError, match="would unpack to"):
             read()

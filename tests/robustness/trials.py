@@ -6,7 +6,7 @@ import resource
 
 import numpy as np
 
-from utils.errors import UserError
+from samtl.common.errors import UserError
 
 REFUSED = object()
 COUNTS = {"tried": 0, "survived": 0}

@@ -3,14 +3,15 @@
 import functools
 import time
 
-from utils import cli, triples
-from utils.batches import Batches
-from utils.filling import fill_missing, predict
-from utils.training import Round
+from samtl.cli import command_line
+from samtl.data.batches import Batches
+from samtl.pseudo_labels import true_labels
+from samtl.pseudo_labels.filling import fill_missing, predict
+from samtl.training.loop import Round
 
 
 class Rounds:
-    """The plan (`utils.training`) of alternating training.
+    """The plan (`samtl.training.loop`) of alternating training.
 
     At a round's start the teacher is a copy of the network, and the triples
     of the active dataset's missing tasks are filled in over the whole
@@ -22,7 +23,7 @@ class Rounds:
         datasets: list of {"train": Part, ...}, the turn's order.
         tasks: list of Task.
         method: `pseudo.Method`.
-        args: the script's arguments (`utils.cli`).
+        args: the script's arguments (`samtl.cli.command_line`).
     """
 
     def __init__(self, network, teacher, datasets, tasks, method, args):
@@ -52,10 +53,10 @@ class Rounds:
         seconds = time.perf_counter() - start
         batches = Batches(
             part,
-            triples.labelled(part.table, self.tasks, self.args) | filled,
+            true_labels.labelled(part.table, self.tasks, self.args) | filled,
             self.args.batch_size,
             seed=[self.args.seed, number],
-            strength=cli.view_strength(self.args, part.table.name),
+            strength=command_line.view_strength(self.args, part.table.name),
         )
         return Round(part.table.name, batches, audits, seconds)
 

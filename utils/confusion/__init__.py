@@ -9,15 +9,17 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils import cli, devices, filling, triples
-from utils.batches import Batches
-from utils.errors import UserError
-from utils.learner import Term, triple_loss
-from utils.training import Round
+from samtl.cli import command_line
+from samtl.common.errors import UserError
+from samtl.data.batches import Batches
+from samtl.distributed import devices
+from samtl.pseudo_labels import filling, true_labels
+from samtl.training.learner import Term, triple_loss
+from samtl.training.loop import Round
 
 
 class Rounds:
-    """The plan (`utils.training`) of joint training.
+    """The plan (`samtl.training.loop`) of joint training.
 
     At an epoch's start the teacher is a copy of the network, and the triples
     of the missing tasks of all datasets are filled in, but in the first
@@ -34,7 +36,7 @@ class Rounds:
             gives the teacher's outputs on a part (`Predictions`); `number` is
             the epoch, from 0. It returns a {Task: Triples} a part and a list
             of audits (`training.Round`).
-        args: the script's arguments (`utils.cli`).
+        args: the script's arguments (`samtl.cli.command_line`).
 
     Raises:
         UserError: a batch is too small to hold an image of each dataset.
@@ -59,7 +61,7 @@ class Rounds:
         start = time.perf_counter()
         self.teacher.update(self.network)
         labelled = [
-            triples.labelled(part.table, self.tasks, self.args)
+            true_labels.labelled(part.table, self.tasks, self.args)
             for part in self.parts
         ]
         if number < self.args.pseudo_warmup:
@@ -75,7 +77,7 @@ class Rounds:
                 labelled[index] | filled[index],
                 self.shares[index],
                 seed=[self.args.seed, number, index],
-                strength=cli.view_strength(self.args, part.table.name),
+                strength=command_line.view_strength(self.args, part.table.name),
                 order=self._order(index, number),
             )
             for index, part in enumerate(self.parts)
@@ -111,7 +113,7 @@ class Rounds:
 class MixedBatches(keras.utils.PyDataset):
     """Several passes of equally many batches as one.
 
-    Each batch is the passes' batches joined; see `utils.batches.Batches`.
+    Each batch is the passes' batches joined; see `samtl.data.batches.Batches`.
 
     Args:
         passes: list of Batches.
@@ -175,7 +177,7 @@ def fill(tasks, method, args, parts, labelled, predict, number):
     Args:
         tasks: list of Task.
         method: `pseudo.Method`.
-        args: the script's arguments (`utils.cli`).
+        args: the script's arguments (`samtl.cli.command_line`).
         parts, labelled, predict, number: see `Rounds`.
     """
     del labelled

@@ -1,7 +1,7 @@
 """Distillation: trained networks teach a new one, in joint training.
 
 Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network"
-(arXiv 1503.02531). Where the distilling of `utils.pseudo` keeps to what the
+(arXiv 1503.02531). Where the distilling of `samtl.pseudo_labels` keeps to what the
 network itself knew at a round's start, these teachers are finished: a large
 network, several, or one for each task. They see every image once, as the demos
 do: itself and its mirror image.
@@ -18,10 +18,13 @@ from typing import NamedTuple
 import numpy as np
 from rich.progress import track
 
-from utils import files, images, pseudo, runs
-from utils.errors import UserError
-from utils.faces import predict as reading
-from utils.networks.weights import UNREADABLE
+from samtl import pseudo_labels
+from samtl.common import files
+from samtl.common.errors import UserError
+from samtl.data import images
+from samtl.inference import prediction as reading
+from samtl.networks.weights import UNREADABLE
+from samtl.runs import run_folder
 
 BATCH_PIXELS = 128 * 64 * 64  # predicted at once, and as many mirrored
 
@@ -49,7 +52,7 @@ def load(paths, tasks, resume=None):
         UserError: a file is no network, another than when the run began, or
             has other classes of a task, or none knows a task.
     """
-    known = runs.read_args(resume).get("teachers", {}) if resume else {}
+    known = run_folder.read_args(resume).get("teachers", {}) if resume else {}
     teachers = [_load(Path(path), known.get(path), resume) for path in paths]
     for task in tasks:
         for path, predictor in teachers:
@@ -95,7 +98,7 @@ def fill(taught, args, parts, labelled, predict, number):
 
     Args:
         taught: from `predictions`, one a part.
-        args: the script's arguments (`utils.cli`).
+        args: the script's arguments (`samtl.cli.command_line`).
         parts, labelled, predict, number: see `confusion.Rounds`.
     """
     del parts, predict, number
@@ -105,7 +108,9 @@ def fill(taught, args, parts, labelled, predict, number):
         triples = {}
         for task, p in probabilities.items():
             logits = np.log(np.maximum(p, reading.LEAST_PROBABILITY))
-            triples[task] = pseudo.distilled_triples(logits, args.distill_t)
+            triples[task] = pseudo_labels.distilled_triples(
+                logits, args.distill_t
+            )
             if task in true:
                 soft = triples[task].target
                 triples[task] = dataclasses.replace(

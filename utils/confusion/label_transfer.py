@@ -12,9 +12,9 @@ prediction takes the label's place.
 import keras
 from keras import layers, ops
 
-from utils import filling
-from utils.learner import Term, triple_loss
-from utils.networks import LABEL_DIMENSIONS
+from samtl.networks import LABEL_DIMENSIONS
+from samtl.pseudo_labels import filling
+from samtl.training.learner import Term, triple_loss
 
 HIDDEN = 64  # units of a transfer network's hidden layer
 

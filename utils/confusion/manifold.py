@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from utils.learner import Term
+from samtl.training.learner import Term
 
 NEIGHBOURS = 5  # of an image in the graph over a batch
 
@@ -131,7 +131,7 @@ def terms(network, tasks, args):
     Args:
         network: model from `networks.build`.
         tasks: list of Task.
-        args: the script's arguments (`utils.cli`).
+        args: the script's arguments (`samtl.cli.command_line`).
 
     Returns:
         {name: learner.Term}; the values are reported without the weight.

@@ -2,7 +2,8 @@
 
 import functools
 
-from utils import cli, confusion
+from samtl.cli import command_line
+from utils import confusion
 from utils.confusion import distillation, label_transfer, manifold, mrf
 
 
@@ -10,13 +11,13 @@ def assemble(method, network, teacher, datasets, tasks, args):
     """What `training.fit` needs of a method.
 
     Args:
-        method: its name, from `cli.method_name`.
+        method: its name, from `command_line.method_name`.
         network: model from `networks.build`, for lel-ltn with label
             embeddings.
         teacher: `pseudo.Teacher` of it.
         datasets: list of {"train": Part, ...}.
         tasks: list of Task.
-        args: the script's arguments (`utils.cli`).
+        args: the script's arguments (`samtl.cli.command_line`).
 
     Returns:
         (plan, terms, companion): `confusion.Rounds`, {name: learner.Term},
@@ -38,12 +39,16 @@ def assemble(method, network, teacher, datasets, tasks, args):
         ]
         fill = functools.partial(distillation.fill, taught, args)
     else:
-        fill = functools.partial(confusion.fill, tasks, cli.method(args), args)
+        fill = functools.partial(
+            confusion.fill, tasks, command_line.method(args), args
+        )
     plan = confusion.Rounds(network, teacher, datasets, tasks, fill, args)
     if "is_lnorm" in args:
         return plan, manifold.terms(network, tasks, args), companion
     terms = plan.split_losses()
     if companion:
-        loss_weights = cli.loss_weights(args, [task.name for task in tasks])
+        loss_weights = command_line.loss_weights(
+            args, [task.name for task in tasks]
+        )
         terms |= label_transfer.terms(companion, network, plan, loss_weights)
     return plan, terms, companion

@@ -11,8 +11,7 @@ from keras import ops
 from scipy import sparse
 from scipy.special import log_softmax, softmax
 
-from utils import filling
-from utils.pseudo import distances
+from samtl.pseudo_labels import distances, filling
 
 SWEEPS = 50  # most sweeps of the mean field
 TOLERANCE = 1e-4  # change of a probability at which it has settled
@@ -28,7 +27,7 @@ def fill(tasks, args, parts, labelled, predict, number):
 
     Args:
         tasks: list of Task.
-        args: the script's arguments (`utils.cli`).
+        args: the script's arguments (`samtl.cli.command_line`).
         parts, labelled, predict, number: see `confusion.Rounds`.
     """
     outputs = [predict(part) for part in parts]

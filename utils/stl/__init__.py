@@ -1,17 +1,18 @@
 """Single-task learning: every round is one pass over one dataset."""
 
-from utils import cli, triples
-from utils.batches import Batches
-from utils.training import Round
+from samtl.cli import command_line
+from samtl.data.batches import Batches
+from samtl.pseudo_labels import true_labels
+from samtl.training.loop import Round
 
 
 class Rounds:
-    """The plan (`utils.training`) of single-task learning.
+    """The plan (`samtl.training.loop`) of single-task learning.
 
     Args:
         datasets: list with one {"train": Part, ...}.
         tasks: list of Task that the dataset is labelled for.
-        args: the script's arguments (`utils.cli`).
+        args: the script's arguments (`samtl.cli.command_line`).
     """
 
     def __init__(self, datasets, tasks, args):
@@ -24,12 +25,14 @@ class Rounds:
         return -(-len(self.part) // self.args.batch_size)
 
     def __call__(self, number):
-        labelled = triples.labelled(self.part.table, self.tasks, self.args)
+        labelled = true_labels.labelled(self.part.table, self.tasks, self.args)
         batches = Batches(
             self.part,
             labelled,
             self.args.batch_size,
             seed=[self.args.seed, number],
-            strength=cli.view_strength(self.args, self.part.table.name),
+            strength=command_line.view_strength(
+                self.args, self.part.table.name
+            ),
         )
         return Round(self.part.table.name, batches)

@@ -1,0 +1,329 @@
+"""Which method a command line is: its flags, their combinations, its name.
+
+Keras is not imported here, so that --help answers at once.
+"""
+
+import functools
+
+from samtl.common.errors import UserError
+from samtl.common.flags import Number, add_flag, boolean
+
+SA_MTL = ("confidence", "density", "distribution")  # the weights it multiplies
+WEIGHTS = SA_MTL
+MANIFOLD_TERMS = ("lnorm", "trace_norm", "nuclear_norm")
+MANIFOLD = {
+    "sfsmr": ("lnorm", "trace_norm"),
+    "slrm": MANIFOLD_TERMS,
+    "lnorm": ("lnorm",),
+    "trace-norm": ("trace_norm",),
+    "nuclear-norm": ("nuclear_norm",),
+}
+CHOICES = (
+    "--is_naive, --is_distilled, or --is_pseudo with any of "
+    "--is_interpolation, --is_pseudo_confidence, --is_pseudo_density, "
+    "--is_pseudo_distribution"
+)
+JOINT_CHOICES = (
+    "--is_naive (All-in-one), --is_distilled, --is_pseudo with any of "
+    "--is_pseudo_confidence, --is_pseudo_density, --is_pseudo_distribution and "
+    "perhaps --is_interpolation (SA-MTL), --is_pseudo with --is_interpolation "
+    "and --interpolation_weights above 0, --is_pseudo without any weight "
+    "(LEL-LTN), or the same with --is_MRF (DCN-AP)"
+)
+MANIFOLD_CHOICES = (
+    "--is_naive with --is_lnorm and --is_trace_norm (SFSMR), with "
+    "--is_nuclear_norm too (SLRM), or with one of the three as an ablation"
+)
+
+
+def add_method_flags(
+    parser,
+    text="One of naive, distilled and pseudo (the default). Pseudo may also\n"
+    "be written pesudo, as in published commands.",
+):
+    """How the labels that a dataset lacks are filled in; `text` is the help."""
+    group = parser.add_argument_group("method", text)
+    flag = functools.partial(add_flag, group)
+    flag("is_naive", boolean, None, "leave missing labels out")
+    flag("is_distilled", boolean, None, "keep to the teacher's predictions")
+    text = "temperature of the teacher's predictions"
+    flag("distill_t", Number(float, 1), 2.0, text)
+    text = (
+        "the teacher's pseudo labels (default: True unless naive or "
+        "distilled is chosen)"
+    )
+    flag("is_pseudo", boolean, None, text)
+    text = (
+        "blend pseudo label and teacher's prediction by the weight, instead "
+        "of choosing one of them"
+    )
+    flag("is_interpolation", boolean, False, text)
+    text = "constant share of the pseudo label in the blend; 0: its weight"
+    flag("interpolation_weights", Number(float, 0, 1), 0.0, text)
+    text = "quantile of the weights above which pseudo labels are selected"
+    flag("selection_threshold", Number(float, 0, 1), 0.8, text)
+    text = "take that quantile over all pseudo labels, or class by class"
+    flag("selection_scope", ("all", "class"), "all", text)
+    text = "first rounds that leave missing labels out, whatever the method"
+    flag("pseudo_warmup", Number(int, 0), 0, text)
+    for name in WEIGHTS:
+        text = f"weigh pseudo labels by {name}"
+        if name in SA_MTL:
+            text += (
+                " (default: True with pseudo labels unless another weight is "
+                "chosen)"
+            )
+        flag(f"is_pseudo_{name}", boolean, None, text)
+    text = "quantile of the distances that bounds a neighbourhood"
+    flag("density_t", Number(float, 0, 1), 0.6, text)
+    text = (
+        "most images of a pseudo label that are all compared; of more, the "
+        "density is estimated from 10,000 random ones, and the error bound "
+        "printed"
+    )
+    flag("density_exact_limit", Number(int, 0), 100_000, text)
+    text = "components of the Gaussian mixtures"
+    flag("cluster_k", Number(int, 0), 3, text)
+    text = "how mixtures are compared"
+    flag("distribution_metric", ("both", "emd", "mmd"), "both", text)
+    text = "sharpness of the distribution weight"
+    flag("gamma", Number(float, 0, above=True), 1.0, text)
+    text = "fit mixtures for each class or for all classes together"
+    flag("gmm_scope", ("class", "all"), "class", text)
+
+
+def add_joint_flags(parser):
+    """DCN-AP and LEL-LTN, and their settings."""
+    group = parser.add_argument_group(
+        "joint training",
+        "Naive is All-in-one. Pseudo labels without any weight are LEL-LTN's,\n"
+        "with --is_MRF they are DCN-AP's.",
+    )
+    flag = functools.partial(add_flag, group)
+    text = "refine pseudo labels by mean field on a graph of alike faces"
+    flag("is_MRF", boolean, False, text)
+    text = "nearest neighbours of a face in DCN-AP's graph"
+    flag("mrf_neighbours", Number(int, 1, 1000), 10, text)
+    text = "pull of alike faces towards the same label, in DCN-AP"
+    flag("mrf_pairwise", Number(float, 0), 1.0, text)
+    text = "pull of a face's labels towards those that go together, in DCN-AP"
+    flag("mrf_cooccurrence", Number(float, 0), 1.0, text)
+    text = (
+        "trained networks, best.onnx or best.keras of other runs, whose mean "
+        "prediction --is_distilled keeps to instead of the network's own"
+    )
+    flag("teacher", str, None, text, many=True)
+    text = "share of the --teacher's prediction in the targets of true labels"
+    flag("teacher_share", Number(float, 0, 1), 0.0, text)
+    text = "first epochs in which LEL-LTN leaves missing labels out"
+    flag("ltn_warmup", Number(int, 0), 2, text)
+
+
+def add_manifold_flags(parser):
+    """The regularisers of SFSMR and SLRM."""
+    group = parser.add_argument_group(
+        "manifold regularisers",
+        "SLRM has all three (the default), SFSMR no nuclear norm. One that is\n"
+        "asked for leaves the others out.",
+    )
+    flag = functools.partial(add_flag, group)
+    text = "l2,1 norm of the heads' weights: few features for all classes"
+    flag("is_lnorm", boolean, None, text)
+    text = "alpha, the weight of the l2,1 norm"
+    flag("lnorm_weight", Number(float, 0), 1e-4, text)
+    text = "smooth predictions over the graph of the batch's images"
+    flag("is_trace_norm", boolean, None, text)
+    text = "beta, the weight of the smoothness"
+    flag("trace_norm_weight", Number(float, 0), 1.0, text)
+    text = "nuclear norm of all heads' weights: low rank across tasks"
+    flag("is_nuclear_norm", boolean, None, text)
+    text = "gamma, the weight of the nuclear norm"
+    flag("nuclear_norm_weight", Number(float, 0), 1e-3, text)
+
+
+def choose(args):
+    """Settle what a command line leaves open, and refuse what is no method.
+
+    Raises:
+        UserError: it names the methods that there are, or the flag at fault.
+    """
+    _choose_terms(args)
+    _choose_method(args)
+    _check_method(args)
+
+
+def method(args):
+    """The chosen samtl.pseudo_labels.Method."""
+    # Imported here because samtl.pseudo_labels loads Keras, which takes seconds.
+    from samtl.pseudo_labels import Method
+
+    return Method(
+        kind=_kind(args),
+        distill_t=args.distill_t,
+        selection_threshold=args.selection_threshold,
+        selection_scope=args.selection_scope,
+        interpolation_weights=args.interpolation_weights,
+        density_t=args.density_t,
+        density_exact_limit=args.density_exact_limit,
+        cluster_k=args.cluster_k,
+        distribution_metric=args.distribution_metric,
+        gamma=args.gamma,
+        gmm_scope=args.gmm_scope,
+        **{name: getattr(args, f"is_pseudo_{name}") for name in WEIGHTS},
+    )
+
+
+def method_name(args):
+    """The method's name in folders and tables.
+
+    naive, dml-lwf (distilled, T = 1), distilled, sa-mtl-hard and
+    sa-mtl-interpolation (all weights), hard-density (some weights), pseudo
+    (none), interpolation-constant; joint training has more, see
+    `_joint_name`.
+    """
+    name = _joint_name(args)
+    if name:
+        return name
+    kind = _kind(args)
+    if kind == "naive":
+        return "naive"
+    if kind == "distilled":
+        return "dml-lwf" if args.distill_t == 1 else "distilled"
+    if args.interpolation_weights > 0:
+        return "interpolation-constant"
+    chosen = [name for name in WEIGHTS if getattr(args, f"is_pseudo_{name}")]
+    if not chosen:
+        return "pseudo"
+    if chosen == list(SA_MTL):
+        return f"sa-mtl-{kind}"
+    return "-".join([kind, *chosen])
+
+
+def _kind(args):
+    if args.is_naive:
+        return "naive"
+    if args.is_distilled:
+        return "distilled"
+    return "interpolation" if args.is_interpolation else "hard"
+
+
+def _choose_terms(args):
+    """Settle what the manifold flags leave open: terms, and naive triples."""
+    if "is_lnorm" not in args:
+        return
+    if args.is_naive is None:
+        args.is_naive = not (args.is_distilled or args.is_pseudo)
+    flags = [f"is_{name}" for name in MANIFOLD_TERMS]
+    others = not any(getattr(args, flag) for flag in flags)
+    for flag in flags:
+        if getattr(args, flag) is None:
+            setattr(args, flag, others)
+
+
+def _choose_method(args):
+    """Replace None, an open choice, by True or False."""
+    if args.is_pseudo is None:
+        args.is_pseudo = not (args.is_naive or args.is_distilled)
+    args.is_naive = bool(args.is_naive)
+    args.is_distilled = bool(args.is_distilled)
+    weights = [f"is_pseudo_{name}" for name in WEIGHTS]
+    defaults = [f"is_pseudo_{name}" for name in SA_MTL]
+    # A weight that is asked for stands alone; one that is refused leaves the
+    # others, so that --is_pseudo_density=False is an ablation.
+    alone = args.is_pseudo and not (
+        args.is_naive or args.is_distilled or getattr(args, "is_MRF", False)
+    )
+    others = alone and not any(getattr(args, name) for name in weights)
+    for name in weights:
+        if getattr(args, name) is None:
+            setattr(args, name, others and name in defaults)
+
+
+def _check_method(args):
+    methods = ("is_naive", "is_distilled", "is_pseudo")
+    weights = [f"is_pseudo_{name}" for name in WEIGHTS]
+    chosen = [name for name in methods if getattr(args, name)]
+    extras = [
+        name
+        for name in ("is_interpolation", *weights)
+        if getattr(args, name) and not args.is_pseudo
+    ]
+    if len(chosen) != 1 or extras:
+        given = " with ".join(f"--{name}" for name in chosen + extras)
+        raise UserError(
+            f"{given or 'nothing chosen'} is no method; choose {_choices(args)}"
+        )
+    _check_joint(args)
+    if args.interpolation_weights and not args.is_interpolation:
+        raise UserError(
+            f"--interpolation_weights={args.interpolation_weights} needs "
+            "--is_interpolation=True"
+        )
+    if args.is_pseudo_density and args.density_t == 0:
+        raise UserError("--density_t=0 has no neighbours; give above 0 to 1")
+    if args.is_pseudo_distribution and args.cluster_k == 0:
+        raise UserError("--cluster_k=0 has no mixture; give at least 1")
+
+
+def _choices(args):
+    """The methods of the script that `args` is of, for error messages."""
+    if "is_lnorm" in args:
+        return MANIFOLD_CHOICES
+    return JOINT_CHOICES if "is_MRF" in args else CHOICES
+
+
+def _check_joint(args):
+    """Refuse what is a method of other scripts only, or of none."""
+    chosen = _true(args, "naive", "distilled", "pseudo", "interpolation")
+    weights = _true(args, *map("pseudo_{}".format, WEIGHTS))
+    if "is_lnorm" in args:
+        terms = _true(args, *MANIFOLD_TERMS)
+        is_method = args.is_naive and _joint_name(args)
+        given = [*chosen, *weights, *terms]
+    elif "is_MRF" in args:
+        refined = _true(args, "MRF")
+        others = weights or args.is_interpolation
+        is_constant = args.is_interpolation and args.interpolation_weights > 0
+        is_method = not (refined and (not args.is_pseudo or others)) and (
+            not args.is_interpolation or weights or is_constant
+        )
+        given = [*chosen, *weights, *refined]
+        if args.teacher and not args.is_distilled:
+            raise UserError("--teacher needs --is_distilled=True")
+        if args.teacher_share and not args.teacher:
+            raise UserError(
+                f"--teacher_share={args.teacher_share} needs a --teacher"
+            )
+    else:
+        return
+    if not is_method:
+        raise UserError(
+            f"{' with '.join(given)} is no method; choose {_choices(args)}"
+        )
+
+
+def _joint_name(args):
+    """The name of a method that only joint training has, else None.
+
+    all-in-one, lel-ltn, dcn-ap, sfsmr, slrm, and single manifold terms.
+    """
+    if "is_lnorm" in args:
+        terms = tuple(t for t in MANIFOLD_TERMS if getattr(args, f"is_{t}"))
+        names = {terms: name for name, terms in MANIFOLD.items()}
+        return names.get(terms)
+    if "is_MRF" not in args:
+        return None
+    if args.is_naive:
+        return "all-in-one"
+    if args.is_MRF:
+        return "dcn-ap"
+    if args.teacher:
+        return "teacher-distilled"
+    weights = _true(args, *map("pseudo_{}".format, WEIGHTS))
+    is_plain = args.is_pseudo and not args.is_interpolation
+    return "lel-ltn" if is_plain and not weights else None
+
+
+def _true(args, *names):
+    """The flags among --is_<name> that are true, as they are written."""
+    return [f"--is_{name}" for name in names if getattr(args, f"is_{name}")]

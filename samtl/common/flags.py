@@ -1,0 +1,196 @@
+"""How a flag is declared, and the values that flags take."""
+
+import argparse
+import functools
+import math
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from samtl.common.errors import UserError
+
+MODELS = ("mini_xception", "mini_resnet", "wide_resnet", "vggface")
+TASK_NUMBERS = {"0": "emotion", "1": "age", "2": "gender", "10": "pose"}
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number within limits; `above` excludes the lower one."""
+
+    kind: type
+    low: float
+    high: float = math.inf
+    above: bool = False
+
+    def __call__(self, text):
+        try:
+            value = self.kind(text)
+        except ValueError:
+            value = math.nan
+        inside = self.low < value if self.above else self.low <= value
+        if not (inside and value <= self.high and math.isfinite(value)):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {self}")
+        return value
+
+    def __str__(self):
+        noun = "a whole number" if self.kind is int else "a number"
+        if not math.isinf(self.high):
+            return f"{noun} from {self.low} to {self.high}"
+        limit = "above" if self.above else "of at least"
+        return f"{noun} {limit} {self.low}"
+
+
+def boolean(text):
+    """True, 1 or yes; False, 0 or no; in any case."""
+    word = text.lower()
+    if word in ("true", "1", "yes"):
+        return True
+    if word in ("false", "0", "no"):
+        return False
+    raise argparse.ArgumentTypeError(f"{text!r} is not True or False")
+
+
+def address(text):
+    """A machine and a port, HOST:PORT."""
+    if is_address(text):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+
+
+def is_address(text):
+    """Whether a text is HOST:PORT, with a port from 1 to 65535."""
+    match = re.fullmatch(r"\S+:([0-9]{1,5})", text)
+    return bool(match) and 0 < int(match[1]) < 2**16
+
+
+def dataset(text):
+    """A dataset's name in lower case; Fer+ is ferplus."""
+    choices = re.findall(r"[\w+]+", text)
+    if re.search(r"[][{}<>|,]", text) and choices:
+        names = [dataset(choice) for choice in choices]
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is a placeholder; choose one of {', '.join(names)}"
+        )
+    name = text.lower().replace("+", "plus")
+    # One that starts with a dash would be taken for a flag.
+    if not re.fullmatch(r"\w[\w-]*", name):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a dataset's name")
+    return name
+
+
+def task(text):
+    """A task's name, from its name in any case or its number."""
+    name = TASK_NUMBERS.get(text, text.lower())
+    if name not in TASK_NUMBERS.values():
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {task_list()}")
+    return name
+
+
+def weighed(text):
+    """A task whose classes are weighed, or none, or balanced for all."""
+    word = text.lower()
+    return word if word in ("none", "balanced") else task(text)
+
+
+def task_list():
+    """The tasks with their numbers, as shown in help and errors."""
+    return ", ".join(f"{k} {name}" for k, name in TASK_NUMBERS.items())
+
+
+def model(text):
+    """A network's name in lower case."""
+    name = text.lower().replace("-", "_")
+    if name not in MODELS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {MODELS}")
+    return name
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a mistake as a UserError instead of printing its usage."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        args = sys.argv[1:] if args is None else args
+        for word in args:
+            flag, _, value = word.partition("=")
+            # argparse would take it for a flag that has no value.
+            if flag.startswith("--") and value == "--":
+                self.error(f"{flag}: '--' is no value")
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message):
+        message = message.removeprefix("argument ")
+        raise UserError(f"{message} (--help lists all flags)")
+
+
+def parser(description, epilog):
+    """A parser whose help shows `description` and `epilog` as written."""
+    return Parser(
+        description=description,
+        epilog=epilog,
+        allow_abbrev=False,
+        formatter_class=functools.partial(
+            argparse.RawDescriptionHelpFormatter, width=80, max_help_position=26
+        ),
+    )
+
+
+def labels(text):
+    """Labels that count, as in mtfl:pose or utkface:gender,age."""
+    name, colon, names = text.partition(":")
+    tasks = [task(part) for part in names.split(",")] if names else []
+    if not (colon and tasks):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not NAME:TASK or NAME:TASK,TASK, as in mtfl:pose"
+        )
+    return f"{dataset(name)}:{','.join(tasks)}"
+
+
+@dataclass(frozen=True)
+class ByDataset:
+    """A number for every dataset or, as in ferplus:1000, for one; as text."""
+
+    number: Number
+
+    def __call__(self, text):
+        name, colon, value = text.rpartition(":")
+        value = self.number(value)
+        return f"{dataset(name)}:{value}" if colon else str(value)
+
+
+limit = ByDataset(Number(int, 0))
+strength = ByDataset(Number(float, 0, above=True))
+
+
+def add_flag(group, name, kind, default, text, many=False, metavar="NAME"):
+    """Declare --name. A boolean flag without a value means True.
+
+    Args:
+        group: a parser or one of its groups.
+        kind: a function from text to value, or a tuple of choices.
+        default: its value when not given; None leaves it open, and then
+            `text` says what happens.
+        text: the help, with the unit; range and default are added.
+        many: takes one value or several, and may be repeated; the value is a
+            list.
+        metavar: what the help shows for a value of a kind of its own.
+    """
+    options = {"type": kind, "metavar": metavar}
+    if kind is boolean:
+        options.update(nargs="?", const=True, metavar="BOOL")
+    elif isinstance(kind, tuple):
+        options = {"type": str.lower, "choices": kind}
+    elif isinstance(kind, Number):
+        options["metavar"] = "N" if kind.kind is int else "X"
+    elif isinstance(kind, ByDataset):
+        options["metavar"] = "N|NAME:N"
+    elif kind in (Path, str):
+        options["metavar"] = "PATH"
+    if many:
+        options.update(nargs="+", action="extend")
+    details = [str(kind)] if isinstance(kind, Number) else []
+    if default is not None:
+        details.append(f"default: {default}")
+    if details:
+        text = f"{text} ({'; '.join(details)})"
+    group.add_argument(f"--{name}", default=default, help=text, **options)

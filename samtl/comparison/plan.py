@@ -1,0 +1,393 @@
+"""The plan of a comparison: a TOML file, and the runs that it stands for.
+
+    seeds = [0, 1, 2]
+
+    [settings]                  # common to all runs
+    passes = 16                 # over every dataset, whatever the method
+    batch_size = 32             # any other key is a flag of the scripts
+    limit = { ferplus = 1000 }  # with a value for some of the datasets
+
+    [pairs.emotion-pose]        # the datasets of each task, and --labels
+    dataset_emotion = "ferplus"
+    dataset_pose = "mtfl"
+
+    [methods.dml-lwf]
+    title = "DML-LWF"           # in tables and figures
+    family = "alternating"      # or single, joint, manifold
+    is_distilled = true         # any other key is a flag of the scripts
+    distill_t = 1
+
+A flag of a method overrides that of the pair, and that the settings'. Text may
+hold the run's {pair} and {seed}: teacher = "runs/{pair}/seed{seed}/best.onnx".
+Keras is not imported here, so that --dry_run answers at once.
+"""
+
+import argparse
+import importlib
+import itertools
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from samtl.cli import command_line
+from samtl.common import files
+from samtl.common.errors import UserError
+from samtl.common.flags import dataset
+from samtl.data import tables
+
+SCRIPTS = {
+    "single": "STL_general_train",
+    "alternating": "ALTERNATIVE_{letters}",
+    "joint": "CONFUSION_EP_multitask",
+    "manifold": "CONFUSION_EP_multitask_manifold",
+}
+ALTERNATING = ("EP", "EA", "EGA", "EPGA")  # letters of tasks with a script
+OWN = (
+    *("epoch", "seed", "data_dir", "runs", "run_dir", "resume"),
+    *("dataset", "task_type"),
+)
+PARTS = {"seeds": list, "settings": dict, "pairs": dict, "methods": dict}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of the comparison.
+
+    Attributes:
+        pair, method: names in the plan.
+        title: of the method.
+        seed: of the run.
+        tasks: names of the tasks that it counts for.
+        folder: of the run, relative to the comparison's.
+        script: module that trains it.
+        words: command line of the script, without folders.
+        args: what the script makes of these words.
+    """
+
+    pair: str
+    method: str
+    title: str
+    seed: int
+    tasks: tuple[str, ...]
+    folder: Path
+    script: str
+    words: tuple[str, ...]
+    args: argparse.Namespace
+
+    @property
+    def datasets(self):
+        """Names of the datasets that it trains on, in the order of turns."""
+        return list(command_line.wanted_datasets(self.args, self.tasks))
+
+
+def load(path):
+    """Read a plan.
+
+    Returns:
+        dict: seeds, settings, pairs and methods as in the file, datasets by
+        their own names (Fer+ is ferplus).
+
+    Raises:
+        UserError: the file cannot be read or is no plan.
+    """
+    try:
+        plan = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"cannot read the plan {path}: {reason}; plans/ has some to start "
+            "from"
+        ) from error
+    fault = _fault(plan)
+    if fault:
+        raise UserError(f"{path}: {fault}; see plans/smallest.toml")
+    try:
+        for _, group in _groups(plan):
+            _name_datasets(group)
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"{path}: {error}; see plans/smallest.toml") from error
+    return plan
+
+
+def given(plan, seeds=None, limit=None):
+    """A plan with what a command line gives instead of its own.
+
+    Args:
+        plan: as `load` gives it.
+        seeds: list of int, or None for the plan's.
+        limit: words of --limit instead of all limits of the plan, or None.
+
+    Raises:
+        UserError: the limit is for a dataset of no pair, or for one twice.
+    """
+    if seeds is not None:
+        plan = plan | {"seeds": seeds}
+    if limit is None:
+        return plan
+    words = argparse.Namespace(limit=limit)
+    limits = command_line.by_dataset(words, "limit", _used(plan))
+    groups = {
+        part: {
+            name: {flag: group[flag] for flag in group if flag != "limit"}
+            for name, group in plan[part].items()
+        }
+        for part in ("pairs", "methods")
+    }
+    limits = {name: int(images) for name, images in limits}
+    is_common = list(limits) == [""]
+    settings = plan["settings"] | {"limit": limits[""] if is_common else limits}
+    return plan | groups | {"settings": settings}
+
+
+def write(plan, source, path):
+    """Write a plan as TOML.
+
+    Args:
+        plan: from `given`.
+        source: file that the plan was loaded from, whose words are kept but
+            for what was given instead.
+        path: to write to; may be the same.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    text = Path(source).read_text(encoding="utf-8")
+    own = load(source)
+    if own != plan:
+        # What takes a while to load; a list of runs should not wait for it.
+        import tomlkit
+
+        document = tomlkit.parse(text)
+        document["seeds"] = plan["seeds"]
+        for (_, kept), (_, old), (_, new) in zip(
+            *map(_groups, (document, own, plan)), strict=True
+        ):
+            if old.get("limit") == new.get("limit"):
+                continue
+            kept.pop("limit", None)
+            if isinstance(new.get("limit"), dict):
+                kept["limit"] = tomlkit.inline_table()
+                kept["limit"].update(new["limit"])
+            elif "limit" in new:
+                kept["limit"] = new["limit"]
+        text = tomlkit.dumps(document)
+    with files.write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def runs(plan):
+    """The runs that a plan stands for, all of a seed before the next.
+
+    Args:
+        plan: as `load` or `given` gives it.
+
+    Returns:
+        list of Run, each with a folder of its own.
+
+    Raises:
+        UserError: no script trains such a pair, or a flag is wrong.
+    """
+    _check_names(plan)
+    found = []
+    for seed, (pair, datasets), (method, facts) in itertools.product(
+        dict.fromkeys(plan["seeds"]),
+        plan["pairs"].items(),
+        plan["methods"].items(),
+    ):
+        flags = {**plan["settings"], **datasets, **facts, "seed": seed}
+        flags = {
+            flag: _placed(value, pair, seed) for flag, value in flags.items()
+        }
+        try:
+            for script, tasks, words in _trainings(flags):
+                folder = Path("runs", pair, method, f"seed{seed}")
+                if facts["family"] == "single":
+                    folder /= tasks[0]
+                parser = importlib.import_module(script).parser()
+                args = command_line.parse(parser, list(words))
+                command_line.check_datasets(
+                    args, command_line.wanted_datasets(args, tasks)
+                )
+                found.append(
+                    Run(
+                        pair,
+                        method,
+                        facts["title"],
+                        seed,
+                        tasks,
+                        folder,
+                        script,
+                        words,
+                        args,
+                    )
+                )
+        except UserError as error:
+            raise UserError(f"{method} on {pair}: {error}") from error
+    return found
+
+
+def _fault(plan):
+    """What is wrong with a plan, or None."""
+    for name, kind in PARTS.items():
+        if not isinstance(plan.get(name), kind) or not plan[name]:
+            return f"{name} is missing"
+    strange = [name for name in plan if name not in PARTS]
+    if strange:
+        return f"{strange[0]} is none of {', '.join(PARTS)}"
+    if not isinstance(plan["settings"].get("passes"), int):
+        return "settings has no passes, how often a run goes over each dataset"
+    if any(type(seed) is not int for seed in plan["seeds"]):
+        return "seeds are whole numbers"
+    for name, group in _groups(plan):
+        if not isinstance(group, dict):
+            return f"{name} is no table of flags"
+        if not re.fullmatch(r"[\w+-]+", name):
+            return f"{name!r} cannot be a folder; use letters, digits and -"
+        if "passes" in group and group is not plan["settings"]:
+            return f"passes is for settings, all methods have the same ({name})"
+        own = [flag for flag in OWN if flag in group]
+        if own:
+            return f"{own[0]} is not for a plan, compare.py gives it ({name})"
+    for name, pair in plan["pairs"].items():
+        given = [pair[flag] for flag in pair if flag.startswith("dataset_")]
+        if not given or not all(given):
+            return f"pair {name} needs a dataset for each of its tasks"
+    for name, method in plan["methods"].items():
+        title = method.get("title")
+        is_line = isinstance(title, str) and len(title.splitlines()) == 1
+        if method.get("family") not in tuple(SCRIPTS) or not is_line:
+            families = ", ".join(SCRIPTS)
+            return f"method {name} needs a title and a family: {families}"
+    return None
+
+
+def _groups(plan):
+    """All tables of flags of a plan, with their names."""
+    first = ("settings", plan["settings"])
+    return [first, *plan["pairs"].items(), *plan["methods"].items()]
+
+
+def _trainings(flags):
+    """The trainings that flags stand for: (script, tasks, words) of each.
+
+    One for each task where the family is single, else one. All go over every
+    dataset `passes` times.
+    """
+    flags = dict(flags)
+    passes, family = flags.pop("passes"), flags.pop("family")
+    del flags["title"]
+    datasets = {
+        task: _listed(flags.pop(f"dataset_{task}"))
+        for task in tables.ORDER
+        if f"dataset_{task}" in flags
+    }
+    if family != "single" and len(datasets) == 1:
+        raise UserError(
+            f"a pair of {', '.join(datasets)} alone is for the family single; "
+            "give it a dataset of another task"
+        )
+    if family != "single":
+        names = list(dict.fromkeys(itertools.chain(*datasets.values())))
+        rounds = passes * (len(names) if family == "alternating" else 1)
+        first = {f"dataset_{task}": datasets[task] for task in datasets}
+        words = _words({**first, "epoch": rounds, **flags}, names)
+        return [(_script(family, datasets), tuple(datasets), words)]
+    flags.pop("labels", None)
+    trainings = []
+    for task, names in datasets.items():
+        if len(names) > 1:
+            raise UserError(
+                f"single-task training takes one dataset, and {task} has "
+                f"{', '.join(names)}; leave the family single out of this plan"
+            )
+        first = {"dataset": names, "task_type": task, "epoch": passes}
+        words = _words({**first, **flags}, names)
+        trainings.append((_script(family, datasets), (task,), words))
+    return trainings
+
+
+def _script(family, tasks):
+    letters = "".join(
+        letter
+        for task, letter in command_line.LOSS_LETTERS.items()
+        if task in tasks
+    )
+    if family == "alternating" and letters not in ALTERNATING:
+        raise UserError(
+            f"no script alternates between {' and '.join(tasks)}; there are "
+            f"ALTERNATIVE_{', ALTERNATIVE_'.join(ALTERNATING)}"
+        )
+    return SCRIPTS[family].format(letters=letters)
+
+
+def _name_datasets(group):
+    """Name the datasets of a table of flags as the scripts do, in place."""
+    for flag, value in group.items():
+        if flag.startswith("dataset_"):
+            group[flag] = [dataset(str(name)) for name in _listed(value)]
+        elif isinstance(value, dict):
+            group[flag] = {
+                name and dataset(name): part for name, part in value.items()
+            }
+
+
+def _used(plan):
+    """The names of all datasets of a plan's pairs, in their order."""
+    return list(
+        dict.fromkeys(
+            name
+            for pair in plan["pairs"].values()
+            for flag, names in pair.items()
+            if flag.startswith("dataset_")
+            for name in _listed(names)
+        )
+    )
+
+
+def _check_names(plan):
+    """Refuse a value for a dataset that no pair has."""
+    used = _used(plan)
+    for _, group in _groups(plan):
+        for flag, value in group.items():
+            names = {*value} - {*used, ""} if isinstance(value, dict) else ()
+            for name in names:
+                raise UserError(
+                    f"{flag} names {name}, a dataset of no pair; theirs are "
+                    f"{', '.join(sorted(used))}"
+                )
+
+
+def _placed(value, pair, seed):
+    """A flag's value, or list of values, of one run."""
+    if isinstance(value, list):
+        return [_placed(part, pair, seed) for part in value]
+    if isinstance(value, str):
+        return value.replace("{pair}", pair).replace("{seed}", str(seed))
+    return value
+
+
+def _listed(value):
+    return list(value) if isinstance(value, list) else [value]
+
+
+def _words(flags, datasets):
+    """A command line: {"a": 1, "b": [2, 3]} is --a=1 --b 2 3.
+
+    A dict has the values for datasets, "" for all; of these, those count that
+    the run has: {"c": {"mtfl": 4}} is --c=mtfl:4.
+    """
+    words = []
+    for flag, value in flags.items():
+        if isinstance(value, dict):
+            value = [
+                f"{name}:{part}" if name else part
+                for name, part in value.items()
+                if not name or name in datasets
+            ]
+        values = [str(part) for part in _listed(value)]
+        if len(values) == 1:
+            words.append(f"--{flag}={values[0]}")
+        elif values:
+            words += [f"--{flag}", *values]
+    return tuple(words)

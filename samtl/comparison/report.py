@@ -1,0 +1,172 @@
+"""Tables, figures and the HTML report of a comparison.
+
+They are written anew from results.csv, rounds.csv, failed.csv and plan.toml of
+a folder that compare.py has made.
+"""
+
+from pathlib import Path
+
+from samtl.common import files, flags
+from samtl.common.errors import run_script
+from samtl.comparison import audits, figures, page, summary
+from samtl.comparison.text import percent, points, probability
+
+LEGEND = """\
+Test accuracy in %, mean ± standard deviation over the seeds; balanced accuracy
+in %; difference to {baseline} in points with p of a paired test,
+Holm-corrected over the methods and tasks of the pair. Bold: best of the column,
+and p < 0.05.
+"""
+
+
+def write(out):
+    """Write comparisons.csv, table.md, figures and report.html.
+
+    Args:
+        out: folder of the comparison. It is read as far as it goes: one seed
+            or one method make a shorter report.
+
+    Raises:
+        UserError: there is no results.csv, or a file cannot be written.
+    """
+    out = Path(out)
+    comparison = summary.read(out)
+    numbers = summary.numbers(comparison)
+    with files.write(out / "comparisons.csv") as path:
+        numbers.differences.to_csv(path, index=False, float_format="%.6g")
+    _text(out / "table.md", markdown(comparison, numbers))
+    drawn = _draw(comparison, numbers, out)
+    for name, svg in drawn.items():
+        _text(out / "figures" / f"{name}.svg", svg)
+    _text(
+        out / "report.html",
+        page.html(out.resolve().name, comparison, numbers, drawn),
+    )
+
+
+def markdown(comparison, numbers):
+    """The main table of every pair, as Markdown."""
+    parts = []
+    for pair in comparison.pairs:
+        tasks = comparison.tasks(pair)
+        columns = ["accuracy", "balanced", "difference", "p"]
+        heads = [
+            f"{task} {column}" if place == 0 else column
+            for task in tasks
+            for place, column in enumerate(columns)
+        ]
+        lines = [["method", *heads], ["---", *["---:"] * len(heads)]]
+        table = summary.main_table(comparison, numbers, pair)
+        most = summary.most_seeds(table)
+        for method, cells in table.items():
+            line = [_name(comparison.titles[method], cells, most)]
+            for task in tasks:
+                line += _cells(cells.get(task))
+            lines.append(line)
+        rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        note = "1 seed" if most == 1 else f"{most} seeds"
+        tested = summary.tested_over(numbers, pair)
+        if tested:
+            note += f", tested {tested}"
+        parts.append(f"## {pair}\n\n{rows}\n\n{note}.\n")
+    parts.append(LEGEND.format(baseline=comparison.baseline_title))
+    return "\n".join(parts)
+
+
+def _name(title, cells, most):
+    fewer = summary.fewer_seeds(cells, most)
+    note = "" if fewer is None else f" ({fewer} of {most} seeds)"
+    return title.replace("|", r"\|") + note
+
+
+def _cells(cell):
+    """The four Markdown cells of a method and a task."""
+    if cell is None:
+        return [""] * 4
+    accuracy = percent(cell["accuracy"])
+    if cell["is_best"]:
+        accuracy = f"**{accuracy}**"
+    if cell["accuracy_deviation"] is not None:
+        accuracy += f" ± {percent(cell['accuracy_deviation'])}"
+    balanced = percent(cell["balanced_accuracy"])
+    if cell["is_best_balanced"]:
+        balanced = f"**{balanced}**"
+    if cell["difference"] is None:
+        return [accuracy, balanced, "", ""]
+    p = probability(cell["corrected_p"])
+    return [
+        accuracy,
+        balanced,
+        points(cell["difference"]),
+        f"**{p}**" if cell["is_significant"] else p,
+    ]
+
+
+def _draw(comparison, numbers, out):
+    """{file name without suffix: SVG} of every figure that has data."""
+    drawn = {}
+    known = audits.accuracies(comparison, out)
+    for pair in comparison.pairs:
+        weights = audits.last_weights(comparison, out, pair)
+        for task in comparison.tasks(pair):
+            found = _task_figures(
+                comparison,
+                task,
+                _rows(numbers.differences, pair=pair, task=task),
+                _rows(comparison.rounds, pair=pair),
+                _rows(known, pair=pair, task=task),
+                _rows(weights, task=task),
+            )
+            for name, figure in found:
+                drawn[f"{name}_{pair}_{task}"] = figures.svg(figure)
+    if numbers.ranks:
+        figure = figures.ranks(numbers.ranks, comparison.labels)
+        drawn["ranks"] = figures.svg(figure)
+    return drawn
+
+
+def _task_figures(comparison, task, tests, rounds, known, weights):
+    """(name, Figure) of a pair's task, as far as the tables go."""
+    titles, baseline = comparison.labels, comparison.baseline
+    column = f"validation_{task}_accuracy"
+    to_baseline = _rows(tests, baseline=baseline)
+    if len(to_baseline):
+        yield "forest", figures.forest(to_baseline, titles)
+    if len(tests):
+        yield "duels", figures.duels(tests, titles)
+    if column in rounds and rounds[column].notna().any():
+        yield "curves", figures.curves(rounds, task, titles, baseline)
+    if len(known):
+        yield "pseudo", figures.pseudo_accuracy(known, titles)
+    if len(weights):
+        yield "weights", figures.weights(weights, titles)
+
+
+def _rows(table, **values):
+    """The rows that have these values."""
+    for name, value in values.items():
+        table = table[table[name] == value]
+    return table
+
+
+def _text(path, text):
+    with files.write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def parser():
+    parser = flags.parser(__doc__, None)
+    parser.prog = "python -m samtl.comparison.report"
+    text = "folder of a comparison, for example comparison/small"
+    parser.add_argument("out", type=Path, metavar="FOLDER", help=text)
+    return parser
+
+
+def main():
+    out = parser().parse_args().out
+    write(out)
+    print(out / "report.html")
+
+
+if __name__ == "__main__":
+    run_script(main)

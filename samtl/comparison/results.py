@@ -1,0 +1,236 @@
+"""Gathers what the runs of a comparison left into three tables."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from samtl.common import files
+from samtl.common.errors import UserError
+
+SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "one_off_accuracy")
+COSTS = (
+    "rounds",
+    "best_round",
+    "seconds",
+    "pseudo_seconds",
+    "images_per_second",
+    "peak_memory_mib",
+)
+RESULTS = (
+    "pair",
+    "method",
+    "seed",
+    "task",
+    "split",
+    *SCORES,
+    "count",
+    "validation_accuracy",
+    *COSTS,
+    "commit",
+    "forgetting",
+    "confusion",
+    "correct",
+    "run",
+    "classes",
+)
+UNREADABLE = (
+    OSError,
+    ValueError,
+    ArithmeticError,
+    AttributeError,
+    KeyError,
+    TypeError,
+)
+FAILED = ("pair", "method", "seed", "error", "run")
+
+
+def write(runs, out):
+    """Write results.csv and rounds.csv of the finished runs.
+
+    results.csv has one row a run and task, on the test split; `confusion` is
+    the matrix as JSON, rows true; `correct` tells which test images were
+    right, as the hexadecimal digits of `numpy.packbits`, in the order of the
+    run's predictions; `forgetting` is the drop of `evaluation.forgetting`;
+    `run` is the run's folder relative to `out`. rounds.csv has one row a run
+    and round: the runs' metrics.csv. Rows stand in the order of the plan:
+    pair, method, seed, task.
+
+    Args:
+        runs: list of `plan.Run`; those without a result are left out.
+        out: folder of the comparison.
+
+    Raises:
+        UserError: a run's files cannot be read.
+    """
+    finished = [
+        run
+        for run in _ordered(runs)
+        if (out / run.folder / "result.json").exists()
+    ]
+    rows = [row for run in finished for row in _results(run, out)]
+    _write(out / "results.csv", pd.DataFrame(rows, columns=RESULTS))
+    # A single-task run that pairs share tells its rounds once a pair.
+    rounds = [_rounds(run, out) for run in finished]
+    empty = pd.DataFrame(columns=["pair", "method", "seed"])
+    _write(out / "rounds.csv", pd.concat(rounds) if rounds else empty)
+
+
+def require_runs(out):
+    """Refuse to write tables anew from runs that are gone.
+
+    Raises:
+        UserError: results.csv has a run whose result is not in `out`.
+    """
+    path = out / "results.csv"
+    if not path.exists():
+        return
+    try:
+        names = pd.read_csv(path, usecols=["run"], dtype=str)["run"].dropna()
+    except UNREADABLE:
+        names = pd.Series(dtype=str)  # a damaged table is written anew
+    gone = [
+        name
+        for name in names.unique()
+        if not (out / name / "result.json").exists()
+    ]
+    if gone:
+        what = f"{gone[0]} is" if len(gone) == 1 else f"{len(gone)} runs are"
+        raise UserError(
+            f"{what} in {path} but not in {out}, and would be lost from the "
+            "table; write the report from the table alone with python -m "
+            f"samtl.comparison.report {out}"
+        )
+
+
+def write_failed(runs, out, failures):
+    """Write failed.csv, one row a run that has failed.
+
+    Args:
+        runs, out: see `write`.
+        failures: {run's folder: error of one line}.
+    """
+    rows = [
+        {
+            "pair": run.pair,
+            "method": run.method,
+            "seed": run.seed,
+            "error": failures[run.folder],
+            "run": str(run.folder),
+        }
+        for run in _ordered(runs)
+        if run.folder in failures
+    ]
+    _write(out / "failed.csv", pd.DataFrame(rows, columns=FAILED))
+
+
+def read_failed(out, folders):
+    """{run's folder: error} of failed.csv, for those of the folders.
+
+    A damaged table tells of none.
+    """
+    try:
+        rows = pd.read_csv(out / "failed.csv", dtype=str)
+        errors = dict(zip(map(Path, rows["run"]), rows["error"], strict=True))
+    except UNREADABLE:
+        return {}
+    return {name: errors[name] for name in folders if name in errors}
+
+
+def _ordered(runs):
+    """The runs by pair, method and seed, each in the order of the plan."""
+    places = {
+        name: list(dict.fromkeys(getattr(run, name) for run in runs))
+        for name in ("pair", "method", "seed")
+    }
+    return sorted(
+        runs,
+        key=lambda run: [
+            values.index(getattr(run, name)) for name, values in places.items()
+        ],
+    )
+
+
+def _results(run, out):
+    """A row for each task of a finished run."""
+    folder = out / run.folder
+    try:
+        result = files.read_json(folder / "result.json")
+        commit = files.read_json(folder / "args.json")["commit"]
+        for task in run.tasks:
+            entry = result["tasks"][task]
+            confusion = pd.read_csv(
+                folder / f"confusion_{task}_test.csv", index_col=0
+            )
+            predicted = pd.read_csv(
+                folder / f"predictions_{task}_test.csv",
+                usecols=["label", "prediction"],
+                dtype=str,
+                keep_default_na=False,
+            )
+            is_right = predicted["label"] == predicted["prediction"]
+            _require_agreement(entry["test"], confusion.to_numpy(), is_right)
+            yield {
+                "pair": run.pair,
+                "method": run.method,
+                "seed": run.seed,
+                "task": task,
+                "split": "test",
+                **entry["test"],
+                "validation_accuracy": entry["validation"]["accuracy"],
+                **{name: result[name] for name in COSTS},
+                "commit": _commit(commit),
+                "forgetting": result["forgetting"][task]["drop"],
+                "confusion": json.dumps(confusion.to_numpy().tolist()),
+                "correct": np.packbits(is_right).tobytes().hex(),
+                "run": str(run.folder),
+                "classes": json.dumps(entry["classes"]),
+            }
+    except UNREADABLE as error:
+        raise _unreadable(folder, error) from error
+
+
+def _require_agreement(scores, confusion, is_right):
+    """The tables have no checksums, but say the same in different words."""
+    for count, right in (
+        (confusion.sum(), confusion.trace()),
+        (len(is_right), is_right.sum()),
+    ):
+        if (count, right) != (
+            scores["count"],
+            round(scores["accuracy"] * scores["count"]),
+        ):
+            raise ValueError("its tables contradict its result.json")
+
+
+def _unreadable(folder, error):
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return UserError(
+        f"cannot read the result of {folder}: {reason}; delete that folder "
+        "and run the comparison again"
+    )
+
+
+def _rounds(run, out):
+    folder = out / run.folder
+    try:
+        metrics = pd.read_csv(folder / "metrics.csv")
+    except UNREADABLE as error:
+        raise _unreadable(folder, error) from error
+    metrics.insert(0, "seed", run.seed)
+    metrics.insert(0, "method", run.method)
+    metrics.insert(0, "pair", run.pair)
+    return metrics
+
+
+def _commit(commit):
+    """The commit's name, with -dirty if files had been changed since."""
+    if commit is None:
+        return ""
+    return commit["id"] + ("-dirty" if commit["dirty"] else "")
+
+
+def _write(path, table):
+    with files.write(path) as temporary:
+        table.to_csv(temporary, index=False)

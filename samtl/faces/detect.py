@@ -1,0 +1,332 @@
+"""Where the faces are: YuNet, or Haar cascades where it cannot be had.
+
+YuNet (Wu, Peng & Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine
+Intelligence Research 2023) and the cascades (Viola & Jones, CVPR 2001) run in
+OpenCV. YuNet's 230 kB are downloaded once, the cascades come with OpenCV 4.
+"""
+
+import contextlib
+import functools
+import hashlib
+import math
+import os
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from samtl.common import files, flags, isolation
+from samtl.common.errors import UserError
+from samtl.faces import cascades
+
+# OpenCV's model zoo at a fixed commit, from the host that serves the file
+# itself: raw.githubusercontent.com has a Git LFS pointer in its place.
+URL = (
+    "https://media.githubusercontent.com/media/opencv/opencv_zoo/"
+    "47534e27c9851bb1128ccc0102f1145e27f23f98/models/face_detection_yunet/"
+    "face_detection_yunet_2026may.onnx"
+)
+SHA256 = "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0"
+TIMEOUT = 10  # seconds without an answer
+PATIENCE = 60  # seconds that loading a network may take
+LEAST_SCORE = 0.6
+# YuNet sees faces that lie or stand on end too, but less surely, and takes the
+# chin for the forehead. Of 200 faces from four datasets, 89 % score more than
+# this upright; upside down, 94 % score less, and less than upright.
+SURE = 0.9
+# The score from which a face of a turned image counts beside surer upright ones
+# (of 184 faces, one scores less). Where 550 photos of ExpW and MTFL are turned
+# only if no face is sure, none is added to 1,250; where all are turned, 15 are,
+# most of them hands, and from 0.6, it would be dozens.
+TURNED = 0.8
+OVERLAP = 0.3  # two boxes that share more (intersection over union) are one
+# An image is searched with its longer side scaled to these numbers of pixels:
+# a detector finds faces of about 10 to 300 pixels. Each takes four times as
+# long as the one before, so that the last one bounds the time.
+SIZES = (320, 640, 1280)
+# In pictures of fewer rows or columns, OpenCV's YuNet finds boxes of any size.
+LEAST_SIDE = 64
+# The cascades take ten times as long as YuNet.
+LARGEST_FOR_HAAR = 640
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face in an image.
+
+    Attributes:
+        box: (left, top, right, bottom), float, in pixels of the image, from
+            the hairline to the chin; may reach beyond the image.
+        score: 0..1. YuNet: the root of its two outputs' product (face or
+            not, overlap with it). Cascades: the share of such detections that
+            are faces.
+        landmarks: float32 [5, 2], x and y in pixels: the subject's right and
+            left eye, nose, right and left corner of the mouth; None from
+            cascades.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    landmarks: np.ndarray | None
+
+
+def add_flag(parser):
+    """Declare --detector_model, the argument of `open`."""
+    text = (
+        "YuNet's .onnx file (left out: the copy in the user's cache folder, "
+        "downloaded on first use; without a network, Haar cascades)"
+    )
+    flags.add_flag(parser, "detector_model", Path, None, text)
+
+
+def open(model=None, largest=SIZES[-1], is_thorough=False):
+    """The best detector there is.
+
+    Args:
+        model: YuNet's file. None: the copy in the user's cache folder, which
+            is downloaded if it is not there; if that fails, one line on
+            standard error says so and Haar cascades take over.
+        largest: pixels that the longer side of an image is scaled to at
+            most (but 320); half of it takes a quarter of the time and misses
+            the faces that are then smaller than about 10 pixels.
+        is_thorough: every image is turned, too, and searched then with a
+            longer side of up to 640 pixels; takes several times as long. The
+            cascades only ever see upright faces.
+
+    Returns:
+        Detector.
+
+    Raises:
+        UserError: `model` cannot be read or is not YuNet.
+    """
+    # Enlarged twice, faces would be found that nobody can recognise.
+    turning = (math.inf, SIZES[1], 1.9) if is_thorough else (SURE, SIZES[0], 2)
+    if model is not None:
+        return Detector("YuNet", _load(model), largest, *turning)
+    try:
+        data = _cached()
+    # RuntimeError: there is no home folder.
+    except (OSError, RuntimeError, UserError) as error:
+        print(
+            f"no YuNet ({error}): Haar cascades find the faces, though fewer; "
+            f"download {URL} and give it as --detector_model",
+            file=sys.stderr,
+        )
+        smaller = min(largest, LARGEST_FOR_HAAR)
+        return Detector("Haar cascades", _haar, smaller, sure=0)
+    make = functools.partial(_yunet, data)
+    return Detector("YuNet", make, largest, *turning)
+
+
+class Detector:
+    """A function from image to faces that threads may share; picklable.
+
+    Attributes:
+        name: "YuNet" or "Haar cascades".
+    """
+
+    def __init__(self, name, make, largest, sure, turned=SIZES[0], enlarged=2):
+        """`make()` gives a function that one thread at a time may call.
+
+        Where no face scores `sure`, the image is turned, too, and searched
+        with a longer side of at most `turned` pixels. No image is enlarged
+        more than `enlarged` times, but to the smallest size.
+        """
+        self.name = name
+        self._arguments = name, make, largest, sure, turned, enlarged
+        self._enlarged = enlarged
+        self._make = make
+        self._sure = sure
+        self._sizes = [s for s in SIZES if s <= max(largest, SIZES[0])]
+        self._turned_sizes = [s for s in self._sizes if s <= turned]
+        self._own = threading.local()
+
+    def __reduce__(self):
+        return Detector, self._arguments
+
+    def __call__(self, image):
+        """Find the faces, upright, lying or on end.
+
+        One that is found in the turned image only has to score more than the
+        best upright one, or than TURNED.
+
+        Args:
+            image: uint8 [H, W, 3], RGB, or [H, W].
+
+        Returns:
+            list of Face, best first.
+        """
+        if not hasattr(self._own, "find"):
+            self._own.find = self._make()
+        if image.ndim == 2:
+            image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+        useful = max(self._enlarged * max(image.shape[:2]), SIZES[0])
+        faces = self._search(image, [s for s in self._sizes if s <= useful])
+        best = faces[0].score if faces else 0
+        if best >= self._sure:
+            return faces
+        least = min(best, TURNED)
+        for turns in (1, 2, 3):
+            turned = self._turned(image, turns)
+            faces += [face for face in turned if face.score > least]
+        return _distinct(faces)
+
+    def _turned(self, image, turns):
+        """Faces of the image after so many quarter turns to the left."""
+        turned = np.ascontiguousarray(np.rot90(image, turns))
+        height, width = image.shape[:2]
+
+        def back(points):
+            x, y = points.T
+            places = {1: (width - y, x), 3: (y, height - x)}
+            places[2] = width - x, height - y
+            return np.stack(places[turns], axis=1)
+
+        faces = self._search(turned, self._turned_sizes)
+        return [_moved(face, back) for face in faces]
+
+    def _search(self, image, sizes):
+        """Faces of the upright image at each of the sizes, best first."""
+        faces = [
+            face for size in sizes for face in _at(self._own.find, image, size)
+        ]
+        return _distinct(faces)
+
+
+def _distinct(faces):
+    """Of faces that overlap, the best one; best first."""
+    boxes = [(*face.box[:2], *_extent(face.box)) for face in faces]
+    scores = [face.score for face in faces]
+    kept = cv2.dnn.NMSBoxes(boxes, scores, LEAST_SCORE, OVERLAP)
+    return [faces[index] for index in kept]
+
+
+def _at(find, image, size):
+    """Faces of an image that is searched with a longer side of `size`."""
+    height, width = image.shape[:2]
+    scale = size / max(height, width)
+    sides = [max(1, round(scale * side)) for side in (width, height)]
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    scaled = cv2.resize(image, sides, interpolation=interpolation)
+    ratio = np.array([width, height]) / sides
+    return [
+        _moved(face, lambda points: points * ratio) for face in find(scaled)
+    ]
+
+
+def _moved(face, move):
+    """The face after `move`, a function from points [N, 2] to points."""
+    corners = move(np.reshape(face.box, (2, 2)))
+    box = (*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist())
+    landmarks = face.landmarks
+    if landmarks is not None:
+        landmarks = move(landmarks).astype(np.float32)
+    return Face(box, face.score, landmarks)
+
+
+def _extent(box):
+    left, top, right, bottom = box
+    return right - left, bottom - top
+
+
+def _yunet(data):
+    """YuNet from the bytes of its file: uint8 RGB image -> list of Face."""
+    network = cv2.FaceDetectorYN.create(
+        "onnx",
+        np.frombuffer(data, np.uint8),
+        np.empty(0, np.uint8),
+        (SIZES[0], SIZES[0]),
+        LEAST_SCORE,
+        OVERLAP,
+    )
+
+    def find(image):
+        height, width = image.shape[:2]
+        wide = cv2.copyMakeBorder(
+            cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
+            *(0, max(0, LEAST_SIDE - height), 0, max(0, LEAST_SIDE - width)),
+            cv2.BORDER_CONSTANT,
+        )
+        network.setInputSize(wide.shape[1::-1])
+        _, rows = network.detect(wide)
+        return [_face(row) for row in (() if rows is None else rows)]
+
+    return find
+
+
+def _face(row):
+    """A Face from YuNet's row: x, y, width, height, five points, score."""
+    left, top, width, height = row[:4].tolist()
+    box = (left, top, left + width, top + height)
+    return Face(box, min(float(row[14]), 1.0), row[4:14].reshape(5, 2))
+
+
+def _haar():
+    """The cascades: uint8 RGB image -> list of Face."""
+    find = cascades.finder()
+    return lambda image: [Face(*found, None) for found in find(image)]
+
+
+def _load(path):
+    """A function that makes YuNet from a file that the user gives."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"cannot read --detector_model={path}: {error.strerror}; download "
+            f"{URL}"
+        ) from error
+    try:
+        if not _is_yunet(data):
+            # OpenCV crashes on some damaged files.
+            isolation.call(_use, data, seconds=PATIENCE)
+        _use(data)
+    except (cv2.error, ChildProcessError) as error:
+        raise UserError(
+            f"--detector_model={path} is no YuNet that OpenCV "
+            f"{cv2.__version__} reads; download {URL}"
+        ) from error
+    return functools.partial(_yunet, data)
+
+
+def _use(data):
+    _yunet(data)(np.zeros((64, 64, 3), np.uint8))
+
+
+def _cached():
+    """The bytes of YuNet's file, from the user's cache folder or the network.
+
+    Raises:
+        OSError: it cannot be downloaded.
+        UserError: what was downloaded is another file.
+    """
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    path = folder / "mtl-sa" / URL.rpartition("/")[2]
+    if path.is_file() and _is_yunet(data := path.read_bytes()):
+        return data
+    data = _downloaded()
+    if not _is_yunet(data):
+        raise UserError("the file at its address is another than it was")
+    # Where the folder cannot be written, the next use downloads again.
+    with contextlib.suppress(UserError), files.write(path) as temporary:
+        temporary.write_bytes(data)
+    return data
+
+
+def _downloaded():
+    # These take longer to import than a cached file takes to find a face.
+    import urllib.request
+    from http.client import HTTPException
+
+    try:
+        with urllib.request.urlopen(URL, timeout=TIMEOUT) as answer:
+            return answer.read()
+    except HTTPException as error:
+        raise OSError(f"the answer is broken: {error!r}") from error
+
+
+def _is_yunet(data):
+    return hashlib.sha256(data).hexdigest() == SHA256

@@ -1,0 +1,313 @@
+"""Panels of labels, where they go, and the legend."""
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from samtl.faces.drawing import text
+from samtl.inference.prediction import percent
+
+UNSURE, WHITE, MUTED = (255, 200, 40), (255, 255, 255), (175, 182, 190)
+DARK, GROOVE = (20, 22, 26), (75, 80, 88)
+OPACITY = 0.78
+# Font sizes in pixels: shares of the picture's longer side, or of twice its
+# width where that is less, and of a face's height; nothing is written smaller
+# than LEAST_SIZE.
+SMALL, MEDIUM, LARGE, OF_FACE, LEAST_SIZE = 1 / 100, 1 / 62, 1 / 36, 0.085, 12
+# Height of the panels below a picture, at most: as a multiple of its longer
+# side, and in pixels (a JPEG has 65,535 in all).
+HIGHEST_SHEET, LARGEST_SHEET = 2, 30_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a panel.
+
+    Attributes:
+        task, label, percent: what its columns say.
+        share: 0..1, how far its bar is filled.
+        is_unsure: the label is marked.
+    """
+
+    task: str
+    label: str
+    percent: str
+    share: float
+    is_unsure: bool
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What is written about a face, at one font size.
+
+    Attributes:
+        heading: first line, or "" for none.
+        rows: tuple of Row.
+        size: of the font, pixels.
+        colour: of the face.
+    """
+
+    heading: str
+    rows: tuple[Row, ...]
+    size: int
+    colour: tuple[int, int, int]
+
+    @functools.cached_property
+    def columns(self):
+        """Widths of task, label and percent in pixels."""
+        return (
+            max(text.width(row.task, self.size) for row in self.rows),
+            max(text.width(row.label, self.size) for row in self.rows),
+            text.width("100%", self.size),
+        )
+
+    @property
+    def extent(self):
+        """(width, height) in pixels."""
+        padding = _padding(self.size)
+        lines = len(self.rows) + bool(self.heading)
+        inside = max(
+            sum(self.columns) + 2 * self.size,
+            text.width(self.heading, self.size),
+        )
+        return (
+            inside + 2 * padding + _edge(self.size),
+            lines * _line(self.size) + 2 * padding - self.size // 4,
+        )
+
+    def draw(self, canvas, left, top):
+        """Draw it in place at (left, top) of the canvas, uint8 [H, W, 3]."""
+        size, padding = self.size, _padding(self.size)
+        width, height = self.extent
+        right, bottom = left + width, top + height
+        edge = left + _edge(size)
+        text.shade(canvas, (left, top, right, bottom), DARK, OPACITY)
+        text.shade(canvas, (left, top, edge, bottom), self.colour, 1.0)
+        x, end, y = edge + padding, right - padding, top + padding
+        if self.heading:
+            text.write(canvas, self.heading, x, y, size, self.colour)
+            y += _line(size)
+        for row in self.rows:
+            self._draw_row(canvas, row, x, end, y)
+            y += _line(size)
+
+    def _draw_row(self, canvas, row, x, end, y):
+        size = self.size
+        ink = UNSURE if row.is_unsure else WHITE
+        text.write(canvas, row.task, x, y, size, MUTED)
+        text.write(canvas, row.label, x + self.columns[0] + size, y, size, ink)
+        percent = end - text.width(row.percent, size)
+        text.write(canvas, row.percent, percent, y, size, ink)
+        top = y + text.height(size) + 1
+        bottom = top + max(2, size // 7)
+        middle = x + round((end - x) * row.share)
+        filled = UNSURE if row.is_unsure else self.colour
+        text.shade(canvas, (x, top, end, bottom), GROOVE, 1.0)
+        text.shade(canvas, (x, top, middle, bottom), filled, 1.0)
+
+
+def rows(prediction, least):
+    """The Rows of a Prediction; classes below `least` are marked with "?"."""
+    made = []
+    for task in prediction.labels:
+        label, share = prediction.best(task)
+        mark = "?" if share < least else ""
+        made.append(Row(task, label + mark, percent(share), share, bool(mark)))
+    return tuple(made)
+
+
+def sizes(shape, box):
+    """Font sizes to try for a face, largest first.
+
+    Args:
+        shape: of the picture.
+        box: of the face.
+    """
+    smallest = font_size(shape, SMALL)
+    largest = max(smallest, round(_side(shape) * LARGE))
+    size = round((box[3] - box[1]) * OF_FACE)
+    size = min(max(size, font_size(shape, MEDIUM)), largest)
+    return sorted({size, (size + smallest) // 2, smallest}, reverse=True)
+
+
+def font_size(shape, share=MEDIUM):
+    """A share of the picture's side in pixels, if that is readable."""
+    return max(LEAST_SIZE, round(_side(shape) * share))
+
+
+def _side(shape):
+    # In a picture as narrow as a scrolled page, a line is to find room.
+    return min(max(shape[:2]), 2 * shape[1])
+
+
+def place(box, options, taken, shape, gap, kept=None):
+    """Find a place beside a face where a panel hides nothing.
+
+    Args:
+        box: (left, top, right, bottom) of the face.
+        options: Panels, the preferred one first.
+        taken: boxes that have to stay visible.
+        shape: of the picture.
+        gap: pixels between face and panel.
+        kept: the side to try first, as returned for another frame.
+
+    Returns:
+        (Panel, (left, top), side), or None where there is no such place.
+    """
+    for panel in options:
+        width, height = panel.extent
+        if width > shape[1] or height > shape[0]:
+            continue
+        corners = _beside(box, panel.extent, gap)
+        order = sorted(range(len(corners)), key=lambda side: side != kept)
+        for side in order:
+            x, y = corners[side]
+            x = min(max(x, 0), shape[1] - width)
+            y = min(max(y, 0), shape[0] - height)
+            if not any(_meet((x, y, x + width, y + height), b) for b in taken):
+                return panel, (x, y), side
+    return None
+
+
+def grid(panels, shape):
+    """Panels one beside the other, below a picture.
+
+    Where they would be much higher than the picture, they get its smallest
+    font, and a line says how many are left out.
+
+    Args:
+        panels: list of Panel.
+        shape: of the picture.
+
+    Returns:
+        uint8 [h, at least shape[1], 3].
+    """
+    highest = min(HIGHEST_SHEET * max(shape[:2]), LARGEST_SHEET)
+    columns, lines, cell = _table(panels, shape[1])
+    if lines * cell[1] > highest:
+        small = font_size(shape, SMALL)
+        panels = [dataclasses.replace(panel, size=small) for panel in panels]
+        columns, lines, cell = _table(panels, shape[1])
+    size = panels[0].size
+    lines = min(lines, max(1, highest // cell[1]))
+    shown = panels[: lines * columns]
+    width = max(shape[1], columns * cell[0] + size)
+    left = len(panels) - len(shown)
+    note = f"and {left} more, in --json and --csv" if left else ""
+    height = lines * cell[1] + size + (2 * text.height(size) if note else 0)
+    sheet = np.full((height, width, 3), DARK, np.uint8)
+    for number, panel in enumerate(shown):
+        y, x = divmod(number, columns)
+        panel.draw(sheet, size + x * cell[0], size + y * cell[1])
+    y = lines * cell[1] + size
+    text.write(sheet, note, size, y, size, WHITE)
+    return sheet
+
+
+def legend(shape, faces, has_labels, has_arrows, least):
+    """What the marks mean, uint8 [h, at least shape[1], 3].
+
+    Its size does not depend on the number of faces.
+
+    Args:
+        shape: of the picture.
+        faces: how many there are.
+        has_labels, has_arrows: whether faces may get any.
+        least: confidence below which a class is marked.
+    """
+    size = font_size(shape)
+    none = "no face found"
+    count = {0: none, 1: "1 face"}.get(faces, f"{faces} faces")
+    items = [(None, count, WHITE)]
+    if has_arrows:
+        items += [
+            ("arrow", "the nose points there", MUTED),
+            ("ring", "or at the viewer", MUTED),
+        ]
+    if has_labels and least > 0:
+        items.append((None, f"?  less than {percent(least)} sure", UNSURE))
+    return _strip(items, size, shape[1], text.width(none, size))
+
+
+def _table(panels, width):
+    """(columns, lines, (width, height) of a cell) of panels in a grid."""
+    gap = panels[0].size
+    cell = tuple(max(p.extent[i] for p in panels) + gap for i in (0, 1))
+    columns = max(1, (width - gap) // cell[0])
+    return columns, -(-len(panels) // columns), cell
+
+
+def _padding(size):
+    return max(4, size // 2)
+
+
+def _edge(size):
+    return max(2, size // 5)
+
+
+def _line(size):
+    return text.height(size) + max(4, size // 2)
+
+
+def _beside(box, extent, gap):
+    """Left upper corners of a panel's places, the best first."""
+    width, height = extent
+    left, top, right, bottom = box
+    return (
+        (right + gap, top),
+        (left - gap - width, top),
+        (left, bottom + gap),
+        (left, top - gap - height),
+        (right - width, bottom + gap),
+        (right - width, top - gap - height),
+        (right + gap, bottom - height),
+        (left - gap - width, bottom - height),
+    )
+
+
+def _meet(one, other):
+    """Do two boxes share a pixel?"""
+    return min(one[2], other[2]) > max(one[0], other[0]) and min(
+        one[3], other[3]
+    ) > max(one[1], other[1])
+
+
+def _strip(items, size, width, least):
+    """Set icons and texts one after another, in as many lines as it takes.
+
+    None takes less than `least` pixels.
+    """
+    padding, line = _padding(size), round(1.7 * size)
+    lines, x = [[]], padding
+    for icon, words, colour in items:
+        needed = (2 * size if icon else 0) + text.width(words, size)
+        needed = max(needed, least)
+        width = max(width, needed + 2 * padding)
+        if lines[-1] and x + needed > width - padding:
+            lines.append([])
+            x = padding
+        lines[-1].append((x, icon, words, colour))
+        x += needed + 3 * size // 2
+    strip = np.full((2 * padding + len(lines) * line, width, 3), DARK, np.uint8)
+    for number, content in enumerate(lines):
+        middle = padding + number * line + line // 2
+        for x, icon, words, colour in content:
+            if icon:
+                _draw_icon(strip, icon, x, middle, size)
+                x += 2 * size
+            y = middle - text.height(size) // 2
+            text.write(strip, words, x, y, size, colour)
+    return strip
+
+
+def _draw_icon(strip, icon, x, y, size):
+    thickness = max(1, size // 8)
+    if icon == "arrow":
+        ends = (x, y), (x + round(1.5 * size), y)
+        cv2.arrowedLine(strip, *ends, MUTED, thickness, cv2.LINE_AA, 0, 0.35)
+    else:
+        middle = (x + round(1.2 * size), y)
+        cv2.circle(strip, middle, size // 3, MUTED, thickness, cv2.LINE_AA)

@@ -1,0 +1,281 @@
+"""What both demos write and show: names, images, records, windows."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import cv2
+
+from samtl.common import files, flags, isolation
+from samtl.common.errors import UserError
+
+ESCAPE = 27
+# Bytes; file systems take names of 255, and temporary ones are longer.
+LONGEST_STEM = 200
+LARGEST_WINDOW = 1000  # pixels of a window's longer side at first
+PATIENCE = 30  # seconds that a first window may take
+NO_WINDOWS = (
+    "--show needs an OpenCV with windows; install opencv-python, not "
+    "opencv-python-headless"
+)
+_opened = set()  # titles of windows
+
+
+def add_flags(parser):
+    """Declare the flags that both demos share."""
+    flags.add_flag(
+        parser,
+        "output",
+        Path,
+        Path("demo_output"),
+        "folder for the annotated copies",
+    )
+    add_switch(
+        parser,
+        "overwrite",
+        "replace files of the same name instead of numbering new ones",
+    )
+    flags.add_flag(
+        parser,
+        "min_confidence",
+        flags.Number(float, 0, 1),
+        0.5,
+        "a class with a lower probability is marked as unsure",
+    )
+    add_switch(
+        parser, "show", "show the result in a window too; Escape ends it"
+    )
+
+
+def add_switch(parser, name, text):
+    """Declare --name, which takes no value: an image's name may follow it."""
+    parser.add_argument(f"--{name}", action="store_true", help=text)
+
+
+def check(args, results, inputs=()):
+    """Find what would make the output fail before any work is done.
+
+    Args:
+        args: with the attributes of `add_flags`.
+        results: paths of further files to write; None is left out.
+        inputs: paths of what is read.
+
+    Raises:
+        UserError: a folder cannot be made or written to, a result would be
+            overwritten or is an input, or --show can open no window.
+    """
+    _check_folder(args.output, f"to --output={args.output}")
+    given = [path for path in results if path and not files.is_stream(path)]
+    places = [os.path.realpath(path) for path in given]
+    for path in given:
+        _check_folder(path.parent, path.absolute())
+        if path.is_dir():
+            raise UserError(f"{path} is a folder; name a file in it")
+        if places.count(os.path.realpath(path)) > 1:
+            raise UserError(f"{path} is named twice; name two files")
+        if any(_is_same(path, other) for other in inputs):
+            raise UserError(f"{path} is what is read; name another file")
+        if path.is_file() and not args.overwrite:
+            raise UserError(
+                f"{path} exists; choose another name, or replace it with "
+                "--overwrite"
+            )
+    if args.show:
+        _check_window()
+
+
+def _check_folder(folder, name):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(
+            f"cannot write {name}: {error.strerror}; choose a writable folder"
+        ) from error
+
+
+def _is_same(one, other):
+    # Unlike Path's, these bear names that are too long.
+    there = os.path.exists(one) and os.path.exists(other)
+    return there and os.path.samefile(one, other)
+
+
+def _check_window():
+    is_x11 = sys.platform not in ("darwin", "win32")
+    if is_x11 and not any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))):
+        raise UserError("--show needs a display, and there is none; leave it")
+    try:
+        # Where the display does not answer, Qt ends the process.
+        is_open = isolation.call(_open_window, seconds=PATIENCE)
+    except ChildProcessError as error:
+        raise UserError(
+            "--show cannot open a window: the display does not answer; leave it"
+        ) from error
+    if not is_open:
+        raise UserError(NO_WINDOWS)
+
+
+def _open_window():
+    try:
+        cv2.namedWindow("faces")
+        cv2.destroyAllWindows()
+    except cv2.error:
+        return False
+    return True
+
+
+class Names:
+    """Gives each output a name in a folder, never the same one twice."""
+
+    def __init__(self, folder, may_overwrite, inputs=()):
+        """The files `inputs` are never overwritten, by no name of theirs."""
+        self._folder = folder
+        self._may_overwrite = may_overwrite
+        self._given = set(map(os.path.realpath, inputs))
+
+    def new(self, stem, suffix):
+        """<stem>_faces<suffix>, or with a number where that is taken."""
+        while len(os.fsencode(stem)) > LONGEST_STEM:
+            stem = stem[:-1]
+        number = 1
+        while True:
+            count = "" if number == 1 else f"_{number}"
+            path = self._folder / f"{stem}_faces{count}{suffix}"
+            place = os.path.realpath(path)
+            is_free = self._may_overwrite or not os.path.lexists(path)
+            if is_free and place not in self._given:
+                self._given.add(place)
+                return path
+            number += 1
+
+    def reserve(self, stem, suffix):
+        """As `new`, with an empty file where there was none.
+
+        So no other program takes the name before something is written.
+        """
+        while True:
+            path = self.new(stem, suffix)
+            try:
+                path.open("xb").close()
+                return path
+            except FileExistsError:
+                if self._may_overwrite:
+                    return path
+
+
+def write_image(path, image):
+    """Write uint8 [H, W, 3], RGB, in the format of the path's suffix.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    # cv2.imwrite crashes on names that are no UTF-8.
+    is_good, data = cv2.imencode(path.suffix, pixels)
+    if not is_good:
+        height, width = image.shape[:2]
+        raise UserError(
+            f"cannot write {path}: {width} x {height} pixels are too many for "
+            "its format; make a smaller copy of the image"
+        )
+    with files.write(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def show(image, title, wait):
+    """Show an image in a window.
+
+    Args:
+        image: uint8 [H, W, 3], RGB.
+        title: of the window; another title opens another window.
+        wait: True: until a key is pressed. False: for a moment.
+
+    Returns:
+        bool: Escape was pressed.
+
+    Raises:
+        UserError: OpenCV was built without windows.
+    """
+    height, width = image.shape[:2]
+    scale = min(1, LARGEST_WINDOW / max(height, width))
+    try:
+        if title not in _opened:  # else users would resize it in vain
+            size = round(scale * width), round(scale * height)
+            cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.resizeWindow(title, *size)
+            _opened.add(title)
+        cv2.imshow(title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        key = cv2.waitKey(0 if wait else 1)
+    except cv2.error as error:
+        raise UserError(NO_WINDOWS) from error
+    if wait:
+        cv2.destroyWindow(title)
+        _opened.remove(title)
+    return key == ESCAPE
+
+
+def printable(path):
+    """A path as text that any file can hold."""
+    return str(path).encode(errors="backslashreplace").decode()
+
+
+def count(faces):
+    """A number of faces in words."""
+    return {0: "no face", 1: "1 face"}.get(faces, f"{faces} faces")
+
+
+def record(prediction, least):
+    """A Prediction as a JSON-able dict.
+
+    Args:
+        least: confidence below which a label is unsure.
+
+    Returns:
+        {"face": number, "box": [left, top, right, bottom] in pixels,
+        "score": detection score, "labels": {task: {"label", "confidence",
+        "unsure", "probabilities": {class: probability}}}}.
+    """
+    labels = {}
+    for task, probabilities in prediction.labels.items():
+        label, confidence = prediction.best(task)
+        labels[task] = {
+            "label": label,
+            "confidence": round(confidence, 4),
+            "unsure": confidence < least,
+            "probabilities": {
+                name: round(share, 4) for name, share in probabilities.items()
+            },
+        }
+    return {
+        "face": prediction.number,
+        "box": [round(float(side), 1) for side in prediction.face.box],
+        "score": round(float(prediction.face.score), 4),
+        "labels": labels,
+    }
+
+
+def columns(tasks):
+    """Names of the CSV columns that `row` fills.
+
+    Args:
+        tasks: {task: class names}.
+    """
+    names = ["face", "left", "top", "right", "bottom", "score"]
+    for task, classes in tasks.items():
+        names += [task, f"{task}_confidence", f"{task}_unsure"]
+        names += [f"{task}_{name}" for name in classes]
+    return names
+
+
+def row(face):
+    """What `record` returns as {column: value}."""
+    sides = zip(("left", "top", "right", "bottom"), face["box"], strict=True)
+    values = {"face": face["face"], **dict(sides), "score": face["score"]}
+    for task, entry in face["labels"].items():
+        values[task] = entry["label"]
+        values[f"{task}_confidence"] = entry["confidence"]
+        values[f"{task}_unsure"] = int(entry["unsure"])
+        for name, share in entry["probabilities"].items():
+            values[f"{task}_{name}"] = share
+    return values

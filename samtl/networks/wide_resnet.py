@@ -1,0 +1,40 @@
+"""A wide residual network with one task layer and head per task: a teacher.
+
+The trunk has the depth and widths of WRN-16-4 (Zagoruyko, Komodakis 2016,
+arXiv 1605.07146, table 1: three groups of two blocks, 64 to 256 channels wide),
+with the basic blocks of mini_resnet; task layers and heads are those of
+mini_Xception. For 64 x 64 pixels, its trunk has 2.7 million weights and 390
+million multiplications, nine times those of mini_resnet: too slow for a video,
+it is to train a small network (--teacher).
+"""
+
+import keras
+from keras import layers
+
+from samtl.networks import heads, mini_resnet, mini_xception
+
+IMAGE_SHAPE = mini_xception.IMAGE_SHAPE
+
+
+def build(
+    tasks, *, is_dropout, is_bn, weights_decay, cross_stitch, label_embeddings
+):
+    """Image [B, 64, 64, 1] in 0..255 -> logits and features of every task.
+
+    `is_bn` changes nothing: this network always has batch normalisation.
+    `is_dropout` drops half of what the heads read.
+    """
+    del is_bn
+    decay = heads.regularizer(weights_decay)
+    image = keras.Input(IMAGE_SHAPE, name="image")
+    x = mini_resnet.stem(image, decay)
+    for group, filters in enumerate((64, 128, 256), start=1):
+        if group > 1:
+            x = layers.MaxPooling2D(2, name=f"pool{group}")(x)
+        for block in (1, 2):
+            name = f"block{group}_{block}"
+            x = mini_resnet.basic_block(x, filters, name, decay)
+    outputs = mini_xception.task_outputs(
+        x, tasks, is_dropout, decay, cross_stitch, label_embeddings
+    )
+    return keras.Model(image, outputs, name="wide_resnet")

@@ -1,0 +1,31 @@
+"""Pseudo labels: the teacher, the weights of its labels and the triples."""
+
+from samtl.pseudo_labels.confidence import confidence
+from samtl.pseudo_labels.density import local_density
+from samtl.pseudo_labels.distribution import distribution_similarity
+from samtl.pseudo_labels.targets import (
+    Method,
+    Triples,
+    distilled_triples,
+    fill,
+    hard_triples,
+    interpolated_triples,
+    naive_triples,
+    select,
+)
+from samtl.pseudo_labels.teacher import Teacher
+
+__all__ = [
+    "Method",
+    "Teacher",
+    "Triples",
+    "confidence",
+    "distilled_triples",
+    "distribution_similarity",
+    "fill",
+    "hard_triples",
+    "interpolated_triples",
+    "local_density",
+    "naive_triples",
+    "select",
+]

@@ -1,0 +1,111 @@
+"""What a round's pseudo labels and their weights look like, for the reader."""
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+
+from samtl.common import files
+from samtl.runs import plots
+
+SHOWN = 12  # images of the highest and of the lowest weights
+MEASURES = ("confidence", "density", "distribution", "weight")
+
+
+def write_audit(run, round_number, task, part, audit):
+    """Write what a round's pseudo labels and weights look like.
+
+    weights_round<k>.csv has a row an image and missing task, in the order of
+    the dataset; a measure that the method does not use is left empty, and
+    so is an unknown truth. Beside it are a sheet of the images with the
+    highest and lowest weights, and histograms.
+
+    Args:
+        run: folder of the run.
+        round_number: k, from 1.
+        task: the missing Task.
+        part: `images.Part` whose N images were pseudo-labelled.
+        audit: from `pseudo.fill`: pseudo_label int [N], weight [N], selected
+            bool [N] and those computed of confidence, density, distribution
+            [N], all in 0..1.
+
+    Returns:
+        dict of metrics: pseudo_<task>_mean_weight and, where hidden truth is
+        known, pseudo_<task>_accuracy and, where some of it is among the
+        selected, pseudo_<task>_accuracy_selected. Where some labels are right
+        and some wrong, pseudo_<task>_auc_<measure> of each measure and of the
+        weight: the chance that a right label has more of it than a wrong one
+        (area under the ROC curve; 0.5 knows nothing).
+    """
+    truth = part.table.truth(task)
+    if truth is None:
+        truth = np.full(len(part), -1)
+    _write_weights(
+        run / f"weights_round{round_number}.csv", part, task, audit, truth
+    )
+    stem = f"weights_round{round_number}_{part.table.name}_{task.name}"
+    _draw_extremes(run / f"{stem}.png", round_number, task, part, audit)
+    plots.weight_histogram(run / f"{stem}_histogram.png", audit)
+    metrics = {"mean_weight": np.mean(audit["weight"])}
+    known = truth >= 0
+    is_right = audit["pseudo_label"] == truth
+    for name, rows in (
+        ("accuracy", known),
+        ("accuracy_selected", known & audit["selected"]),
+    ):
+        if rows.any():
+            metrics[name] = np.mean(is_right[rows])
+    if len(np.unique(is_right[known])) == 2:
+        for measure in filter(audit.__contains__, MEASURES):
+            metrics[f"auc_{measure}"] = roc_auc_score(
+                is_right[known], audit[measure][known]
+            )
+    return {
+        f"pseudo_{task.name}_{name}": float(value)
+        for name, value in metrics.items()
+    }
+
+
+def _write_weights(path, part, task, audit, truth):
+    """Write the CSV; the rows of other tasks of the round are kept."""
+    names = np.array([*task.classes, ""])  # -1 takes the last one
+    text = pd.DataFrame(
+        {
+            "path": part.table.rows["path"].to_numpy(),
+            "pseudo_label": names[audit["pseudo_label"]],
+            **{measure: audit.get(measure) for measure in MEASURES},
+            "selected": np.asarray(audit["selected"], int),
+            "truth": names[truth],
+            "dataset": part.table.name,
+            "task": task.name,
+        }
+    ).to_csv(index=False, float_format="%.5g", lineterminator="\n")
+    if path.exists():
+        # A resumed round writes its rows again.
+        own = f",{part.table.name},{task.name}\n"
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if not line.endswith(own)]
+        text = "".join(kept) + text.split("\n", 1)[1]
+    with files.write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _draw_extremes(path, round_number, task, part, audit):
+    order = np.argsort(-np.asarray(audit["weight"]), kind="stable")
+    highest = order[:SHOWN]
+    lowest = order[SHOWN:][-SHOWN:]
+    rows = np.concatenate([highest, lowest])
+    captions = [
+        f"{task.classes[audit['pseudo_label'][row]]}\n{audit['weight'][row]:.3g}"
+        for row in rows
+    ]
+    title = (
+        f"pseudo labels of {task.name} on {part.table.name}, round "
+        f"{round_number}: highest weights"
+    )
+    plots.contact_sheet(
+        path,
+        part.images(rows),
+        captions,
+        columns=SHOWN,
+        row_titles=(title, "lowest weights") if len(lowest) else (title,),
+    )

@@ -1,0 +1,322 @@
+"""Triples (target, weight, temperature): how missing labels are filled in.
+
+Every sample carries one triple per task; the trainer's loss on it is
+
+    w tau^2 CE(q, softmax(z / tau))
+
+A method is nothing but a way to fill in the triples of the tasks for which a
+dataset has no labels, from the teacher's logits z' and features on it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from keras import ops
+
+from samtl.common.errors import UserError
+from samtl.pseudo_labels.confidence import confidence
+from samtl.pseudo_labels.density import bounded_density
+from samtl.pseudo_labels.distribution import (
+    METRICS,
+    SCOPES,
+    distribution_similarity,
+)
+
+KINDS = ("naive", "distilled", "hard", "interpolation")
+SELECTION_SCOPES = ("all", "class")
+
+
+@dataclass(frozen=True)
+class Triples:
+    """What a task's loss needs of N samples.
+
+    target: [N, C] float32, rows sum to 1.
+    weight: [N] float32, >= 0; 0 switches a sample off.
+    temperature: [N] float32, >= 1.
+    """
+
+    target: np.ndarray
+    weight: np.ndarray
+    temperature: np.ndarray
+
+
+@dataclass(frozen=True)
+class Method:
+    """How missing triples are filled in.
+
+    kind: "naive", "distilled", "hard" or "interpolation".
+    distill_t: temperature T of the distilled triples, >= 1.
+    selection_threshold: 0..1, hard selection keeps what is above this quantile.
+    selection_scope: "all", or "class" for a quantile of each pseudo label.
+    interpolation_weights: 0..1, where not 0 it replaces w in the blend.
+    confidence, density, distribution: the weights to multiply.
+    density_t: 0..1, quantile of the distances within a class.
+    density_exact_limit: >= 0, most images of a pseudo class whose density is
+        exact.
+    cluster_k: >= 1 (0 where distribution is off), Gaussians of a mixture.
+    distribution_metric: "both", "emd" or "mmd".
+    gamma: >= 0, how fast the distribution weight falls.
+    gmm_scope: "class", or "all" for mixtures that ignore classes.
+    """
+
+    kind: str
+    distill_t: float = 2.0
+    selection_threshold: float = 0.8
+    selection_scope: str = "all"
+    interpolation_weights: float = 0.0
+    confidence: bool = True
+    density: bool = True
+    density_t: float = 0.6
+    density_exact_limit: int = 100_000
+    distribution: bool = True
+    cluster_k: int = 3
+    distribution_metric: str = "both"
+    gamma: float = 1.0
+    gmm_scope: str = "class"
+
+    def __post_init__(self):
+        for name, choices in (
+            ("kind", KINDS),
+            ("selection_scope", SELECTION_SCOPES),
+            ("distribution_metric", METRICS),
+            ("gmm_scope", SCOPES),
+        ):
+            if getattr(self, name) not in choices:
+                raise UserError(
+                    f"{name} is {getattr(self, name)!r}; choose one of "
+                    f"{', '.join(choices)}"
+                )
+        for name, low, high in (
+            ("distill_t", 1, np.inf),
+            ("selection_threshold", 0, 1),
+            ("interpolation_weights", 0, 1),
+            ("density_t", 0, 1),
+            ("density_exact_limit", 0, np.inf),
+            ("cluster_k", 1 if self.distribution else 0, np.inf),
+            ("gamma", 0, np.inf),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise UserError(
+                    f"{name} is {getattr(self, name)}; choose a value from "
+                    f"{low} to {high}"
+                )
+
+
+def naive_triples(logits):
+    """Nothing is learnt from missing labels: w = 0. [N, C] logits."""
+    count, classes = logits.shape
+    return Triples(
+        np.full((count, classes), 1 / classes, "float32"),
+        np.zeros(count, "float32"),
+        np.ones(count, "float32"),
+    )
+
+
+def distilled_triples(logits, distill_t=2.0):
+    """(softmax(z' / T), 1, T): keep what the teacher knows.
+
+    Hinton et al. 2015 (arXiv 1503.02531); Li and Hoiem 2016, "Learning without
+    Forgetting" (arXiv 1606.09282).
+
+    Args:
+        logits: [N, C] teacher logits z'.
+        distill_t: temperature T >= 1.
+    """
+    count = len(logits)
+    return Triples(
+        _softmax(logits, distill_t),
+        np.ones(count, "float32"),
+        np.full(count, distill_t, "float32"),
+    )
+
+
+def select(weights, threshold, labels=None):
+    """Which samples hard selection keeps: [N] -> [N] bool.
+
+    Those with a weight above the `threshold` quantile (linear interpolation)
+    of all; 0 keeps all. Where the quantile is the maximum itself because many
+    samples share it, none is above: then these are kept. A threshold of 1
+    keeps none, and so does any threshold when all weights are 0.
+
+    With pseudo labels, [N] int, each class has its own quantile, so that a
+    class which the teacher is seldom sure of keeps its best samples too.
+    """
+    weights = np.asarray(weights)
+    if labels is not None:
+        selected = np.zeros(len(weights), bool)
+        for label in np.unique(labels):
+            members = labels == label
+            selected[members] = select(weights[members], threshold)
+        return selected
+    if threshold >= 1 or not weights.any():
+        return np.zeros(len(weights), bool)
+    if threshold <= 0:
+        return np.ones(len(weights), bool)
+    selected = weights > np.quantile(weights, threshold)
+    return selected if selected.any() else weights == weights.max()
+
+
+def hard_triples(logits, weights, selected, distill_t=2.0):
+    """Pseudo labels for the best samples, distillation for the others.
+
+    selected: (onehot(argmax p'), w, 1); else: (softmax(z' / T), 1, T).
+
+    Args:
+        logits: [N, C] teacher logits z'.
+        weights: [N] pseudo-label weights w in 0..1.
+        selected: [N] bool, see `select`.
+        distill_t: temperature T >= 1.
+    """
+    distilled = distilled_triples(logits, distill_t)
+    return Triples(
+        np.where(selected[:, None], _one_hot(logits), distilled.target),
+        np.where(selected, weights, 1.0).astype("float32"),
+        np.where(selected, 1.0, distill_t).astype("float32"),
+    )
+
+
+def interpolated_triples(logits, weights, distill_t=2.0):
+    """(w onehot(argmax p') + (1 - w) softmax(z' / T), 1, 1).
+
+    Args:
+        logits: [N, C] teacher logits z'.
+        weights: [N] (or one number for all) w in 0..1.
+        distill_t: temperature T >= 1 of the soft part.
+    """
+    count = len(logits)
+    blend = np.broadcast_to(np.asarray(weights, "float32"), count)[:, None]
+    return Triples(
+        blend * _one_hot(logits) + (1 - blend) * _softmax(logits, distill_t),
+        np.ones(count, "float32"),
+        np.ones(count, "float32"),
+    )
+
+
+def fill(
+    method, logits, features, reference_features, reference_labels, seed=0
+):
+    """Triples of a task that is missing on a pool of images.
+
+    Args:
+        method: Method.
+        logits: [N, C] teacher logits of the pool.
+        features: [N, d] teacher features of the pool.
+        reference_features: [M, d] teacher features of the training images
+            labelled for the task.
+        reference_labels: [M] int, their labels.
+        seed: seed of the mixtures.
+
+    Returns:
+        Triples, and the audit: dict of [N] arrays `pseudo_label` (int64),
+        `weight` (float32; 0 where the method uses no pseudo labels),
+        `selected` (bool) and those of `confidence`, `density`, `distribution`
+        that the method multiplied; `density_bounds`, `density.Bounds`, where
+        density was estimated.
+
+    Raises:
+        UserError: the teacher's logits or features are not finite.
+    """
+    logits = _finite(logits)
+    count = len(logits)
+    audit = {
+        "pseudo_label": logits.argmax(axis=1).astype("int64"),
+        "weight": np.zeros(count, "float32"),
+        "selected": np.zeros(count, bool),
+    }
+    if method.kind == "naive":
+        return naive_triples(logits), audit
+    if method.kind == "distilled":
+        return distilled_triples(logits, method.distill_t), audit
+    if method.kind == "interpolation" and method.interpolation_weights > 0:
+        weights = np.full(count, method.interpolation_weights, "float32")
+    else:
+        chosen, bounds = _chosen_weights(
+            method, logits, features, reference_features, reference_labels, seed
+        )
+        audit |= chosen
+        if bounds:
+            audit["density_bounds"] = bounds
+        weights = combine(chosen.values(), count)
+    audit["weight"] = weights
+    if method.kind == "interpolation":
+        audit["selected"] = np.ones(count, bool)
+        return interpolated_triples(logits, weights, method.distill_t), audit
+    is_split = method.selection_scope == "class"
+    selected = audit["selected"] = select(
+        weights,
+        method.selection_threshold,
+        audit["pseudo_label"] if is_split else None,
+    )
+    return hard_triples(logits, weights, selected, method.distill_t), audit
+
+
+def combine(weights, count):
+    """Product of [count] weights over its maximum: [count] float32 in 0..1.
+
+    1 everywhere when there are none to multiply, 0 where all are 0.
+    """
+    product = np.ones(count)
+    for weight in weights:
+        product = product * weight
+    largest = product.max(initial=0.0)
+    return (product / largest if largest > 0 else product).astype("float32")
+
+
+def _chosen_weights(
+    method, logits, features, reference_features, reference_labels, seed
+):
+    """The weights that the method multiplies, and the bounds of density.
+
+    Returns:
+        (dict of [N] float32, `density.Bounds` or None).
+    """
+    labels = logits.argmax(axis=1)
+    weights, bounds = {}, None
+    if method.confidence:
+        weights["confidence"] = ops.convert_to_numpy(
+            confidence(_softmax(logits, 1.0))
+        )
+    if method.density:
+        weights["density"], bounds = bounded_density(
+            _finite(features),
+            labels,
+            method.density_t,
+            method.density_exact_limit,
+            seed,
+        )
+    if method.distribution:
+        weights["distribution"] = distribution_similarity(
+            _finite(features),
+            labels,
+            _finite(reference_features),
+            reference_labels,
+            method.cluster_k,
+            method.distribution_metric,
+            method.gamma,
+            method.gmm_scope,
+            seed,
+        )
+    return weights, bounds
+
+
+def _finite(array):
+    """float32 NumPy array of the teacher's output, checked."""
+    array = np.asarray(ops.convert_to_numpy(array), "float32")
+    if not np.isfinite(array).all():
+        raise UserError(
+            "the network's predictions are not finite: training has diverged; "
+            "choose a smaller learning rate"
+        )
+    return array
+
+
+def _softmax(logits, temperature):
+    """softmax(z / T) of every row: [N, C] float32 NumPy array."""
+    logits = ops.convert_to_tensor(logits, "float32")
+    return ops.convert_to_numpy(ops.softmax(logits / temperature, axis=-1))
+
+
+def _one_hot(logits):
+    """One-hot rows of the largest logits: [N, C] float32 NumPy array."""
+    logits = ops.convert_to_numpy(logits)
+    return np.eye(logits.shape[1], dtype="float32")[logits.argmax(axis=1)]

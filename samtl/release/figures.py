@@ -1,0 +1,208 @@
+"""How good a network is, task by task: figures.md of released weights."""
+
+import functools
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import softmax
+
+from samtl.evaluation import calibration, scoring
+
+CONFIDENCES = (0, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the network says of the images of a split that have the label.
+
+    Attributes:
+        logits: float [N, C].
+        labels: int [N].
+        groups: {"gender", "age": int [N] class indices, -1 where unknown};
+            what no dataset knows is left out.
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+    groups: dict[str, np.ndarray]
+
+    @property
+    def is_right(self):
+        """bool [N]."""
+        return self.logits.argmax(axis=1) == self.labels
+
+    def surplus(self, temperature, weights=None):
+        """Mean confidence minus accuracy, -1 to 1: above 0 is too sure."""
+        confidence = softmax(self.logits / temperature, 1).max(axis=1)
+        return np.average(confidence - self.is_right, weights=weights)
+
+    def error(self, temperature):
+        """Expected calibration error, 0 to 1."""
+        probabilities = softmax(self.logits / temperature, 1)
+        return calibration.expected_calibration_error(
+            probabilities, self.labels
+        )
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task's classes and what the network makes of two splits.
+
+    Attributes:
+        classes: names.
+        validation, test: Outputs.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    validation: Outputs
+    test: Outputs
+
+    @functools.cached_property
+    def fitted(self):
+        """Temperature of the least loss on the validation images."""
+        return calibration.temperature(
+            self.validation.logits, self.validation.labels
+        )
+
+    @functools.cached_property
+    def chance(self):
+        """Of so good a temperature where none is needed, 0 to 1."""
+        return calibration.refutation(
+            self.validation.logits, self.validation.labels, self.fitted
+        )
+
+    @property
+    def temperature(self):
+        """The fitted one if the validation images refute 1, else 1."""
+        return self.fitted if self.chance < calibration.CHANCE else 1.0
+
+    @functools.cached_property
+    def scores(self):
+        """`scoring.scores` on test."""
+        return scoring.scores(
+            self.test.labels, self.test.logits, ordered=self.name == "age"
+        )
+
+    def as_on_validation(self):
+        """Weights [N] that give test images the validation's class shares."""
+        validation, test = (
+            np.bincount(split.labels, minlength=len(self.classes))
+            for split in (self.validation, self.test)
+        )
+        return (validation / np.maximum(test, 1))[self.test.labels]
+
+
+def write_up(tasks):
+    """figures.md: confusion, groups and reliability of every task.
+
+    Args:
+        tasks: list of Task.
+    """
+    classes = {task.name: task.classes for task in tasks}
+    parts = ["# Test figures\n\nWritten by `python -m samtl.release`.\n"]
+    for task in tasks:
+        parts += [
+            f"## {task.name}\n\n{_headline(task)}\n",
+            "Rows are true classes, columns what the network says.\n",
+            _confusion(task),
+        ]
+        rows = [
+            (f"{kind}: {name}", f"{count:,}", percent(share))
+            for kind, name, count, share in groups(task, classes)
+            if kind != task.name
+        ]
+        if rows:
+            parts.append(table(("group", "images", "accuracy"), rows))
+        if {"gender", "age"} <= task.test.groups.keys():
+            parts += [
+                "Accuracy by gender and age, and the number of images:\n",
+                _crossed(task, classes),
+            ]
+        parts += [
+            "How often the label is right, by the probability shown with it:\n",
+            _reliability(task),
+        ]
+    return "\n".join(parts)
+
+
+def _headline(task):
+    scores = task.scores
+    text = (
+        f"{scores['count']:,} test images: accuracy "
+        f"{percent(scores['accuracy'])}, balanced "
+        f"{percent(scores['balanced_accuracy'])}"
+    )
+    if "one_off_accuracy" in scores:
+        text += f", within one class {percent(scores['one_off_accuracy'])}"
+    return f"{text}."
+
+
+def _confusion(task):
+    matrix = task.scores["confusion"]
+    rows = []
+    for index, (name, counts) in enumerate(
+        zip(task.classes, matrix, strict=True)
+    ):
+        count, recall = _share(task.test.is_right, task.test.labels == index)
+        cells = [f"{cell:,}" for cell in (*counts, count)]
+        rows.append((f"**{name}**", *cells, percent(recall)))
+    return table(("", *task.classes, "images", "recall"), rows)
+
+
+def groups(task, classes):
+    """(kind, name, images, share right or None) of classes and groups."""
+    kinds = {task.name: task.test.labels} | {
+        kind: values
+        for kind, values in task.test.groups.items()
+        if kind != task.name
+    }
+    is_right = task.test.is_right
+    for kind, values in kinds.items():
+        for index, name in enumerate(classes[kind]):
+            yield kind, name, *_share(is_right, values == index)
+
+
+def _crossed(task, classes):
+    is_right, known = task.test.is_right, task.test.groups
+    rows = []
+    for g, gender in enumerate(classes["gender"]):
+        cells = [
+            _share(is_right, (known["gender"] == g) & (known["age"] == a))
+            for a in range(len(classes["age"]))
+        ]
+        shown = (
+            f"{percent(share)} of {n:,}" if n else "" for n, share in cells
+        )
+        rows.append((gender, *shown))
+    return table(("", *classes["age"]), rows)
+
+
+def _reliability(task):
+    confidence = softmax(task.test.logits / task.temperature, 1).max(axis=1)
+    # The last bin includes its end.
+    places = np.searchsorted(CONFIDENCES[1:-1], confidence, side="right")
+    rows = []
+    for index, (low, high) in enumerate(itertools.pairwise(CONFIDENCES)):
+        count, share = _share(task.test.is_right, places == index)
+        rows.append((f"{low:.0%} to {high:.0%}", f"{count:,}", percent(share)))
+    return table(("shown", "images", "right"), rows)
+
+
+def _share(is_right, members):
+    """(number of members, share of them that is right or None)."""
+    count = int(members.sum())
+    return count, float(is_right[members].mean()) if count else None
+
+
+def table(headings, rows, numbers=1):
+    """Markdown; from column `numbers` on to the right, 0: all to the left."""
+    right = len(headings) - numbers if numbers else 0
+    rule = "---|" * (len(headings) - right) + "---:|" * right
+    lines = [f"| {' | '.join(row)} |" for row in (headings, *rows)]
+    return "\n".join([lines[0], f"|{rule}", *lines[1:], ""])
+
+
+def percent(share):
+    return "" if share is None else f"{100 * share:.1f} %"

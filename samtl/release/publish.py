@@ -1,0 +1,339 @@
+"""Make the weights that the demos read from a finished run.
+
+    python -m samtl.release runs/ALTERNATIVE_EPGA/.../...-seed0
+
+copies the run's network to weights/four_tasks.onnx and .keras, after a check
+that the two agree, fits one temperature a task on the validation images, and
+writes four_tasks.json (see samtl/inference/prediction.py), figures.md, the figures on
+test, and MODEL_CARD.md. Of several runs, which are to differ in their seeds
+only, the one of the best validation accuracy is taken; the card has all.
+"""
+
+import argparse
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from samtl.cli import command_line
+from samtl.common import files, flags
+from samtl.common.errors import UserError, run_script
+from samtl.data.tasks import mirrored
+from samtl.faces import detect, inputs
+from samtl.inference import prediction
+from samtl.release import card, figures
+
+NAME = "four_tasks"
+WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
+KINDS = ("onnx", "keras")
+FILES = (
+    *(f"{NAME}.{kind}" for kind in (*KINDS, "json")),
+    *("figures.md", "MODEL_CARD.md"),
+)
+CROPS, BATCH, TOLERANCE = 1000, 100, 1e-4
+FILE_OF = {
+    "tables_sha256": "a dataset's table",
+    "classes": "a dataset's list of classes",
+    "weights_sha256": "the file of --weights",
+    "teachers": "a file of --teacher",
+}
+OWN_TO_A_RUN = (
+    "seed",
+    "runs",
+    "run_dir",
+    "resume",
+    *command_line.CHANGEABLE_ON_RESUME,
+)
+
+
+def parser():
+    parser = command_line.parser(__doc__, None)
+    parser.prog = "python -m samtl.release"
+    text = "folders of finished runs, one a seed"
+    parser.add_argument("run", type=Path, nargs="+", help=text)
+    text = "folder of the prepared datasets"
+    flags.add_flag(parser, "data_dir", Path, Path("data"), text)
+    text = "folder to write to (default: weights/ of this repository)"
+    flags.add_flag(parser, "out", Path, None, text)
+    text = "replace the files that are there"
+    flags.add_flag(parser, "overwrite", flags.boolean, False, text)
+    detect.add_flag(parser)
+    return parser
+
+
+def main(argv=None):
+    given = parser().parse_args(argv)
+    given.out = given.out or WEIGHTS
+    # Keras takes seconds to load; --help and a wrong flag should not.
+    import keras
+
+    from samtl import pseudo_labels
+    from samtl.runs import run_folder
+    from samtl.training import experiment
+
+    seeds = compare_seeds(given.run)
+    given.run = max(seeds, key=lambda seed: seed["validation"])["run"]
+    there = [name for name in FILES if (given.out / name).exists()]
+    if there and not given.overwrite:
+        raise UserError(f"{given.out} has {there[0]}; give --overwrite")
+    saved = run_folder.read_args(given.run)
+    experiment.require_tables(given.run, saved, given.data_dir)
+    args = argparse.Namespace(**saved)
+    args.data_dir = given.data_dir
+    names = list(_read(given.run, "labels.json", "tasks"))
+    wanted = command_line.wanted_datasets(args, names)
+    datasets, tasks = experiment.open_datasets(args, wanted, names)
+    agreement = agree(given.run, [parts["test"] for parts in datasets])
+    network = keras.saving.load_model(given.run / "best.keras")
+    teacher = pseudo_labels.Teacher(network, args.batch_size)
+    splits = [
+        _predicted(teacher, datasets, tasks, split)
+        for split in run_folder.SPLITS
+    ]
+    measured = [
+        figures.Task(
+            task.name,
+            task.classes,
+            *(_outputs(split, task.name, tasks) for split in splits),
+        )
+        for task in tasks
+    ]
+    # What is there is replaced when all that may fail is done.
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder)
+        _make(given.run, made, measured, agreement)
+        facts = _facts(given, made, datasets) | {"seeds": seeds}
+        _write(made / "figures.md", figures.write_up(measured))
+        _write(made / "MODEL_CARD.md", card.write_up(measured, facts))
+        # All are copied before the first takes its place.
+        with contextlib.ExitStack() as stack:
+            for name in FILES:
+                writing = files.write(given.out / name)
+                shutil.copyfile(made / name, stack.enter_context(writing))
+    print(given.out)
+
+
+def compare_seeds(folders):
+    """How good runs are that differ in their seed only.
+
+    Args:
+        folders: list of run folders.
+
+    Returns:
+        list of {"run": folder, "seed", "validation": accuracy averaged over
+        the tasks, "test": {task: accuracy}}, as the runs report them, without
+        mirror images.
+
+    Raises:
+        UserError: a run is not finished, differs in more than its seed, or
+            has the seed of another.
+    """
+    from samtl.runs import run_folder
+
+    found, first = [], None
+    for folder in folders:
+        if not (folder / "result.json").is_file():
+            raise UserError(f"{folder} is not the folder of a finished run")
+        arguments = run_folder.read_args(folder)
+        seed = arguments["seed"]
+        same = {k: v for k, v in arguments.items() if k not in OWN_TO_A_RUN}
+        first = same if first is None else first
+        differ = [
+            name
+            for name in sorted(first.keys() | same.keys())
+            if first.get(name) != same.get(name)
+        ]
+        if differ:
+            what = FILE_OF.get(differ[0], f"--{differ[0]}")
+            raise UserError(
+                f"{what} of {folder} is not that of {folders[0]}; give runs "
+                "that differ in --seed only"
+            )
+        if seed in [run["seed"] for run in found]:
+            raise UserError(f"{folder} has the seed of another run, {seed}")
+        tasks = _read(folder, "result.json", "tasks")
+        validated = [task["validation"]["accuracy"] for task in tasks.values()]
+        found.append(
+            {
+                "run": folder,
+                "seed": seed,
+                "validation": np.mean(validated),
+                "test": {
+                    n: task["test"]["accuracy"] for n, task in tasks.items()
+                },
+            }
+        )
+    return found
+
+
+def agree(run, parts):
+    """Compare the probabilities of a run's two files, on up to 1,000 crops.
+
+    Args:
+        run: folder with best.onnx and best.keras.
+        parts: list of Parts, which give as many crops each.
+
+    Returns:
+        {"images": count, "largest_difference": over all tasks and classes}.
+
+    Raises:
+        UserError: a file is missing, or they differ by more than 1e-4.
+    """
+    for kind in KINDS:
+        if not (run / f"best.{kind}").is_file():
+            raise UserError(
+                f"{run} has no best.{kind}; release a run that the TensorFlow "
+                "backend has trained with onnx and tf2onnx installed"
+            )
+    networks = [prediction.load(run / f"best.{kind}").run for kind in KINDS]
+    share = -(-CROPS // len(parts))
+    rows = [
+        np.unique(np.linspace(0, len(part) - 1, share, dtype=int))
+        for part in parts
+    ]
+    crops = np.concatenate(
+        [part.images(some) for part, some in zip(parts, rows, strict=True)]
+    )[:CROPS].astype(np.float32)
+    gaps = []
+    for start in range(0, len(crops), BATCH):
+        batch = crops[start : start + BATCH]
+        one, other = (network(batch) for network in networks)
+        gaps += [np.abs(one[task] - other[task]).max() for task in one]
+    # NumPy's maximum is NaN where one of them is.
+    difference = float(np.max(gaps))
+    print(f"ONNX and Keras on {len(crops):,} crops: {difference:.1e} apart")
+    # Not "greater": that is not so for NaN.
+    if not difference <= TOLERANCE:
+        raise UserError(
+            f"best.onnx and best.keras of {run} are {difference:.1e} apart, "
+            f"more than {TOLERANCE}; train with --precision=float32"
+        )
+    return {"images": len(crops), "largest_difference": difference}
+
+
+def _predicted(teacher, datasets, tasks, split):
+    """List of (Table, {task: logits [N, C]}), one a dataset.
+
+    Logits as of the demos: averaged over an image and its mirror image.
+    """
+    found = []
+    for parts in datasets:
+        part, size = parts[split], teacher.batch_size
+        plain = teacher.predict(part.batches(size))["logits"]
+        flipped = teacher.predict(
+            images[:, :, ::-1] for images in part.batches(size)
+        )["logits"]
+        logits = {
+            task.name: (
+                plain[task.name] + flipped[task.name][:, mirrored(task.classes)]
+            )
+            / 2
+            for task in tasks
+        }
+        found.append((part.table, logits))
+    return found
+
+
+def _outputs(split, task, tasks):
+    """figures.Outputs of all images of a split that have the task's label."""
+    split = [(table, found) for table, found in split if task in table.tasks]
+    groups = {
+        kind.name: np.concatenate([_known(table, kind) for table, _ in split])
+        for kind in tasks
+        if kind.name in ("gender", "age")
+    }
+    return figures.Outputs(
+        np.concatenate([found[task] for _, found in split]),
+        np.concatenate([table.labels(task) for table, _ in split]),
+        {kind: v for kind, v in groups.items() if (v >= 0).any()},
+    )
+
+
+def _known(table, kind):
+    """Labels of a Task, hidden ones too, int [N]; -1 where unknown."""
+    if kind.name in table.tasks:
+        return table.labels(kind.name)
+    hidden = table.truth(kind)
+    return np.full(len(table), -1) if hidden is None else hidden
+
+
+def _facts(given, made, datasets):
+    """What the card says of the files in `made`; see `card.write_up`."""
+    description = _read(made, f"{NAME}.json")
+    tables = [parts["train"].table for parts in datasets]
+    owners = {
+        table.name: _read(given.data_dir / "db", f"{table.name}.json")
+        for table in tables
+    }
+    return {
+        "name": NAME,
+        "args": _read(given.run, "args.json"),
+        "result": _read(given.run, "result.json"),
+        "input": description["input"]["shape"][1:],
+        "size": (made / f"{NAME}.onnx").stat().st_size,
+        "sha256": description["sha256"],
+        "agreement": description["agreement"],
+        "datasets": {
+            table.name: {
+                "labels": list(table.tasks),
+                "images": len(parts["train"]),
+                **owners[table.name],
+            }
+            for table, parts in zip(tables, datasets, strict=True)
+        },
+        "sample": _sample(made, detect.open(given.detector_model)),
+    }
+
+
+def _sample(made, detector):
+    """What the released network says of the demos' sample portrait."""
+    predictor = prediction.load(made / f"{NAME}.onnx")
+    pixels = inputs.read(inputs.portrait()).pixels
+    faces = detector(pixels)
+    if not faces:
+        return "no face found"
+    found = predictor.probabilities([predictor.crop(pixels, faces[0])])
+    labels = predictor.named({task: rows[0] for task, rows in found.items()})
+    text = prediction.Prediction(faces[0], labels, 1).text()
+    return f"{text} ({detector.name} found the face)"
+
+
+def _write(path, text):
+    with files.write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _read(folder, name, *keys):
+    """What a JSON file has under a key, or all that it has."""
+    try:
+        found = files.read_json(folder / name)
+        for key in keys:
+            found = found[key]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"cannot read {name} of {folder}: {error}; release another run"
+        ) from error
+    return found
+
+
+def _make(run, made, measured, agreement):
+    """The two networks and their description, in the folder `made`."""
+    digests = {}
+    for kind in KINDS:
+        target = made / f"{NAME}.{kind}"
+        shutil.copyfile(run / f"best.{kind}", target)
+        digests[target.name] = files.sha256(target)
+    facts = {
+        "margin": prediction.MARGIN,
+        "temperatures": {task.name: task.temperature for task in measured},
+        "sha256": digests,
+        "agreement": agreement,
+    }
+    labels = _read(run, "labels.json")
+    files.write_json(made / f"{NAME}.json", labels | facts)
+
+
+if __name__ == "__main__":
+    run_script(main)

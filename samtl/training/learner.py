@@ -1,0 +1,183 @@
+"""The network that learns: the loss on label triples, and one pass."""
+
+import collections
+import itertools
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from samtl import networks
+from samtl.common.errors import UserError
+from samtl.data import augmentation
+from samtl.distributed import devices
+
+
+class Term(NamedTuple):
+    """A further term of the loss, weight * value(outputs, triples).
+
+    weight: >= 0; with 0 the value is only reported.
+    value: function of the network's outputs and of the batch's triples (see
+        `batches.Batches`) to a scalar tensor.
+    """
+
+    weight: float
+    value: Callable
+
+
+def triple_loss(target, weight, temperature, logits):
+    """Weighted, tempered cross-entropy, one loss for every method.
+
+        sum_i w_i tau_i^2 CE(q_i, softmax(z_i / tau_i)) / max(1, #{w_i > 0})
+
+    The factor tau^2 keeps gradients of tempered targets on the scale of the
+    others (Hinton et al. 2015, section 2).
+
+    Args:
+        target: [B, C] distributions q.
+        weight: [B], w >= 0; 0 is a missing label.
+        temperature: [B], tau >= 1.
+        logits: [B, C] z.
+
+    Returns:
+        scalar.
+    """
+    tempered = ops.log_softmax(logits / temperature[:, None], axis=-1)
+    entropy = -ops.sum(target * tempered, axis=-1)
+    present = ops.sum(ops.cast(weight > 0, logits.dtype))
+    total = ops.sum(weight * temperature**2 * entropy)
+    return total / ops.maximum(present, 1.0)
+
+
+class Learner(keras.Model):
+    """Trains a network on triples.
+
+    Args:
+        network: model from `networks.build`.
+        loss_weights: {task name: lambda_t >= 0}.
+        terms: {name: Term}, further terms of the loss.
+        companion: model that the terms read and that is trained along.
+    """
+
+    def __init__(self, network, loss_weights, terms=None, companion=None):
+        super().__init__()
+        self.network = network
+        self.companion = companion
+        self.loss_weights = loss_weights
+        self.terms = terms or {}
+        devices.synchronise(network)
+        if devices.replicas() == 1:
+            networks.fuse(network)
+        self.built = True  # as the network is
+        self.reported = {
+            name: keras.metrics.Mean(name=name)
+            for name in (*map("{}_loss".format, loss_weights), *self.terms)
+        }
+
+    def call(self, inputs, training=False):
+        images = ops.cast(inputs["image"], "float32")
+        if "transform" in inputs:
+            images = augmentation.apply(
+                images, inputs["transform"], inputs["light"]
+            )
+        return devices.gathered(self.network(images, training=training))
+
+    def reset_metrics(self):
+        # keras.Model takes new zeros, which processes that train together
+        # compare with each other first: that takes longer than a small step.
+        for variable in self.metrics_variables:
+            variable.assign(ops.zeros_like(variable.value))
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        losses = list(self.losses)
+        for task, loss_weight in self.loss_weights.items():
+            loss = triple_loss(**y[task], logits=y_pred["logits"][task])
+            self.reported[f"{task}_loss"].update_state(loss)
+            losses.append(loss_weight * loss)
+        for name, term in self.terms.items():
+            value = term.value(y_pred, y)
+            self.reported[name].update_state(value)
+            if term.weight:
+                losses.append(term.weight * value)
+        # Not sum(): TensorFlow adds three or more at once, beginning with the
+        # one whose memory is free first, to other last digits.
+        loss = ops.sum(ops.stack(losses))
+        # TensorFlow adds the gradients of all replicas up.
+        return loss / devices.replicas() if devices.replicas() > 1 else loss
+
+
+def fit_pass(learner, batches, title):
+    """Train one pass over `batches`; returns every loss's mean over batches.
+
+    Args:
+        learner: a compiled Learner.
+        batches: `samtl.data.batches.Batches`.
+        title: names the pass on the progress bar and in errors.
+
+    Raises:
+        UserError: the loss stops being finite.
+    """
+    progress = Progress(
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.3f}"),
+        TimeRemainingColumn(),
+        transient=True,
+        disable=not sys.stdout.isatty(),
+    )
+    totals = collections.Counter()
+    ready = itertools.starmap(devices.training_batch, _prefetched(batches))
+    with progress:
+        bar = progress.add_task("", total=len(batches), loss=float("nan"))
+        for index, logs in enumerate(_trained(learner, ready)):
+            totals.update(logs)
+            loss = float(logs["loss"])
+            progress.update(bar, advance=1, loss=loss)
+            if not np.isfinite(loss):
+                names = ", ".join(batches.paths(index))
+                raise UserError(
+                    f"the loss is {loss} after batch {index + 1} of {title}; "
+                    "lower --learning_rate or look at the batch's files: "
+                    f"{names}"
+                )
+    return {name: float(total) / len(batches) for name, total in totals.items()}
+
+
+def _trained(learner, batches):
+    """Train on the batches; yields the losses of each, {name: float}."""
+    if keras.backend.backend() == "jax":
+        from samtl.distributed import jax_steps
+
+        return jax_steps.trained(learner, batches)
+    return (
+        learner.train_on_batch(*batch, return_dict=True) for batch in batches
+    )
+
+
+def _prefetched(batches):
+    """Yield the batches in order; the next is read while one is trained on.
+
+    Not `fit`: its tf.data pipeline ends an epoch only when its autotuner wakes
+    up, which is after 10 ms, 20 ms, ... doubling, up to twice the epoch.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        upcoming = pool.submit(batches.__getitem__, 0)
+        for index in range(1, len(batches) + 1):
+            batch = upcoming.result()
+            if index < len(batches):
+                upcoming = pool.submit(batches.__getitem__, index)
+            yield batch

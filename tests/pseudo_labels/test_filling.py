@@ -1,0 +1,37 @@
+"""What is said while missing labels are filled in."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from samtl import pseudo_labels
+from samtl.data import images
+from samtl.data.tasks import Task
+from samtl.pseudo_labels.filling import fill_missing
+from tests import tiny
+
+GENDER = Task("gender", ("female", "male"))
+
+
+@pytest.mark.parametrize("limit", [2, 30])
+def test_bounds_of_estimated_densities_are_printed(tmp_path, capsys, limit):
+    table = tiny.dataset(tmp_path, "faces", ["pose"])
+    part = images.split(table, (16, 16, 1), cache_gb=0)["train"]
+    random = np.random.default_rng(0)
+    outputs = {
+        "logits": {"gender": random.normal(size=(len(part), 2))},
+        "features": {"gender": random.normal(size=(len(part), 4))},
+    }
+    method = pseudo_labels.Method(
+        "hard", distribution=False, density_exact_limit=limit
+    )
+    args = SimpleNamespace(seed=0, pseudo_warmup=0)
+    fill_missing(part, [part], [GENDER], method, lambda _: outputs, args, 0)
+    printed = capsys.readouterr().out
+    if limit == 2:
+        assert printed.startswith("gender on faces: density estimated for")
+        assert "over 2 images (--density_exact_limit); with prob" in printed
+        assert printed.endswith("at --density_t=0.6 +- 0.0018\n")
+    else:
+        assert printed == ""
