@@ -43,9 +43,9 @@ def main(argv=None):
     from samtl.training import experiment, loop
     from utils import alternative
 
-    devices.spread(args)
+    devices.distribute(args)
     wanted = command_line.wanted_datasets(args, TASKS)
-    with devices.leader_first():
+    with devices.main_process_first():
         synthetic.ensure(wanted, args.data_dir)
     datasets, tasks = experiment.open_datasets(args, wanted, TASKS)
     network = experiment.build_network(args, tasks)

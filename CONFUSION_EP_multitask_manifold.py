@@ -52,9 +52,9 @@ def main(argv=None):
     from samtl.training import experiment, loop
     from utils.confusion.methods import assemble
 
-    devices.spread(args)
+    devices.distribute(args)
     wanted = command_line.wanted_datasets(args, names)
-    with devices.leader_first():
+    with devices.main_process_first():
         synthetic.ensure(wanted, args.data_dir)
     datasets, tasks = experiment.open_datasets(args, wanted, names)
     network = experiment.build_network(args, tasks)

@@ -36,10 +36,10 @@ def main(argv=None):
     from samtl.training import experiment, loop
     from utils import stl
 
-    devices.spread(args)
+    devices.distribute(args)
     tasks = [args.task_type]
     wanted = command_line.wanted_datasets(args, tasks)
-    with devices.leader_first():
+    with devices.main_process_first():
         synthetic.ensure(wanted, args.data_dir)
     datasets, tasks = experiment.open_datasets(args, wanted, tasks)
     network = experiment.build_network(args, tasks)

@@ -45,7 +45,7 @@ class Contestant:
 
     Args:
         name: of METHODS.
-        parts: training Parts.
+        parts: training Splits.
         batch_size: images of a step.
     """
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from samtl.data import tables
-from samtl.data.images import Part
+from samtl.data.images import Split
 from samtl.data.tasks import EMOTION_8, Task
 from samtl.data.tasks import POSE as POSE_CLASSES
 
@@ -14,7 +14,7 @@ EMOTION, POSE = Task("emotion", EMOTION_8), Task("pose", POSE_CLASSES)
 
 
 def noise(task, count, seed):
-    """A Part of `count` noise images with random labels of one task."""
+    """A Split of `count` noise images with random labels of one task."""
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 256, (count, 64, 64, 1), dtype=np.uint8)
     rows = pd.DataFrame(
@@ -25,4 +25,4 @@ def noise(task, count, seed):
         }
     )
     table = tables.Table(task.name, Path(), rows, {task.name: task})
-    return Part(table, pixels, np.arange(count))
+    return Split(table, pixels, np.arange(count))

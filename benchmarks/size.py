@@ -91,7 +91,7 @@ def start(count):
         rows = [measured("start: read", count, peak)]
         with Peak() as peak:
             # A set of this size is decoded on demand by default.
-            part = images.split(table, (64, 64, 1), cache_gb=0)["train"]
+            part = images.open_splits(table, (64, 64, 1), cache_gb=0)["train"]
         rows.append(measured("start: split", count, peak))
         with Peak() as peak:
             _first_batch(part)

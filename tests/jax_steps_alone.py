@@ -13,7 +13,7 @@ import numpy as np
 from keras import layers, ops
 
 from samtl.distributed import jax_steps
-from samtl.training.learner import Learner, Term
+from samtl.training.learner import Learner, AuxiliaryLoss
 from samtl.pseudo_labels import distances
 
 WEIGHTS = {"emotion": 1.0, "pose": 0.5}
@@ -33,7 +33,9 @@ def network():
 def learner():
     keras.utils.set_random_seed(0)
     terms = {
-        "size": Term(0.1, lambda found, _: ops.sum(found["logits"]["pose"]))
+        "size": AuxiliaryLoss(
+            0.1, lambda found, _: ops.sum(found["logits"]["pose"])
+        )
     }
     made = Learner(network(), WEIGHTS, terms)
     made.compile(optimizer=keras.optimizers.Adam(0.01, use_ema=True))

@@ -34,7 +34,7 @@ from samtl.common.flags import (
     strength,
     task,
     task_list,
-    weighed,
+    weighted,
 )
 
 __all__ = [
@@ -174,7 +174,7 @@ def add_training_flags(parser):
         "weigh true labels by the rarity of their class: balanced for all "
         "tasks, or the tasks' names (default: none)"
     )
-    flag("class_weights", weighed, None, text, many=True)
+    flag("class_weights", weighted, None, text, many=True)
     text = (
         "statistics of batch normalisation outside training: estimated on "
         "all datasets mixed, or left as the last round made them"

@@ -153,8 +153,8 @@ def choose(args):
 
 
 def method(args):
-    """The chosen samtl.pseudo_labels.Method."""
-    # Imported here because samtl.pseudo_labels loads Keras, which takes seconds.
+    """The chosen `pseudo_labels.Method`."""
+    # Imported here because it loads Keras, which takes seconds.
     from samtl.pseudo_labels import Method
 
     return Method(

@@ -87,7 +87,7 @@ def task(text):
     return name
 
 
-def weighed(text):
+def weighted(text):
     """A task whose classes are weighed, or none, or balanced for all."""
     word = text.lower()
     return word if word in ("none", "balanced") else task(text)

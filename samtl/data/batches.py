@@ -9,7 +9,7 @@ from samtl.distributed import devices
 
 
 class Batches(keras.utils.PyDataset):
-    """One shuffled pass over a Part: (inputs, triples) per batch.
+    """One shuffled pass over a Split: (inputs, triples) per batch.
 
     All batches have one size. The last is filled up with images of the pass
     whose triples have weight 0: they cost nothing, and a step of another
@@ -40,7 +40,7 @@ class Batches(keras.utils.PyDataset):
         rng = np.random.default_rng(seed)
         self.part = part
         self.batch_size = batch_size
-        self.own = devices.own(batch_size)
+        self.own = devices.shard(batch_size)
         self.order = rng.permutation(len(part)) if order is None else order
         self.views = {}
         self.triples = {

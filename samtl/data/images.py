@@ -116,7 +116,7 @@ class Decoder:
 
 
 @dataclass(frozen=True)
-class Part:
+class Split:
     """One split of a dataset together with its pixels.
 
     Attributes:
@@ -147,7 +147,7 @@ class Part:
             yield self.images(rows[start : start + batch_size][own])
 
 
-def split(table, shape, cache_gb=4.0, limit=0, seed=0):
+def open_splits(table, shape, cache_gb=4.0, limit=0, seed=0):
     """Open a dataset's pixels and cut it into its three splits.
 
     Args:
@@ -161,7 +161,7 @@ def split(table, shape, cache_gb=4.0, limit=0, seed=0):
         seed: draws the rows that `limit` keeps.
 
     Returns:
-        dict with a Part for each of "train", "validation" and "test".
+        dict with a Split for each of "train", "validation" and "test".
     """
     pixels = _open(table, shape, cache_gb)
     names = table.rows["split"].to_numpy()
@@ -173,7 +173,7 @@ def split(table, shape, cache_gb=4.0, limit=0, seed=0):
             kept = _stratified(part, limit, seed)
             indices = indices[kept]
             part = part.take(kept)
-        parts[name] = Part(part, pixels, indices)
+        parts[name] = Split(part, pixels, indices)
     return parts
 
 

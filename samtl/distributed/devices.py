@@ -5,7 +5,7 @@ compute on equal parts of it, and sums over the batch (losses, gradients, the
 statistics of batch normalisation) are those of the whole batch. The triples
 and what the network makes of a batch are whole everywhere, so that all
 processes compute the same losses, scores and decisions. One process, the
-leader, writes files and prints.
+main process, writes files and prints.
 
 JAX (`keras.distribution`) knows arrays that are spread over devices and
 processes, and compiles one program for all. TensorFlow runs the network once a
@@ -33,7 +33,7 @@ MEETING_SECONDS = 300  # JAX's own limit
 PATH_BYTES = 4096  # longest path of Linux
 
 
-def spread(args):
+def distribute(args):
     """Share the training out as the flags say, before anything is computed.
 
     Args:
@@ -64,23 +64,23 @@ def spread(args):
         )
     elif len(names) > 1:
         _tf().experimental_set_strategy(_mirrored(tuple(names)))
-    if is_leader():
+    if is_main_process():
         print(f"devices: {len(names)} ({', '.join(names)})")
     else:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def release():
-    """Share nothing any more; returns whether this is the leader.
+    """Share nothing any more; returns whether this is the main process.
 
-    Training is over: the others end, and the leader goes on by itself.
+    Training is over: the others end, and the main process goes on by itself.
     """
-    leading = is_leader()
+    was_main_process = is_main_process()
     atexit.unregister(_end_at_once)
     keras.distribution.set_distribution(None)
     if _strategy():
         _tf().experimental_set_strategy(None)
-    return leading
+    return was_main_process
 
 
 def count():
@@ -96,7 +96,7 @@ def replicas():
     return strategy.num_replicas_in_sync if strategy else 1
 
 
-def check(batch_size):
+def check_batch_size(batch_size):
     """Refuse a batch that cannot be shared out equally.
 
     Raises:
@@ -111,7 +111,7 @@ def check(batch_size):
         )
 
 
-def own(places):
+def shard(places):
     """Which of a batch's places this process reads: a slice.
 
     All of them where the devices cannot share them equally.
@@ -127,7 +127,7 @@ def one_array(images, places):
     """The whole batch of `places` as one array over all devices (JAX).
 
     Args:
-        images: array [n, ...], the images that `own(places)` names.
+        images: array [n, ...], the images that `shard(places)` names.
         places: images of the whole batch.
 
     Returns:
@@ -163,7 +163,7 @@ def training_batch(inputs, triples):
         def lay(values):
             return one_array(values, places)
 
-        mine = own(places)
+        mine = shard(places)
         triples = keras.tree.map_structure(lambda v: v[mine], triples)
         return keras.tree.map_structure(lay, (inputs, triples))
     # Torch's train_on_batch takes no NumPy arrays.
@@ -174,7 +174,7 @@ def training_batch(inputs, triples):
     )
 
 
-def gathered(outputs):
+def gather_outputs(outputs):
     """Outputs on a device's part of a batch -> those on the whole batch.
 
     For use inside a step; with it, a loss needs to know nothing of devices.
@@ -201,8 +201,8 @@ def gathered(outputs):
     return keras.tree.map_structure(joined, outputs)
 
 
-def gathering(network):
-    """A network whose outputs are `gathered`; shares its variables."""
+def with_gathered_outputs(network):
+    """A network whose outputs are gathered by `gather_outputs`; shares its variables."""
     if count() == 1:
         return network
     outputs = keras.tree.map_structure(
@@ -213,10 +213,10 @@ def gathering(network):
 
 class _Gathered(keras.layers.Layer):
     def call(self, tensor):
-        return gathered(tensor)
+        return gather_outputs(tensor)
 
 
-def synchronise(network):
+def synchronize_batch_norm(network):
     """Let TensorFlow's batch normalisation see the whole batch.
 
     With JAX a mean over the batch is one over all devices by itself. Not by
@@ -235,26 +235,26 @@ def _moments(axes, inputs, mask):
     return ops.moments(inputs, axes, synchronized=True)
 
 
-def is_leader():
+def is_main_process():
     """Whether this process writes files and prints."""
     return _process()[0] == 0
 
 
-def dealt(items):
+def split_between_processes(items):
     """This process's part of a sequence of pieces of work."""
     process, processes = _process()
     return items[process::processes]
 
 
-def collected(array):
+def gather(array):
     """The arrays that the processes hold, of one shape: [processes, ...]."""
     if _process()[1] == 1:
         return np.asarray(array)[None]
     return _multihost().process_allgather(np.asarray(array))
 
 
-def agreed(text):
-    """The leader's text, in every process; up to PATH_BYTES long."""
+def broadcast(text):
+    """The main process's text, in every process; up to PATH_BYTES long."""
     if _process()[1] == 1:
         return text
     data = np.zeros(PATH_BYTES, "uint8")
@@ -264,20 +264,20 @@ def agreed(text):
     return np.asarray(found).tobytes().rstrip(b"\0").decode()
 
 
-def wait():
+def wait_for_everyone():
     """Go on when all processes are here."""
     if _process()[1] > 1:
         _multihost().sync_global_devices("wait")
 
 
 @contextlib.contextmanager
-def leader_first():
-    """The leader does it, then the others, who may find it done."""
-    if not is_leader():
-        wait()
+def main_process_first():
+    """The main process does it, then the others, who may find it done."""
+    if not is_main_process():
+        wait_for_everyone()
     yield
-    if is_leader():
-        wait()
+    if is_main_process():
+        wait_for_everyone()
 
 
 @contextlib.contextmanager

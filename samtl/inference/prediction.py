@@ -388,7 +388,7 @@ def _load_keras(path, tasks):
     from samtl import networks
 
     try:
-        networks.refuse_bomb(path)
+        networks.check_decompressed_size(path)
         # In safe mode, no code that is in the file runs.
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
         model = networks.probabilities(model)

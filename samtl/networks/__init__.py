@@ -13,7 +13,11 @@ from samtl.networks import (
 )
 from samtl.networks.heads import LABEL_DIMENSIONS, freeze, probabilities
 from samtl.networks.normalisation import fuse
-from samtl.networks.weights import load_weights, pretrained, refuse_bomb
+from samtl.networks.weights import (
+    load_weights,
+    pretrained,
+    check_decompressed_size,
+)
 
 MODULES = {
     "mini_xception": mini_xception,
@@ -33,7 +37,7 @@ __all__ = [
     "load_weights",
     "pretrained",
     "probabilities",
-    "refuse_bomb",
+    "check_decompressed_size",
 ]
 
 

@@ -144,7 +144,7 @@ def _digest(path):
     return digest
 
 
-def refuse_bomb(path):
+def check_decompressed_size(path):
     """Refuse a zip archive that would grow when it is unpacked.
 
     Keras and NumPy store arrays in archives as they are.
@@ -166,7 +166,7 @@ def refuse_bomb(path):
 def _open(path):
     """The HDF5 file at `path`, or inside it where it is a .keras archive."""
     if zipfile.is_zipfile(path):
-        refuse_bomb(path)
+        check_decompressed_size(path)
         with zipfile.ZipFile(path) as archive:
             source = io.BytesIO(archive.read("model.weights.h5"))
     else:

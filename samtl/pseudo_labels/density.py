@@ -96,7 +96,9 @@ def bounded_density(features, labels, quantile, exact_limit=np.inf, seed=0):
     weights = np.zeros(len(features), "float32")
     narrowest = np.inf
     classes, sizes = np.unique(labels, return_counts=True)
-    for label in devices.dealt(classes[np.argsort(-sizes, kind="stable")]):
+    for label in devices.split_between_processes(
+        classes[np.argsort(-sizes, kind="stable")]
+    ):
         members = np.flatnonzero(labels == label)
         weights[members] = 1.0
         is_exact = len(members) <= max(exact_limit, 1)
@@ -109,8 +111,8 @@ def bounded_density(features, labels, quantile, exact_limit=np.inf, seed=0):
             weights[members] = (rho - rho.min()) / spread
         if not is_exact:
             narrowest = min(narrowest, spread)
-    weights = devices.collected(weights).sum(axis=0)
-    narrowest = devices.collected(narrowest).min()
+    weights = devices.gather(weights).sum(axis=0)
+    narrowest = devices.gather(narrowest).min()
     if narrowest == np.inf:
         return weights, None
     # Half of what may go wrong is left to the shares, half to the radii.

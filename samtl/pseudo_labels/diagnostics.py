@@ -23,7 +23,7 @@ def write_audit(run, round_number, task, part, audit):
         run: folder of the run.
         round_number: k, from 1.
         task: the missing Task.
-        part: `images.Part` whose N images were pseudo-labelled.
+        part: `images.Split` whose N images were pseudo-labelled.
         audit: from `pseudo.fill`: pseudo_label int [N], weight [N], selected
             bool [N] and those computed of confidence, density, distribution
             [N], all in 0..1.

@@ -104,7 +104,9 @@ def distribution_similarity(
     pool = ((pool - mean) / unit).astype("float32")
     reference = ((reference - mean) / unit).astype("float32")
     classes, sizes = np.unique(labels, return_counts=True)
-    for label in devices.dealt(classes[np.argsort(-sizes, kind="stable")]):
+    for label in devices.split_between_processes(
+        classes[np.argsort(-sizes, kind="stable")]
+    ):
         members = np.flatnonzero(labels == label)
         known = reference[reference_labels == label]
         if len(known):
@@ -120,7 +122,7 @@ def distribution_similarity(
                 spread,
                 seed,
             )
-    return devices.collected(weights).sum(axis=0)
+    return devices.gather(weights).sum(axis=0)
 
 
 def _class_similarity(pool, known, components, metric, gamma, scale, seed):

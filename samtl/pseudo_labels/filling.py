@@ -10,9 +10,9 @@ REFERENCE_IMAGES = 5000  # most reference images per dataset and round
 
 
 def predict(teacher, part, rows=None):
-    """The teacher's outputs on the `rows` of a Part, by default all."""
+    """The teacher's outputs on the `rows` of a Split, by default all."""
     rows = np.arange(len(part)) if rows is None else rows
-    own = devices.own(teacher.batch_size)
+    own = devices.shard(teacher.batch_size)
     batches = part.batches(teacher.batch_size, rows, own)
     return teacher.predict(batches, len(rows))
 
@@ -21,11 +21,11 @@ def fill_missing(part, parts, tasks, method, predict, args, number):
     """Fill in the tasks that a dataset is not labelled for.
 
     Args:
-        part: training Part with N images.
-        parts: all training Parts, the references of the distribution weight.
+        part: training Split with N images.
+        parts: all training Splits, the references of the distribution weight.
         tasks: list of Task.
         method: `pseudo_labels.Method`.
-        predict: function of a Part and of rows (default: all) to the
+        predict: function of a Split and of rows (default: all) to the
             teacher's outputs.
         args: the script's arguments (`samtl.cli.command_line`); the triples of the first
             `pseudo_warmup` rounds are naive ones.
@@ -72,7 +72,7 @@ def _print_bounds(task, part, method, bounds):
 
 
 def left_out(part, tasks):
-    """Naive triples of the tasks that a Part has no labels of."""
+    """Naive triples of the tasks that a Split has no labels of."""
     return {
         task: pseudo_labels.naive_triples(np.zeros((len(part), len(task))))
         for task in tasks
@@ -84,7 +84,7 @@ def soft_triples(parts, targets):
     """Triples (q, 1, 1) of predicted distributions, and their audits.
 
     Args:
-        parts: training Parts.
+        parts: training Splits.
         targets: {Task: q, [N, C] distributions} for each part.
 
     Returns:

@@ -23,7 +23,9 @@ class Teacher:
         self._network = keras.models.clone_model(network)
         self._network.trainable = False
         networks.fuse(self._network)
-        self._predict_on_batch = _predictor(devices.gathering(self._network))
+        self._predict_on_batch = _predictor(
+            devices.with_gathered_outputs(self._network)
+        )
         self.batch_size = batch_size
         self.update(network)
 
@@ -39,7 +41,7 @@ class Teacher:
                 least one, B at most `batch_size`. Smaller ones are padded:
                 another shape would be compiled anew, to other last digits.
             count: N, where these are this process's share of full batches
-                (`devices.own`).
+                (`devices.shard`).
 
         Returns:
             The network's outputs as float32 NumPy arrays over all N images:
@@ -54,7 +56,7 @@ class Teacher:
         )
 
     def _predict_batch(self, batch, kept):
-        own = devices.own(self.batch_size)
+        own = devices.shard(self.batch_size)
         missing = own.stop - own.start - len(batch)
         padded = np.pad(batch, [(0, missing)] + [(0, 0)] * (batch.ndim - 1))
         outputs = self._predict_on_batch(

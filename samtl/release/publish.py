@@ -173,7 +173,7 @@ def agree(run, parts):
 
     Args:
         run: folder with best.onnx and best.keras.
-        parts: list of Parts, which give as many crops each.
+        parts: list of Splits, which give as many crops each.
 
     Returns:
         {"images": count, "largest_difference": over all tasks and classes}.

@@ -31,7 +31,7 @@ def open_datasets(args, wanted, tasks):
         tasks: names of the experiment's tasks.
 
     Returns:
-        (datasets, tasks): a list of {"train", "validation", "test"} Parts,
+        (datasets, tasks): a list of {"train", "validation", "test"} Splits,
         and the list of Task.
 
     Raises:
@@ -57,16 +57,16 @@ def open_datasets(args, wanted, tasks):
     if args.is_augmentation:
         _require_mirror_images(found.values())
     shape = networks.IMAGE_SHAPES[args.model]
-    with devices.leader_first():
+    with devices.main_process_first():
         datasets = [
-            images.split(
+            images.open_splits(
                 table, shape, args.cache_gb, limits[table.name], args.seed
             )
             for table in read
         ]
     largest = max(len(parts["train"]) for parts in datasets)
     args.batch_size = min(args.batch_size, largest)
-    devices.check(args.batch_size)
+    devices.check_batch_size(args.batch_size)
     return datasets, [found[name] for name in tables.ORDER if name in found]
 
 
@@ -142,7 +142,7 @@ def open_run(args, script, wanted, method):
         _require_same(args, saved)
         return args.resume
     run = ""
-    if devices.is_leader():
+    if devices.is_main_process():
         run = run_folder.create(
             args.runs,
             script,
@@ -154,7 +154,7 @@ def open_run(args, script, wanted, method):
         facts = {"method": method, "script": script}
         facts |= _started_from(args, wanted)
         run_folder.write_args(run, {**vars(args), **facts})
-    run = Path(devices.agreed(str(run)))
+    run = Path(devices.broadcast(str(run)))
     if not (run / "args.json").exists():
         raise UserError(
             f"process {args.process_id} does not see {run}, the run folder of "

@@ -24,7 +24,7 @@ from samtl.data import augmentation
 from samtl.distributed import devices
 
 
-class Term(NamedTuple):
+class AuxiliaryLoss(NamedTuple):
     """A further term of the loss, weight * value(outputs, triples).
 
     weight: >= 0; with 0 the value is only reported.
@@ -66,7 +66,7 @@ class Learner(keras.Model):
     Args:
         network: model from `networks.build`.
         loss_weights: {task name: lambda_t >= 0}.
-        terms: {name: Term}, further terms of the loss.
+        terms: {name: AuxiliaryLoss}, further terms of the loss.
         companion: model that the terms read and that is trained along.
     """
 
@@ -76,7 +76,7 @@ class Learner(keras.Model):
         self.companion = companion
         self.loss_weights = loss_weights
         self.terms = terms or {}
-        devices.synchronise(network)
+        devices.synchronize_batch_norm(network)
         if devices.replicas() == 1:
             networks.fuse(network)
         self.built = True  # as the network is
@@ -91,7 +91,7 @@ class Learner(keras.Model):
             images = augmentation.apply(
                 images, inputs["transform"], inputs["light"]
             )
-        return devices.gathered(self.network(images, training=training))
+        return devices.gather_outputs(self.network(images, training=training))
 
     def reset_metrics(self):
         # keras.Model takes new zeros, which processes that train together

@@ -49,7 +49,7 @@ class Round:
     Attributes:
         name: the dataset or datasets of the round.
         batches: one pass.
-        audits: list of (Task, Part, audit of `pseudo.fill`), one for each
+        audits: list of (Task, Split, audit of `pseudo.fill`), one for each
             dataset and task with pseudo labels.
         pseudo_seconds: time spent on filling in triples.
     """
@@ -76,7 +76,7 @@ def fit(
     Args:
         network: model from `networks.build`.
         teacher: `pseudo.Teacher` of it; holds the weights evaluated last.
-        datasets: list of {"train", "validation", "test"} Parts.
+        datasets: list of {"train", "validation", "test"} Splits.
         plan: see the module's docstring.
         loss_weights: {task name: lambda_t >= 0}.
         args: the script's arguments (`samtl.cli.command_line`).
@@ -120,17 +120,17 @@ def fit(
             score = row["validation_score"]
             if score > state["best"]:
                 state.update(best=score, best_round=number + 1, waited=0)
-                if devices.is_leader():
+                if devices.is_main_process():
                     with files.write(run / "best.keras") as path:
                         network.save(path)
         if args.no_freezing_epoch and not thawed:
             state["waited"] = 0  # the second stage is still to come
         rows.append(row)
-        if devices.is_leader():
+        if devices.is_main_process():
             run_folder.write_metrics(run, rows)
             _save_state(state_path, learner, state, rows)
         _print_round(row, plan.tasks, args, state)
-    devices.wait()  # for the leader, who writes it
+    devices.wait_for_everyone()  # for the leader, who writes it
     _load_best(network, run / "best.keras")
     return rows
 
@@ -191,7 +191,7 @@ def refresh_statistics(network, parts, seed):
 
     Args:
         network: model; its BatchNormalization layers change.
-        parts: list of training Parts.
+        parts: list of training Splits.
         seed: draws the images.
     """
     layers = [
@@ -206,7 +206,7 @@ def refresh_statistics(network, parts, seed):
     largest = max(len(part) for part in parts)
     # As many as show every image of small sets.
     batches = min(STATISTICS_IMAGES // STATISTICS_BATCH, -(-largest // share))
-    own = devices.own(share)
+    own = devices.shard(share)
     rows = [
         # A dataset smaller than its shares repeats.
         np.resize(rng.permutation(len(part)), (batches, share))
@@ -308,7 +308,7 @@ def _train_round(learner, plan, number, args, run):
         current = plan(number)
     row = {"round": number + 1, "dataset": current.name}
     audited = {}
-    if devices.is_leader():
+    if devices.is_main_process():
         audited = _write_audits(run, number + 1, current.audits)
     trained = time.perf_counter()
     title = f"round {number + 1}/{args.epoch} {current.name}"
@@ -406,7 +406,7 @@ def _save_state(path, learner, state, rows):
 def _read_state(path):
     """What `_save_state` saved: (state, rows, arrays by name)."""
     try:
-        networks.refuse_bomb(path)
+        networks.check_decompressed_size(path)
         with np.load(path, allow_pickle=False) as saved:
             arrays = dict(saved)
         values = json.loads(str(arrays.pop("json")))
@@ -425,7 +425,7 @@ def _restore(path, variables, arrays):
 
 def _load_best(network, path):
     try:
-        networks.refuse_bomb(path)
+        networks.check_decompressed_size(path)
         network.load_weights(path)
     except UNREADABLE as error:
         raise _damaged(path, error) from error

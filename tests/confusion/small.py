@@ -35,14 +35,14 @@ ARGS = types.SimpleNamespace(
 
 
 def datasets(folder):
-    """Parts of a large set of emotions, a small one of poses, and of both."""
+    """Splits of a large set of emotions, a small one of poses, and of both."""
     listed = [
         ("large", [EMOTION], 20),
         ("small", [POSE], 6),
         ("both", [EMOTION, POSE], 3),
     ]
     return [
-        images.split(
+        images.open_splits(
             tiny.dataset(folder, name, tasks, (count, 1, 1), seed=seed),
             (16, 16, 1),
         )

@@ -97,7 +97,9 @@ def test_an_epoch_mixes_all_datasets_and_sees_the_largest_once(tmp_path):
 def test_a_last_batch_is_filled_up_by_the_largest_at_no_cost(tmp_path):
     first = tiny.dataset(tmp_path, "first", [small.EMOTION], (9, 1, 1))
     second = tiny.dataset(tmp_path, "second", [small.POSE], (3, 1, 1))
-    datasets = [images.split(table, (16, 16, 1)) for table in (first, second)]
+    datasets = [
+        images.open_splits(table, (16, 16, 1)) for table in (first, second)
+    ]
     naive = functools.partial(
         confusion.fill, small.TASKS, pseudo_labels.Method("naive"), small.ARGS
     )

@@ -25,11 +25,11 @@ ONLY = {"tasks": {"emotion": stand_ins.TASKS["emotion"]}}
 def part(request, tmp_path):
     """Nine images, in the teacher's pixels and in others."""
     table = tiny.dataset(tmp_path, "faces", [EMOTION], (9, 1, 1))
-    return images.split(table, request.param)["train"]
+    return images.open_splits(table, request.param)["train"]
 
 
 def expected(part, task, temperature=1.0):
-    """What the stand-in says of a Part, by its definition."""
+    """What the stand-in says of a Split, by its definition."""
     means = [
         images.read(path, (16, 16, 1)).mean() / 255 for path in part.table.paths
     ]

@@ -8,7 +8,7 @@ from tests import tiny
 
 def _batches(tmp_path, **options):
     table = tiny.dataset(tmp_path, "faces", ["emotion", "pose"])
-    part = images.split(table, (16, 16, 1))["train"]
+    part = images.open_splits(table, (16, 16, 1))["train"]
     triples = {
         task: Triples(
             target=part.table.targets(task.name),

@@ -55,8 +55,8 @@ def test_what_is_no_image_is_refused(tmp_path, content):
 
 def test_cache_equals_decoding_and_follows_the_files(tmp_path):
     table = tiny.dataset(tmp_path, "faces", ["pose"])
-    cached = images.split(table, (16, 16, 1))
-    decoded = images.split(table, (16, 16, 1), cache_gb=0)
+    cached = images.open_splits(table, (16, 16, 1))
+    decoded = images.open_splits(table, (16, 16, 1), cache_gb=0)
     for name in ("train", "validation", "test"):
         rows = np.arange(len(cached[name]))
         expected = np.stack(
@@ -66,7 +66,9 @@ def test_cache_equals_decoding_and_follows_the_files(tmp_path):
         np.testing.assert_array_equal(decoded[name].images(rows), expected)
     path = table.paths[0]
     cv2.imwrite(str(path), np.full((99, 99), 7, np.uint8))
-    assert (images.split(table, (16, 16, 1))["train"].images([0]) == 7).all()
+    assert (
+        images.open_splits(table, (16, 16, 1))["train"].images([0]) == 7
+    ).all()
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
@@ -74,16 +76,16 @@ def test_a_folder_of_another_name_has_the_same_cache(tmp_path, monkeypatch):
     folder = tmp_path / "data"
     tiny.dataset(folder, "faces", ["pose"])
     (tmp_path / "link").symlink_to(folder)
-    images.split(tables.read("faces", folder), (16, 16, 1))
+    images.open_splits(tables.read("faces", folder), (16, 16, 1))
     monkeypatch.setattr(images, "_decode_all", None)
-    images.split(tables.read("faces", tmp_path / "link"), (16, 16, 1))
+    images.open_splits(tables.read("faces", tmp_path / "link"), (16, 16, 1))
 
 
 def test_limit_keeps_every_class_and_repeats(tmp_path):
     table = tiny.dataset(tmp_path, "faces", ["pose"], counts=(50, 25, 25))
-    parts = images.split(table, (8, 8, 1), limit=20, seed=3)
+    parts = images.open_splits(table, (8, 8, 1), limit=20, seed=3)
     part = parts["train"]
-    again = images.split(table, (8, 8, 1), limit=20, seed=3)["train"]
+    again = images.open_splits(table, (8, 8, 1), limit=20, seed=3)["train"]
     assert np.bincount(part.table.labels("pose")).tolist() == [4] * 5
     np.testing.assert_array_equal(part.indices, again.indices)
     first = images.read(part.table.paths[0], (8, 8, 1))
@@ -94,7 +96,9 @@ def test_limit_keeps_every_class_and_repeats(tmp_path):
 def test_limit_keeps_the_same_rows_whichever_labels_count(tmp_path):
     tiny.dataset(tmp_path, "faces", ["gender", "age"], counts=(50, 9, 9))
     kept = [
-        images.split(tables.read("faces", tmp_path, tasks), (8, 8, 1), limit=20)
+        images.open_splits(
+            tables.read("faces", tmp_path, tasks), (8, 8, 1), limit=20
+        )
         for tasks in (["gender"], ["age"], ["gender", "age"])
     ]
     for parts in kept[1:]:
@@ -105,7 +109,7 @@ def test_limit_keeps_the_same_rows_whichever_labels_count(tmp_path):
 
 def test_batches_cover_the_rows_in_order(tmp_path):
     table = tiny.dataset(tmp_path, "faces", ["pose"])
-    part = images.split(table, (8, 8, 1))["train"]
+    part = images.open_splits(table, (8, 8, 1))["train"]
     batches = list(part.batches(5, rows=np.arange(12)[::-1]))
     assert [len(batch) for batch in batches] == [5, 5, 2]
     np.testing.assert_array_equal(batches[0][0], part.images([11])[0])

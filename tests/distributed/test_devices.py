@@ -42,11 +42,11 @@ def main():
     parser = command_line.parser("", "")
     command_line.add_run_flags(parser)
     args = command_line.parse(parser, sys.argv[1:])
-    devices.spread(args)
+    devices.distribute(args)
     if args.process_id:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
-    devices.wait()
+    devices.wait_for_everyone()
 errors.run_script(main)
 """
 RUN = ["-m", "tests.shared_run"]
@@ -186,7 +186,7 @@ def second_of_two(monkeypatch):
     monkeypatch.setattr(devices, "count", lambda: 2)
 
 
-class Part:
+class Split:
     """Images that are their row's number; notes which are read."""
 
     def __init__(self, count):
@@ -202,7 +202,7 @@ class Part:
 
 
 def test_a_process_reads_its_share_only(second_of_two):
-    part = Part(7)
+    part = Split(7)
     inputs, _ = Batches(part, {}, 4, seed=0, order=np.arange(7))[0]
     assert inputs["image"].ravel().tolist() == part.read == [2, 3]
 
@@ -210,7 +210,7 @@ def test_a_process_reads_its_share_only(second_of_two):
 @pytest.mark.parametrize("sizes", [(5, 3), (2, 6), (4, 4), (1, 1, 6)])
 def test_shares_of_mixed_batches(second_of_two, sizes):
     passes = [
-        Batches(Part(size), {}, size, seed=0, order=np.arange(size))
+        Batches(Split(size), {}, size, seed=0, order=np.arange(size))
         for size in sizes
     ]
     inputs, _ = confusion.MixedBatches(passes)[0]
@@ -219,15 +219,15 @@ def test_shares_of_mixed_batches(second_of_two, sizes):
 
 
 def test_pieces_of_work_are_dealt(second_of_two):
-    assert devices.dealt(list("abcde")) == ["b", "d"]
+    assert devices.split_between_processes(list("abcde")) == ["b", "d"]
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(second_of_two):
-    devices.check(6)
+    devices.check_batch_size(6)
     with pytest.raises(UserError, match="--batch_size=6 or 8"):
-        devices.check(7)
+        devices.check_batch_size(7)
     with pytest.raises(UserError, match=r"--batch_size=2$"):
-        devices.check(1)
+        devices.check_batch_size(1)
 
 
 def test_other_backends_name_jax(monkeypatch):
@@ -235,7 +235,7 @@ def test_other_backends_name_jax(monkeypatch):
     for backend in ("tensorflow", "torch"):
         monkeypatch.setattr(keras.backend, "backend", lambda name=backend: name)
         with pytest.raises(UserError, match="KERAS_BACKEND=jax"):
-            devices.spread(args)
+            devices.distribute(args)
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -255,11 +255,11 @@ def test_processes_that_cannot_meet_say_where(monkeypatch, number):
 
 
 def test_without_the_flag_there_is_one_device():
-    devices.spread(SimpleNamespace(distribute="none"))
+    devices.distribute(SimpleNamespace(distribute="none"))
     assert devices.count() == 1
-    assert devices.own(5) == slice(0, 5)
-    assert devices.agreed("a") == "a"
-    assert devices.is_leader()
+    assert devices.shard(5) == slice(0, 5)
+    assert devices.broadcast("a") == "a"
+    assert devices.is_main_process()
     assert devices.release()
 
 

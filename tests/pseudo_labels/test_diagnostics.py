@@ -22,7 +22,7 @@ def make_part(folder, name, truth=None, count=COUNT):
     table = tables.Table(name, folder, rows, {"pose": Task("pose", POSE)})
     pixels = np.zeros((count, 64, 64, 1), np.uint8)
     pixels += np.arange(count, dtype=np.uint8)[:, None, None, None]
-    return images.Part(table, pixels, np.arange(count))
+    return images.Split(table, pixels, np.arange(count))
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ GENDER = Task("gender", ("female", "male"))
 @pytest.mark.parametrize("limit", [2, 30])
 def test_bounds_of_estimated_densities_are_printed(tmp_path, capsys, limit):
     table = tiny.dataset(tmp_path, "faces", ["pose"])
-    part = images.split(table, (16, 16, 1), cache_gb=0)["train"]
+    part = images.open_splits(table, (16, 16, 1), cache_gb=0)["train"]
     random = np.random.default_rng(0)
     outputs = {
         "logits": {"gender": random.normal(size=(len(part), 2))},

@@ -78,7 +78,7 @@ def test_networks_that_differ_are_refused(monkeypatch, tmp_path, gap, is_good):
 
         return SimpleNamespace(run=run)
 
-    class Part:
+    class Split:
         def __init__(self, count, brightest):
             self._images = np.zeros((count, 4, 4, 1), np.uint8)
             self._images[-1] = brightest
@@ -92,7 +92,7 @@ def test_networks_that_differ_are_refused(monkeypatch, tmp_path, gap, is_good):
     for kind in ("onnx", "keras"):
         (tmp_path / f"best.{kind}").touch()
     monkeypatch.setattr(prediction, "load", load)
-    parts = [Part(1500, 9), Part(3, 9), Part(700, 255)]
+    parts = [Split(1500, 9), Split(3, 9), Split(700, 255)]
     if is_good:
         found = publish.agree(tmp_path, parts)
         assert found["images"] == 334 + 3 + 334

@@ -113,13 +113,13 @@ def test_json_that_is_nested_too_deeply(data_dir):
 
 def test_cut_off_caches_are_made_anew(data_dir):
     table = tables.read("toy", data_dir)
-    whole = images.split(table, (24, 24, 1))["train"].images(np.arange(8))
+    whole = images.open_splits(table, (24, 24, 1))["train"].images(np.arange(8))
     (cache,) = (data_dir / "cache").iterdir()
     content = cache.read_bytes()
     for size in (0, 1, 100, len(content) - 1):
         cache.write_bytes(content[:size])
         attempt(
-            lambda: images.split(table, (24, 24, 1))["train"],
+            lambda: images.open_splits(table, (24, 24, 1))["train"],
             lambda part: (part.images(np.arange(8)) == whole).all(),
         )
 

@@ -162,9 +162,9 @@ def test_the_cache_of_decoded_images(tmp_path):
     table = tiny.dataset(tmp_path, "toy", ["pose"], (8, 3, 3))
     for size in (0, 1000, 14 * 24 * 24 - 1):
         with full_disk(size), refused():
-            images.split(table, (24, 24, 1))
+            images.open_splits(table, (24, 24, 1))
     assert list((tmp_path / "cache").iterdir()) == []
-    assert len(images.split(table, (24, 24, 1))["train"]) == 8
+    assert len(images.open_splits(table, (24, 24, 1))["train"]) == 8
 
 
 def test_a_preparation_goes_on_when_there_is_room(tmp_path):

@@ -49,7 +49,7 @@ def test_values_of_flags(text):
     task = _read(flags.task, text)
     assert task is REFUSED or task in command_line.DRAWN
     assert _read(flags.model, text) in (*flags.MODELS, REFUSED)
-    weighed = _read(flags.weighed, text)
+    weighed = _read(flags.weighted, text)
     assert weighed is REFUSED or weighed in (
         *command_line.DRAWN,
         "none",

@@ -38,7 +38,7 @@ def _args(**changes):
 @pytest.fixture
 def datasets(tmp_path):
     table = tiny.dataset(tmp_path, "faces", ["gender"])
-    return [images.split(table, (64, 64, 1))]
+    return [images.open_splits(table, (64, 64, 1))]
 
 
 def _fit(datasets, run, **changes):
@@ -58,7 +58,9 @@ def _fit(datasets, run, **changes):
 def test_statistics_are_those_of_all_datasets_alike(tmp_path):
     first = tiny.dataset(tmp_path, "a", ["gender"], counts=(16, 4, 4))
     second = tiny.dataset(tmp_path, "b", ["pose"], counts=(128, 5, 5), seed=1)
-    parts = [images.split(t, (64, 64, 1))["train"] for t in (first, second)]
+    parts = [
+        images.open_splits(t, (64, 64, 1))["train"] for t in (first, second)
+    ]
     network = networks.build("mini_xception", [tiny.TASKS["pose"]])
     loop.refresh_statistics(network, parts, seed=0)
     norm = next(
@@ -81,7 +83,7 @@ def test_statistics_are_those_of_all_datasets_alike(tmp_path):
 
 def test_frozen_statistics_stay(tmp_path):
     table = tiny.dataset(tmp_path, "a", ["gender"])
-    part = images.split(table, (64, 64, 1))["train"]
+    part = images.open_splits(table, (64, 64, 1))["train"]
     network = networks.build("mini_xception", [tiny.TASKS["gender"]])
     networks.freeze(network, frozen=True)
     norm = next(

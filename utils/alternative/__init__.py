@@ -20,7 +20,7 @@ class Rounds:
     Args:
         network: model from `networks.build`.
         teacher: `pseudo.Teacher` of it.
-        datasets: list of {"train": Part, ...}, the turn's order.
+        datasets: list of {"train": Split, ...}, the turn's order.
         tasks: list of Task.
         method: `pseudo.Method`.
         args: the script's arguments (`samtl.cli.command_line`).

@@ -14,7 +14,7 @@ from samtl.common.errors import UserError
 from samtl.data.batches import Batches
 from samtl.distributed import devices
 from samtl.pseudo_labels import filling, true_labels
-from samtl.training.learner import Term, triple_loss
+from samtl.training.learner import AuxiliaryLoss, triple_loss
 from samtl.training.loop import Round
 
 
@@ -28,10 +28,10 @@ class Rounds:
     Args:
         network: model from `networks.build`.
         teacher: `pseudo.Teacher` of it.
-        datasets: list of {"train": Part, ...}.
+        datasets: list of {"train": Split, ...}.
         tasks: list of Task.
         fill: function (parts, labelled, predict, number) that fills in
-            missing triples: `parts` are the training Parts; `labelled` are
+            missing triples: `parts` are the training Splits; `labelled` are
             the triples of their labels, one {Task: Triples} a part; `predict`
             gives the teacher's outputs on a part (`Predictions`); `number` is
             the epoch, from 0. It returns a {Task: Triples} a part and a list
@@ -88,7 +88,9 @@ class Rounds:
     def split_losses(self):
         """Terms that report each task's loss on labelled and other images."""
         return {
-            f"{task.name}_{name}_loss": Term(0.0, _masked_loss(task, mask))
+            f"{task.name}_{name}_loss": AuxiliaryLoss(
+                0.0, _masked_loss(task, mask)
+            )
             for task in self.tasks
             for name, mask in (
                 ("labelled", self.labelled_rows(task)),
@@ -123,7 +125,7 @@ class MixedBatches(keras.utils.PyDataset):
         super().__init__(workers=1)
         self.passes = passes
         ends = np.cumsum([batches.batch_size for batches in passes])
-        own = devices.own(int(ends[-1]))
+        own = devices.shard(int(ends[-1]))
         for batches, end in zip(passes, ends, strict=True):
             start = end - batches.batch_size
             batches.own = slice(
@@ -152,7 +154,7 @@ class MixedBatches(keras.utils.PyDataset):
 
 
 class Predictions:
-    """The teacher's outputs on Parts, each predicted when first asked for.
+    """The teacher's outputs on Splits, each predicted when first asked for.
 
     Args:
         teacher: `pseudo.Teacher`; it must not change while this is in use.
@@ -223,7 +225,7 @@ def shares(sizes, batch_size):
 
 
 def cycle(count, first, places, seed):
-    """Part of an endless walk over rows that shuffles anew after each turn.
+    """Split of an endless walk over rows that shuffles anew after each turn.
 
     Args:
         count: rows, numbered from 0.

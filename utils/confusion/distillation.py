@@ -71,7 +71,7 @@ def load(paths, tasks, resume=None):
 
 
 def predictions(teachers, part, tasks):
-    """What the teachers say of the images of a Part.
+    """What the teachers say of the images of a Split.
 
     Args:
         teachers: from `load`.

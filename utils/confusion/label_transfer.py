@@ -14,7 +14,7 @@ from keras import layers, ops
 
 from samtl.networks import LABEL_DIMENSIONS
 from samtl.pseudo_labels import filling
-from samtl.training.learner import Term, triple_loss
+from samtl.training.learner import AuxiliaryLoss, triple_loss
 
 HIDDEN = 64  # units of a transfer network's hidden layer
 
@@ -117,7 +117,7 @@ def terms(transfer, network, plan, loss_weights):
         loss_weights: {task name: lambda_t >= 0}.
 
     Returns:
-        {<task>_transfer_loss: learner.Term}.
+        {<task>_transfer_loss: learner.AuxiliaryLoss}.
     """
 
     def term(task):
@@ -130,6 +130,6 @@ def terms(transfer, network, plan, loss_weights):
             triple = {**triple, "weight": weight}
             return triple_loss(**triple, logits=found[task.name])
 
-        return Term(loss_weights[task.name], value)
+        return AuxiliaryLoss(loss_weights[task.name], value)
 
     return {f"{task.name}_transfer_loss": term(task) for task in plan.tasks}

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from samtl.training.learner import Term
+from samtl.training.learner import AuxiliaryLoss
 
 NEIGHBOURS = 5  # of an image in the graph over a batch
 
@@ -134,7 +134,7 @@ def terms(network, tasks, args):
         args: the script's arguments (`samtl.cli.command_line`).
 
     Returns:
-        {name: learner.Term}; the values are reported without the weight.
+        {name: learner.AuxiliaryLoss}; the values are reported without the weight.
     """
 
     def matrices():
@@ -159,7 +159,7 @@ def terms(network, tasks, args):
 
     values = {"lnorm": lnorm, "trace_norm": trace_norm, "nuclear_norm": nuclear}
     return {
-        name: Term(getattr(args, f"{name}_weight"), value)
+        name: AuxiliaryLoss(getattr(args, f"{name}_weight"), value)
         for name, value in values.items()
         if getattr(args, f"is_{name}")
     }

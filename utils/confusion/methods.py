@@ -15,12 +15,12 @@ def assemble(method, network, teacher, datasets, tasks, args):
         network: model from `networks.build`, for lel-ltn with label
             embeddings.
         teacher: `pseudo.Teacher` of it.
-        datasets: list of {"train": Part, ...}.
+        datasets: list of {"train": Split, ...}.
         tasks: list of Task.
         args: the script's arguments (`samtl.cli.command_line`).
 
     Returns:
-        (plan, terms, companion): `confusion.Rounds`, {name: learner.Term},
+        (plan, terms, companion): `confusion.Rounds`, {name: learner.AuxiliaryLoss},
         and the model to be trained along, or None.
     """
     companion = None

@@ -10,7 +10,7 @@ class Rounds:
     """The plan (`samtl.training.loop`) of single-task learning.
 
     Args:
-        datasets: list with one {"train": Part, ...}.
+        datasets: list with one {"train": Split, ...}.
         tasks: list of Task that the dataset is labelled for.
         args: the script's arguments (`samtl.cli.command_line`).
     """

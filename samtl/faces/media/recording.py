@@ -116,7 +116,7 @@ class Writer:
             *("-colorspace", "bt709", "-color_primaries", "bt709"),
             *("-color_trc", "bt709", "-pix_fmt", "yuv420p"),
             *("-c:v", "libx264", "-preset", "veryfast", "-crf", "21"),
-            # Parts of a second, in microseconds.
+            # Splits of a second, in microseconds.
             *("-movflags", "+delay_moov", "-frag_duration", "1000000"),
             *("-flush_packets", "1"),
             str(self._path.absolute()),
