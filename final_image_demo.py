@@ -19,7 +19,8 @@ from samtl.common.errors import UserError, run_script
 from samtl.faces import detect, inputs
 from samtl.faces.drawing import draw
 from samtl.faces.media import output
-from samtl.inference import prediction
+from samtl.faces.prediction import Prediction
+from samtl.inference import loading
 
 EXAMPLES = """examples:
   python final_image_demo.py
@@ -56,7 +57,7 @@ def parser():
         32,
         "faces that the network gets at a time",
     )
-    prediction.add_flag(parser)
+    loading.add_flag(parser)
     detect.add_flag(parser)
     return parser
 
@@ -69,7 +70,7 @@ def main(argv=None):
         paths = [inputs.portrait()]
         print("no image named: this is Grace Hopper, US Navy, public domain")
     output.check(args, [args.json, args.csv], paths)
-    predictor = prediction.load(args.weights)
+    predictor = loading.load(args.weights)
     detector = detect.open(args.detector_model)
     names = output.Names(args.output, args.overwrite, paths)
     found, failed = [], []
@@ -177,7 +178,7 @@ def _flush(waiting, predictor, batch_size):
             path,
             picture,
             [
-                prediction.Prediction(face, next(labels), number)
+                Prediction(face, next(labels), number)
                 for number, face in enumerate(faces, start=1)
             ],
         )

@@ -25,8 +25,9 @@ from samtl.common.errors import UserError, run_script
 from samtl.faces import detect
 from samtl.faces.drawing import draw
 from samtl.faces.media import output, recording, video
+from samtl.faces.prediction import Prediction
 from samtl.faces.track import Tracker
-from samtl.inference import prediction
+from samtl.inference import loading
 
 EXAMPLES = """examples:
   python final_video_demo.py
@@ -94,7 +95,7 @@ def parser():
         "upright ones are found from 1/50 of the picture's longer side in "
         "height, lying ones from 1/25",
     )
-    prediction.add_flag(parser)
+    loading.add_flag(parser)
     detect.add_flag(parser)
     return parser
 
@@ -111,7 +112,7 @@ def main(argv=None):
         )
     given = [] if args.source is None else [Path(args.source)]
     output.check(args, [args.csv, args.jsonl], given)
-    predictor = prediction.load(args.weights)
+    predictor = loading.load(args.weights)
     detector = _detector(args)
     if args.source is None:
         print("no video named: this is the sample clip")
@@ -182,9 +183,7 @@ def _analysed(frames, fps, predictor, detector, args):
             new = {task: rows[index] for task, rows in probabilities.items()}
             track.smooth(new, frame.time, args.smoothing)
             labels = predictor.named(track.probabilities)
-            predictions.append(
-                prediction.Prediction(track.face, labels, track.number)
-            )
+            predictions.append(Prediction(track.face, labels, track.number))
         # A face that is lost for a moment is most likely where it was.
         hidden = [track.face for track in tracker.tracks]
         yield frame, predictions, hidden if args.blur_faces else []

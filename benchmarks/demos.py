@@ -32,7 +32,7 @@ from samtl.common import flags
 from samtl.common.errors import UserError, run_script
 from samtl.faces import detect, inputs
 from samtl.faces.media import output, recording
-from samtl.inference import prediction
+from samtl.inference import loading
 
 STARTS = 5
 FPS = 25
@@ -125,7 +125,7 @@ def main():
     )
     count = flags.Number(int, 2)
     flags.add_flag(parser, "frames", count, 500, "in the shorter videos")
-    prediction.add_flag(parser)
+    loading.add_flag(parser)
     detect.add_flag(parser)
     args = parser.parse_args()
     words = [

@@ -51,7 +51,7 @@ from samtl.data import images
 from samtl.data.batches import Batches
 from samtl.faces import detect
 from samtl.faces.media import video
-from samtl.inference import prediction
+from samtl.inference import loading
 from samtl.pseudo_labels import (
     distances,
     distribution_similarity,
@@ -242,7 +242,7 @@ def weights(count, repeats):
 def video_demo(folder, frames, repeats, words):
     """Rows of the video demo, encoding and all, on each of the scenes."""
     args = final_video_demo.parser().parse_args(words)
-    predictor = prediction.load(args.weights)
+    predictor = loading.load(args.weights)
     detector = detect.open(
         args.detector_model, final_video_demo.LARGEST_SEARCHED
     )
@@ -296,7 +296,7 @@ def small_networks(folder, count, batch_size, repeats):
         run = folder / name
         run.mkdir()
         run_folder.export(network, run, [EMOTION])
-        look = prediction.load(run / "best.onnx").run
+        look = loading.load(run / "best.onnx").run
         looks.append(
             lambda look=look: [look(face) for _ in range(FACES_A_TURN)]
         )

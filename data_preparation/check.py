@@ -1,13 +1,14 @@
-"""Report on a prepared set: rows and balance, image sizes, copies, identities.
+"""Report on a prepared set: class balance, image sizes, duplicates, identities.
 
 Writes into data/db/NAME.check/:
 
     report.json               every number that is printed
     unreadable.csv            images that cannot be decoded
-    duplicates.csv            pairs of exact and of nearly equal images
-    subjects.csv              people who stand in more than one split
-    suspects.csv              with --weights: labels that the network disputes
-    sheet_<task>_<class>.png  what each class looks like, at random
+    duplicates.csv            pairs of exact duplicates and near-duplicates
+    subjects.csv              people who appear in more than one split
+    suspects.csv              with --weights: labels that differ from the
+                              network's confident predictions
+    sheet_<task>_<class>.png  random images of each class
     sheet_<task>_suspects.png
 
 A finding is a result: the exit code is 0 whenever the set can be read.
@@ -28,7 +29,7 @@ from data_preparation import common, crops, duplicates, health
 from samtl.common import files, flags
 from samtl.common.errors import UserError
 from samtl.data import images, tables
-from samtl.inference import prediction
+from samtl.inference import loading
 from samtl.runs import plots
 
 REPORT = "report.json"
@@ -42,12 +43,12 @@ WRITTEN = (
 )
 SHOWN, COLUMNS = 48, 12  # images of a contact sheet, and in one row of it
 CAPTION = 14  # letters that fit below an image
-# Images that a process gets at a time, and that a network sees at once.
+# Images in a batch, for a process and for the network.
 BATCH = 256
 
 
-class Look(NamedTuple):
-    """What an image file holds; digest is "" where it cannot be decoded.
+class ImageFacts(NamedTuple):
+    """Facts about an image file; digest is "" where it cannot be decoded.
 
     Attributes:
         width, height: pixels.
@@ -73,16 +74,16 @@ def add_arguments(parser):
     parser.add_argument("name", type=flags.dataset, help="the prepared set")
     text = "folder of the prepared set"
     flags.add_flag(parser, "data_dir", Path, Path("data"), text)
-    text = "folder of the report (left out: NAME.check beside the set's table)"
+    text = "folder of the report (default: NAME.check beside the set's table)"
     flags.add_flag(parser, "out", Path, None, text)
     text = "replace the report that is there"
     flags.add_flag(parser, "overwrite", flags.boolean, False, text)
     text = (
-        "trained network that looks for wrong labels, .onnx or .keras, such "
-        "as a run's best.onnx (left out: none looks)"
+        "trained network that finds suspicious labels, .onnx or .keras, such "
+        "as a run's best.onnx (default: no such search)"
     )
     flags.add_flag(parser, "weights", Path, None, text)
-    text = "probability above which the network is believed"
+    text = "smallest probability of a confident prediction"
     share = flags.Number(float, 0, 1)
     flags.add_flag(parser, "confidence", share, 0.9, text)
 
@@ -98,21 +99,21 @@ def check(args):
             be written.
     """
     table = tables.read(args.name, args.data_dir)
-    predictor = prediction.load(args.weights) if args.weights else None
+    predictor = loading.load(args.weights) if args.weights else None
     if predictor:
         _require_common_task(table, predictor, args.weights)
     out = args.out or args.data_dir / "db" / f"{args.name}.check"
     _make_room(out, args.overwrite)
-    looks = pd.DataFrame(_look_at_all(table.paths), columns=Look._fields)
-    is_readable = (looks["digest"] != "").to_numpy()
+    facts = pd.DataFrame(_inspect(table.paths), columns=ImageFacts._fields)
+    is_readable = (facts["digest"] != "").to_numpy()
     readable = table.take(np.flatnonzero(is_readable))
-    rows = pd.concat([table.rows, looks], axis=1)
+    rows = pd.concat([table.rows, facts], axis=1)
     found = {
         "unreadable": rows.loc[~is_readable, ["path", "split"]],
         "duplicates": health.find_copies(rows[is_readable], list(table.tasks)),
         "subjects": health.straddling_subjects(table.rows),
     }
-    sizes = looks[is_readable]
+    sizes = facts[is_readable]
     report = {
         "name": table.name,
         "counts": tables.counts(table.rows, table.tasks.values()),
@@ -126,10 +127,10 @@ def check(args):
         "subjects": health.summarise_subjects(table.rows, found["subjects"]),
     }
     if predictor:
-        report["network"], found["suspects"] = _dispute(
+        report["network"], found["suspects"] = _find_suspects(
             readable, predictor, args
         )
-    # First, so that what is interrupted from here on counts as a report.
+    # First, so that --overwrite accepts an interrupted report.
     files.write_json(out / REPORT, report)
     for name, frame in found.items():
         _write_csv(out / f"{name}.csv", frame)
@@ -141,10 +142,10 @@ def check(args):
 
 
 def draw_classes(table, out):
-    """Draw a contact sheet of every class: rows drawn at random, seeded.
+    """Draw a contact sheet of every class, of random rows with a fixed seed.
 
     Args:
-        table: `tables.Table` whose images can all be decoded.
+        table: `tables.Table` without unreadable images.
         out: folder.
     """
     paths = table.paths
@@ -169,12 +170,12 @@ def draw_classes(table, out):
 
 
 def draw_suspects(table, suspects, network, out):
-    """Draw a contact sheet of every task's surest suspects.
+    """Draw a contact sheet of every task's most confident suspects.
 
     Args:
         table: `tables.Table`.
         suspects: DataFrame of `health.find_suspects`.
-        network: its name.
+        network: name of the network.
         out: folder.
     """
     for task, disputed in suspects.groupby("task"):
@@ -186,13 +187,13 @@ def draw_suspects(table, suspects, network, out):
                 f"label {face.label}\n{face.prediction} {face.confidence:.0%}"
                 for face in shown.itertuples()
             ],
-            f"{table.name}: labels of {task} that {network} disputes "
+            f"{table.name}: labels of {task} that differ from {network} "
             f"({len(shown)} of {len(disputed):,})",
         )
 
 
-def _dispute(table, predictor, args):
-    """Let the network look: (entry of the report, suspects of all tasks)."""
+def _find_suspects(table, predictor, args):
+    """Predict; returns (entry of the report, suspects of all tasks)."""
     probabilities = _predict(predictor, table.paths)
     tasks, frames = {}, []
     for task in table.tasks:
@@ -222,7 +223,7 @@ def _predict(predictor, paths):
     """{task: [N, C]} of all images, resized as for training."""
     decoder = images.Decoder(paths, predictor.shape)
     starts = range(0, len(paths), BATCH)
-    # The empty part is there for a set without a readable image.
+    # The empty part serves a set without a readable image.
     parts = [predictor.probabilities([])] + [
         predictor.probabilities(
             list(decoder[range(i, min(i + BATCH, len(paths)))])
@@ -263,28 +264,28 @@ def _make_room(out, is_overwriting):
         ) from error
 
 
-def _look_at_all(paths):
-    """A Look for every image, on all cores."""
+def _inspect(paths):
+    """ImageFacts of every image, on all cores."""
     batches = [paths[i : i + BATCH] for i in range(0, len(paths), BATCH)]
-    # Starting processes takes longer than a few batches do.
+    # For a few batches, the start of processes takes longer than the work.
     parallel = Parallel(
         n_jobs=-1 if len(batches) > crops.FEW else 1, return_as="generator"
     )
-    results = parallel(delayed(_look_at)(batch) for batch in batches)
+    results = parallel(delayed(_inspect_batch)(batch) for batch in batches)
     title = f"reading {len(paths):,} images"
     return [
-        look
+        facts
         for batch in track(results, title, total=len(batches))
-        for look in batch
+        for facts in batch
     ]
 
 
-def _look_at(paths):
+def _inspect_batch(paths):
     decoded = map(_decode, paths)
     return [
-        Look(0, 0, "", 0)
+        ImageFacts(0, 0, "", 0)
         if image is None
-        else Look(
+        else ImageFacts(
             image.shape[1],
             image.shape[0],
             duplicates.digest(image),
@@ -295,7 +296,7 @@ def _look_at(paths):
 
 
 def _decode(path):
-    """RGB pixels as training sees them, None where it refuses the file."""
+    """RGB pixels as in training, or None where it refuses the file."""
     try:
         return images.decode(path, 3)
     except UserError:
@@ -342,14 +343,14 @@ def _print(report, out):
     people = report["subjects"]
     text = "{in_several_splits:,} of {subjects:,}".format(**people)
     if not people["rows_with_subject"]:
-        text = "unknown: the set names no subjects"
+        text = "unknown: the set has no subjects"
     table.add_row("people in several splits", text)
     for task, entry in report.get("network", {"tasks": {}})["tasks"].items():
         share = entry["agreement"]
         text = "nothing to compare" if share is None else f"{share:.1%} agree"
         table.add_row(
             f"{task}: network and labels",
-            f"{text}, {entry['suspects']:,} labels disputed",
+            f"{text}, {entry['suspects']:,} suspicious labels",
         )
     Console().print(table)
     common.say(f"wrote {out}")

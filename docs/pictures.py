@@ -19,7 +19,7 @@ from samtl.common import files
 from samtl.common.errors import run_script
 from samtl.faces import detect, inputs
 from samtl.faces.media import video
-from samtl.inference import prediction
+from samtl.inference import loading
 
 IMAGES = Path(__file__).resolve().parent / "images"
 START, SECONDS = 1.0, 1.0  # of the clip: its last frame is the picture
@@ -30,7 +30,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    prediction.add_flag(parser)
+    loading.add_flag(parser)
     detect.add_flag(parser)
     words = [
         f"--{name}={value}"

@@ -1,0 +1,1 @@
+"""Trained networks without Keras or TensorFlow; .keras files need Keras."""

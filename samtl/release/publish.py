@@ -4,7 +4,7 @@
 
 copies the run's network to weights/four_tasks.onnx and .keras, after a check
 that the two agree, fits one temperature a task on the validation images, and
-writes four_tasks.json (see samtl/inference/prediction.py), figures.md, the figures on
+writes four_tasks.json (see samtl/inference/loading.py), figures.md, the figures on
 test, and MODEL_CARD.md. Of several runs, which are to differ in their seeds
 only, the one of the best validation accuracy is taken; the card has all.
 """
@@ -22,7 +22,8 @@ from samtl.common import files, flags
 from samtl.common.errors import UserError, run_script
 from samtl.data.tasks import mirrored
 from samtl.faces import detect, inputs
-from samtl.inference import prediction
+from samtl.faces.prediction import Prediction
+from samtl.inference import loading
 from samtl.release import card, figures
 
 NAME = "four_tasks"
@@ -187,7 +188,7 @@ def agree(run, parts):
                 f"{run} has no best.{kind}; release a run that the TensorFlow "
                 "backend has trained with onnx and tf2onnx installed"
             )
-    networks = [prediction.load(run / f"best.{kind}").run for kind in KINDS]
+    networks = [loading.load(run / f"best.{kind}").run for kind in KINDS]
     share = -(-CROPS // len(parts))
     rows = [
         np.unique(np.linspace(0, len(part) - 1, share, dtype=int))
@@ -289,14 +290,14 @@ def _facts(given, made, datasets):
 
 def _sample(made, detector):
     """What the released network says of the demos' sample portrait."""
-    predictor = prediction.load(made / f"{NAME}.onnx")
+    predictor = loading.load(made / f"{NAME}.onnx")
     pixels = inputs.read(inputs.portrait()).pixels
     faces = detector(pixels)
     if not faces:
         return "no face found"
     found = predictor.probabilities([predictor.crop(pixels, faces[0])])
     labels = predictor.named({task: rows[0] for task, rows in found.items()})
-    text = prediction.Prediction(faces[0], labels, 1).text()
+    text = Prediction(faces[0], labels, 1).text()
     return f"{text} ({detector.name} found the face)"
 
 
@@ -326,7 +327,7 @@ def _make(run, made, measured, agreement):
         shutil.copyfile(run / f"best.{kind}", target)
         digests[target.name] = files.sha256(target)
     facts = {
-        "margin": prediction.MARGIN,
+        "margin": loading.MARGIN,
         "temperatures": {task.name: task.temperature for task in measured},
         "sha256": digests,
         "agreement": agreement,

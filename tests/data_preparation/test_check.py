@@ -13,7 +13,8 @@ from data_preparation import __main__ as command
 from data_preparation import check as check_module
 from samtl.common.errors import UserError
 from samtl.data import images
-from samtl.inference import prediction
+from samtl.inference import loading
+from samtl.inference.predictor import Predictor
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def check(data_dir, *words):
 
 def stand_in(path):
     """A network that is sure that everybody is female."""
-    return prediction.Predictor(
+    return Predictor(
         "best.onnx",
         {"gender": ("female", "male"), "age": ("young", "old")},
         (8, 8, 1),
@@ -89,7 +90,7 @@ def test_the_report_says_what_is_wrong(data_dir, capsys):
 
 
 def test_a_network_lists_the_labels_that_it_disputes(data_dir, monkeypatch):
-    monkeypatch.setattr(prediction, "load", stand_in)
+    monkeypatch.setattr(loading, "load", stand_in)
     report = check(data_dir, "--weights=best.onnx")
     # 31 images can be read; train3 was one of the 16 men.
     entry = report["network"]["tasks"]["gender"]
@@ -130,7 +131,7 @@ def test_what_is_looked_at_is_what_training_sees(data_dir, monkeypatch):
 
 
 def test_a_set_without_a_readable_image_is_a_result(data_dir, monkeypatch):
-    monkeypatch.setattr(prediction, "load", stand_in)
+    monkeypatch.setattr(loading, "load", stand_in)
     for image in (data_dir / "db" / "toy").iterdir():
         image.write_bytes(b"")
     report = check(data_dir, "--weights=best.onnx")
@@ -142,9 +143,9 @@ def test_a_set_without_a_readable_image_is_a_result(data_dir, monkeypatch):
 def test_a_network_for_other_tasks_is_refused(data_dir, monkeypatch):
     def load(path):
         tasks = {"age": ("a",)}
-        return prediction.Predictor("x", tasks, (8, 8, 1), 0, {}, {}, None)
+        return Predictor("x", tasks, (8, 8, 1), 0, {}, {}, None)
 
-    monkeypatch.setattr(prediction, "load", load)
+    monkeypatch.setattr(loading, "load", load)
     with pytest.raises(UserError, match="predicts age, toy is labelled for"):
         check(data_dir, "--weights=x.onnx")
 

@@ -11,7 +11,7 @@ import pytest
 from data_preparation import synthetic
 from samtl.common import files
 from samtl.common.errors import UserError
-from samtl.inference import prediction
+from samtl.inference import loading
 from samtl.release import publish
 
 FACES = 125
@@ -61,7 +61,7 @@ def test_the_shipped_description_fits_the_files():
     assert facts["agreement"]["images"] == 1000
     assert facts["agreement"]["largest_difference"] <= 1e-4
     assert (publish.WEIGHTS / f"{publish.NAME}.onnx").stat().st_size < 3e6
-    assert set(prediction.load().temperatures) == set(facts["tasks"])
+    assert set(loading.load().temperatures) == set(facts["tasks"])
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_networks_that_differ_are_refused(monkeypatch, tmp_path, gap, is_good):
 
     for kind in ("onnx", "keras"):
         (tmp_path / f"best.{kind}").touch()
-    monkeypatch.setattr(prediction, "load", load)
+    monkeypatch.setattr(loading, "load", load)
     parts = [Split(1500, 9), Split(3, 9), Split(700, 255)]
     if is_good:
         found = publish.agree(tmp_path, parts)

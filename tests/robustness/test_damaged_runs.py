@@ -23,7 +23,7 @@ from samtl.common import files, isolation
 from samtl.comparison import plan, results
 from samtl.data.tasks import POSE, Task
 from samtl.faces import detect
-from samtl.inference import prediction
+from samtl.inference import loading
 from samtl.runs import run_folder
 from samtl.training import loop
 from tests import quick
@@ -121,7 +121,7 @@ def test_damaged_checkpoints(run, network):
     content = path.read_bytes()
     labels = run / "labels.json"
     images = np.random.default_rng(0).uniform(0, 255, (2, *quick.SHAPE))
-    whole = prediction.load(path).run(images.astype("float32"))["pose"]
+    whole = loading.load(path).run(images.astype("float32"))["pose"]
     fresh = quick.build("mini_xception", [TASK])
     before = network.get_weights()
 
@@ -143,13 +143,13 @@ def test_damaged_checkpoints(run, network):
     for damaged in damages(content, 25, seed=1):
         path.write_bytes(damaged)
         attempt(resumed, is_whole)
-        assert attempt(lambda: prediction.load(path)) is REFUSED  # by its hash
+        assert attempt(lambda: loading.load(path)) is REFUSED  # by its hash
     saved = json.loads(labels.read_text())
     labels.write_text(json.dumps({k: saved[k] for k in ("tasks", "input")}))
     for damaged in damages(content, 25, seed=2):
         path.write_bytes(damaged)
         attempt(
-            lambda: prediction.load(path).run(images.astype("float32"))["pose"],
+            lambda: loading.load(path).run(images.astype("float32"))["pose"],
             lambda found: np.allclose(found, whole, atol=1e-5),
         )
 
@@ -185,17 +185,17 @@ def test_damaged_label_files(tmp_path):
         },
         is_sealed=True,
     )
-    whole = prediction._describe(path)
+    whole = loading._describe(path)
     for damaged in damages(labels.read_bytes(), 150):
         labels.write_bytes(damaged)
-        attempt(lambda: prediction._describe(path), whole.__eq__)
+        attempt(lambda: loading._describe(path), whole.__eq__)
 
 
 def test_damaged_onnx_files_are_known_by_their_hash(tmp_path):
     path = stand_ins.network(tmp_path)
     for damaged in damages(path.read_bytes(), 100):
         path.write_bytes(damaged)
-        assert attempt(lambda: prediction.load(path)) is REFUSED
+        assert attempt(lambda: loading.load(path)) is REFUSED
 
 
 def test_damaged_onnx_files_of_unknown_hash(tmp_path):
@@ -206,7 +206,7 @@ def test_damaged_onnx_files_of_unknown_hash(tmp_path):
     for damaged in damages(content, 4, seed=1):
         path.write_bytes(damaged)
         attempt(
-            lambda: prediction.load(path).run(images),
+            lambda: loading.load(path).run(images),
             lambda found: found.keys() == stand_ins.TASKS.keys(),
         )
     assert attempt(lambda: detect.open(path)) is REFUSED

@@ -18,7 +18,8 @@ from samtl.evaluation import calibration, scoring
 from samtl.faces import detect, track
 from samtl.faces.drawing import draw, panels
 from samtl.faces.media import output
-from samtl.inference import prediction
+from samtl.faces.prediction import Prediction, percent
+from samtl.inference import cropping
 from samtl.pseudo_labels import distances, targets, true_labels
 from samtl.training import learner
 from tests.faces.stand_ins import TASKS
@@ -296,12 +297,12 @@ def test_faces_anywhere_can_be_cut_and_labelled(box, points, margin, least):
         task: dict.fromkeys(classes, 1 / len(classes))
         for task, classes in TASKS.items()
     }
-    found = prediction.Prediction(face, labels, 1)
+    found = Prediction(face, labels, 1)
     with case():
-        assert prediction.quarter_turns(face) in range(4)
-        left, top, right, bottom = prediction.window(face, margin)
+        assert cropping.quarter_turns(face) in range(4)
+        left, top, right, bottom = cropping.window(face, margin)
         assert right - left == bottom - top >= 1
-        assert prediction.cut(image, (left, top, right, bottom)).size
+        assert cropping.cut(image, (left, top, right, bottom)).size
         record = output.record(found, least)
         columns = {"frame", "time", *output.columns(TASKS)}
         assert set(output.row(record)) <= columns
@@ -315,7 +316,7 @@ def test_faces_anywhere_can_be_cut_and_labelled(box, points, margin, least):
 @given(SHARE)
 def test_percents_are_rounded_down(share):
     with case():
-        number = int(prediction.percent(share).removesuffix("%"))
+        number = int(percent(share).removesuffix("%"))
         assert number <= 100 * share + 1e-6
         assert number > 100 * share - 1 - 1e-6
 

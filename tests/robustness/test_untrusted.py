@@ -17,7 +17,7 @@ from samtl import networks
 from samtl.common.errors import UserError
 from samtl.data import tables
 from samtl.data.tasks import POSE, Task
-from samtl.inference import prediction
+from samtl.inference import loading
 from samtl.training import loop
 from tests import tiny
 from tests.faces import stand_ins
@@ -128,7 +128,7 @@ def test_functions_in_networks_do_not_run(tmp_path, suffix):
     _with_lambda(path, trace)
     network = networks.build("mini_xception", [Task("pose", POSE)])
     assert attempt(lambda: networks.load_weights(network, path)) is REFUSED
-    assert attempt(lambda: prediction.load(path)) is REFUSED
+    assert attempt(lambda: loading.load(path)) is REFUSED
     assert not trace.exists()
 
 
@@ -229,7 +229,7 @@ def test_archives_that_explode_are_refused(tmp_path):
     network = networks.build("mini_xception", [Task("pose", POSE)])
     for read in (
         lambda: networks.load_weights(network, path),
-        lambda: prediction.load(path),
+        lambda: loading.load(path),
         lambda: loop._read_state(path),
         lambda: loop._load_best(network, path),
     ):

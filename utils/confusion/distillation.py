@@ -22,7 +22,8 @@ from samtl import pseudo_labels
 from samtl.common import files
 from samtl.common.errors import UserError
 from samtl.data import images
-from samtl.inference import prediction as reading
+from samtl.inference import loading
+from samtl.inference.predictor import LEAST_PROBABILITY, Predictor
 from samtl.networks.weights import UNREADABLE
 from samtl.runs import run_folder
 
@@ -33,11 +34,11 @@ class Trained(NamedTuple):
     """A trained network.
 
     path: its file.
-    predictor: `faces.predict.Predictor`.
+    predictor: `samtl.inference.predictor.Predictor`.
     """
 
     path: Path
-    predictor: reading.Predictor
+    predictor: Predictor
 
 
 def load(paths, tasks, resume=None):
@@ -107,7 +108,7 @@ def fill(taught, args, parts, labelled, predict, number):
     for probabilities, true in zip(taught, labelled, strict=True):
         triples = {}
         for task, p in probabilities.items():
-            logits = np.log(np.maximum(p, reading.LEAST_PROBABILITY))
+            logits = np.log(np.maximum(p, LEAST_PROBABILITY))
             triples[task] = pseudo_labels.distilled_triples(
                 logits, args.distill_t
             )
@@ -124,7 +125,7 @@ def fill(taught, args, parts, labelled, predict, number):
 def _load(path, origin, resume):
     """One teacher; `origin`: what the run that goes on knows of it."""
     try:
-        predictor = reading.load(path)
+        predictor = loading.load(path)
     except UserError as error:
         reason = str(error).split(";")[0]
         raise UserError(

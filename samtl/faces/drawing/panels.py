@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from samtl.faces.drawing import text
-from samtl.inference.prediction import percent
+from samtl.faces.prediction import percent
 
 UNSURE, WHITE, MUTED = (255, 200, 40), (255, 255, 255), (175, 182, 190)
 DARK, GROOVE = (20, 22, 26), (75, 80, 88)

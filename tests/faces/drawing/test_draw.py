@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from samtl.faces.detect import Face
 from samtl.faces.drawing import draw, panels, text
-from samtl.inference.prediction import Prediction
+from samtl.faces.prediction import Prediction
 from tests.faces import stand_ins
 
 SURE = {

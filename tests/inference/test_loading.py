@@ -1,0 +1,70 @@
+"""Networks and their descriptions: valid, missing, damaged."""
+
+import hashlib
+import json
+import os
+
+import numpy as np
+import pytest
+
+from samtl.common.errors import UserError
+from samtl.inference import loading
+from tests.faces import stand_ins
+
+
+def _refused(path):
+    with pytest.raises(UserError) as caught:
+        loading.load(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_weights_in_a_folder_whose_name_is_no_text(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    predictor = loading.load(stand_ins.network(folder))
+    image = np.zeros(predictor.shape, np.uint8)
+    assert predictor.probabilities([image])["pose"].shape == (1, 5)
+
+
+def test_the_hash_is_checked(tmp_path):
+    path = stand_ins.network(tmp_path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    stand_ins.network(tmp_path, sha256={"net.onnx": digest})
+    assert loading.load(path).name == "net.onnx"
+    path.write_bytes(path.read_bytes() + b"\0")
+    assert "SHA-256" in _refused(path)
+
+
+def test_what_is_missing_or_wrong_is_named(tmp_path):
+    path = tmp_path / "net.onnx"
+    assert "cannot read the weights" in _refused(path)
+    stand_ins.network(tmp_path)
+    description = path.with_suffix(".json")
+    content = json.loads(description.read_text())
+    description.unlink()
+    assert "labels.json" in _refused(path)
+    labels = tmp_path / "labels.json"
+    labels.write_text(json.dumps(content))
+    assert loading.load(path).tasks["emotion"] == ("happy", "sad", "neutral")
+    for bad in (
+        "no JSON",
+        "[]",
+        '{"tasks": {"pose": ["a"]}}',
+        json.dumps({**content, "tasks": {"emotion": ["sad", "sad", "happy"]}}),
+        json.dumps({**content, "temperatures": {"pose": 0}}),
+        json.dumps({**content, "input": {"shape": ["batch", 16, 16, 2]}}),
+    ):
+        labels.write_text(bad)
+        assert "does not describe" in _refused(path)
+    more = {**content["tasks"], "emotion": ["happy", "sad"]}
+    labels.write_text(json.dumps({**content, "tasks": more}))
+    assert "names 2 classes of emotion" in _refused(path)
+    renamed = {"mood": content["tasks"]["emotion"]}
+    labels.write_text(json.dumps({**content, "tasks": renamed}))
+    assert "does not have the input" in _refused(path)
+    del content["sha256"]
+    labels.write_text(json.dumps(content))
+    path.write_text("no network")
+    assert "is not a network" in _refused(path)

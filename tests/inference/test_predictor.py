@@ -1,0 +1,55 @@
+"""Calibrated probabilities, against the softmax of known logits."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from samtl.inference import loading
+from samtl.inference.predictor import temperature_scaling
+from tests.faces import stand_ins
+
+
+def _softmax(logits):
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+def test_probabilities_are_the_scaled_softmax_of_the_mean_logits(
+    tmp_path, temperature
+):
+    path = stand_ins.network(tmp_path, temperatures={"emotion": temperature})
+    predictor = loading.load(path)
+    levels = (0, 51, 255)
+    images = [np.full(predictor.shape, v, np.uint8) for v in levels]
+    for count in (3, 1, 2):  # the batch may change from call to call
+        found = predictor.probabilities(images[:count])
+        for task, divisor in (("emotion", temperature), ("pose", 1)):
+            slope, offset = stand_ins.weights(task)
+            shares = np.array(levels[:count])[:, None] / 255
+            logits = shares * slope + offset
+            if task == "pose":  # in the mirror, left is right
+                logits = (logits + logits[:, ::-1]) / 2
+            expected = _softmax(logits / divisor)
+            np.testing.assert_allclose(found[task], expected, atol=1e-5)
+    assert predictor.probabilities([])["pose"].shape == (0, 5)
+
+
+@given(
+    st.lists(st.floats(-8, 8), min_size=2, max_size=8),
+    st.floats(0.2, 5),
+)
+def test_a_temperature_divides_the_logits(logits, temperature):
+    logits = np.array([logits])
+    np.testing.assert_allclose(
+        temperature_scaling(_softmax(logits), temperature),
+        _softmax(logits / temperature),
+        atol=1e-5,
+    )
+
+
+def test_probability_zero_stays_finite():
+    found = temperature_scaling(np.array([[1.0, 0.0]], np.float32), 3.0)
+    assert np.isfinite(found).all()
+    assert found[0, 0] > 0.99
