@@ -32,7 +32,7 @@ def leave_out(patch):
     )
 
 
-def build(model, tasks, **_):
+def build(config, tasks, *_, **__):
     """A small network of the make of mini_Xception."""
     options = {"kernel_initializer": "zeros"}
 

@@ -1,5 +1,6 @@
 """The networks: one shared trunk, one task layer and head per task."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -11,12 +12,13 @@ from samtl.networks import (
     vggface,
     wide_resnet,
 )
+from samtl.networks.config import NetworkConfig
 from samtl.networks.heads import LABEL_DIMENSIONS, freeze, probabilities
 from samtl.networks.normalisation import fuse
 from samtl.networks.weights import (
+    check_decompressed_size,
     load_weights,
     pretrained,
-    check_decompressed_size,
 )
 
 MODULES = {
@@ -30,28 +32,25 @@ IMAGE_SHAPES = {name: module.IMAGE_SHAPE for name, module in MODULES.items()}
 __all__ = [
     "IMAGE_SHAPES",
     "LABEL_DIMENSIONS",
+    "NetworkConfig",
     "build",
+    "check_decompressed_size",
     "default_precision",
     "freeze",
     "fuse",
+    "image_shape",
     "load_weights",
     "pretrained",
     "probabilities",
-    "check_decompressed_size",
 ]
 
 
 def build(
-    model,
-    tasks,
-    *,
-    is_dropout=False,
-    is_bn=False,
-    weights_decay=0.0,
-    cross_stitch=False,
-    label_embeddings=False,
-    precision="float32",
-):
+    config: NetworkConfig | str,
+    tasks: Sequence,
+    label_embeddings: bool = False,
+    **options,
+) -> keras.Model:
     """A network for `tasks`, with fresh weights.
 
     Input `image`: [B, H, W, C] uint8 or float32 in 0..255, RGB or gray, of
@@ -59,30 +58,28 @@ def build(
     float32: {"logits": {task: [B, C_t]}, "features": {task: [B, 128]}}.
 
     Args:
-        model: a key of MODULES.
-        tasks: sequence of `samtl.data.tasks.Task`.
-        is_dropout: drop half of what the heads read (vggface: also of what
-            the task layers read).
-        is_bn: vggface: batch normalisation in the dense layers. The small
-            networks always have it.
-        weights_decay: L2 penalty on kernels, >= 0; it is in network.losses.
-        cross_stitch: mix the task layers' outputs (Misra et al. 2016).
+        config: NetworkConfig, or the name of a model with default options.
+        tasks: `samtl.data.tasks.Task`s, in the order of the outputs.
         label_embeddings: logits are dot products with label embeddings, see
             `heads.label_embedding_head`.
-        precision: "float32" or "bfloat16" (weights stay float32).
+        options: further fields of the NetworkConfig, beside the name of a
+            model.
 
     Raises:
         UserError: cross_stitch with one task.
+        TypeError: options beside a NetworkConfig.
     """
-    with heads.precision_policy(precision):
-        return MODULES[model].build(
-            tasks,
-            is_dropout=is_dropout,
-            is_bn=is_bn,
-            weights_decay=weights_decay,
-            cross_stitch=cross_stitch,
-            label_embeddings=label_embeddings,
-        )
+    if isinstance(config, str):
+        config = NetworkConfig(config, **options)
+    elif options:
+        raise TypeError(f"set {', '.join(options)} in the NetworkConfig")
+    with heads.precision_policy(config.precision):
+        return MODULES[config.model].build(config, tasks, label_embeddings)
+
+
+def image_shape(config: NetworkConfig) -> tuple[int, int, int]:
+    """(height, width, channels) of a network's images."""
+    return IMAGE_SHAPES[config.model]
 
 
 def default_precision(model):

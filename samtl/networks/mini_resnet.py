@@ -8,33 +8,33 @@ pass, which takes 1.5 times as long on a CPU (two tasks, batches of 64, one Zen
 3 core: 211 and 319 images/s).
 """
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
 from samtl.networks import heads, mini_xception
+from samtl.networks.config import NetworkConfig
 
 IMAGE_SHAPE = mini_xception.IMAGE_SHAPE
 
 
 def build(
-    tasks, *, is_dropout, is_bn, weights_decay, cross_stitch, label_embeddings
-):
+    config: NetworkConfig, tasks: Sequence, label_embeddings: bool
+) -> keras.Model:
     """Image [B, 64, 64, 1] in 0..255 -> logits and features of every task.
 
     `is_bn` changes nothing: this network always has batch normalisation.
     `is_dropout` drops half of what the heads read.
     """
-    del is_bn
-    decay = heads.regularizer(weights_decay)
+    decay = heads.regularizer(config.weights_decay)
     image = keras.Input(IMAGE_SHAPE, name="image")
     x = stem(image, decay)
     for number, filters in enumerate((32, 64, 128), start=1):
         if number > 1:
             x = layers.MaxPooling2D(2, name=f"pool{number}")(x)
         x = basic_block(x, filters, f"block{number}", decay)
-    outputs = mini_xception.task_outputs(
-        x, tasks, is_dropout, decay, cross_stitch, label_embeddings
-    )
+    outputs = mini_xception.task_outputs(x, config, tasks, label_embeddings)
     return keras.Model(image, outputs, name="mini_resnet")
 
 

@@ -5,24 +5,26 @@ Xception". Blocks 1 to 3 are the trunk; the fourth residual block is the task
 layer and exists once per task. With one task this is the published network.
 """
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
 from samtl.networks import heads
+from samtl.networks.config import NetworkConfig
 
 IMAGE_SHAPE = (64, 64, 1)
 
 
 def build(
-    tasks, *, is_dropout, is_bn, weights_decay, cross_stitch, label_embeddings
-):
+    config: NetworkConfig, tasks: Sequence, label_embeddings: bool
+) -> keras.Model:
     """Image [B, 64, 64, 1] in 0..255 -> logits and features of every task.
 
     `is_bn` changes nothing: this network always has batch normalisation.
     `is_dropout` drops half of what the heads read.
     """
-    del is_bn
-    decay = heads.regularizer(weights_decay)
+    decay = heads.regularizer(config.weights_decay)
     image = keras.Input(IMAGE_SHAPE, name="image")
     x = normalised(image)
     for number in (1, 2):
@@ -37,9 +39,7 @@ def build(
         x = layers.ReLU(name=f"conv{number}_relu")(x)
     for number, filters in enumerate((16, 32, 64), start=1):
         x = _residual_block(x, filters, f"block{number}", decay)
-    outputs = task_outputs(
-        x, tasks, is_dropout, decay, cross_stitch, label_embeddings
-    )
+    outputs = task_outputs(x, config, tasks, label_embeddings)
     return keras.Model(image, outputs, name="mini_xception")
 
 
@@ -50,23 +50,27 @@ def normalised(image):
     )(image)
 
 
-def task_outputs(x, tasks, is_dropout, decay, cross_stitch, label_embeddings):
+def task_outputs(
+    x,
+    config: NetworkConfig,
+    tasks: Sequence,
+    label_embeddings: bool,
+) -> dict:
     """A task layer and a head per task on a trunk.
 
     Args:
         x: the trunk's output [B, 8, 8, C].
-        decay: regularizer of the kernels, or None.
-        tasks, is_dropout, cross_stitch, label_embeddings: see
-            `networks.build`.
+        config, tasks, label_embeddings: see `networks.build`.
 
     Returns:
         {"logits": {task: [B, C_t]}, "features": {task: [B, 128]}}, float32.
     """
+    decay = heads.regularizer(config.weights_decay)
     activations = {
         task.name: _residual_block(x, 128, f"task_{task.name}", decay)
         for task in tasks
     }
-    if cross_stitch:
+    if config.cross_stitch:
         activations = heads.cross_stitch(activations)
     features = {
         name: layers.GlobalAveragePooling2D(
@@ -79,7 +83,7 @@ def task_outputs(x, tasks, is_dropout, decay, cross_stitch, label_embeddings):
     else:
         make_head, read = _head, activations
     logits = {
-        task.name: make_head(read[task.name], task, is_dropout, decay)
+        task.name: make_head(read[task.name], task, config.is_dropout, decay)
         for task in tasks
     }
     return {"logits": logits, "features": features}

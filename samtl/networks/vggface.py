@@ -5,10 +5,13 @@ by Parkhi, Vedaldi, Zisserman 2015 ("Deep Face Recognition"). Layer names and
 normalisation are those of keras-vggface, whose weight files load by name.
 """
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers, ops
 
 from samtl.networks import heads
+from samtl.networks.config import NetworkConfig
 
 IMAGE_SHAPE = (224, 224, 3)
 MEAN_BGR = (93.5940, 104.7624, 129.1863)
@@ -28,14 +31,14 @@ class VGGFaceNormalisation(layers.Layer):
 
 
 def build(
-    tasks, *, is_dropout, is_bn, weights_decay, cross_stitch, label_embeddings
-):
+    config: NetworkConfig, tasks: Sequence, label_embeddings: bool
+) -> keras.Model:
     """Image [B, 224, 224, 3] RGB in 0..255 -> logits and features.
 
     `is_bn` puts batch normalisation after the dense layers, before their
     relu; `is_dropout` drops half of what follows them.
     """
-    decay = heads.regularizer(weights_decay)
+    decay = heads.regularizer(config.weights_decay)
     image = keras.Input(IMAGE_SHAPE, name="image")
     x = VGGFaceNormalisation(dtype="float32", name="normalisation")(image)
     for block, (filters, depth) in FILTERS.items():
@@ -51,14 +54,14 @@ def build(
             )(x)
         x = layers.MaxPooling2D(2, name=f"pool{block}")(x)
     x = heads.Flat(name="flatten")(x)
-    x = _dense(x, 1024, "shared_dense", is_bn, decay)
-    if is_dropout:
+    x = _dense(x, 1024, "shared_dense", config.is_bn, decay)
+    if config.is_dropout:
         x = layers.Dropout(0.5, name="shared_dense_dropout")(x)
     activations = {
-        task.name: _dense(x, 128, f"task_{task.name}", is_bn, decay)
+        task.name: _dense(x, 128, f"task_{task.name}", config.is_bn, decay)
         for task in tasks
     }
-    if cross_stitch:
+    if config.cross_stitch:
         activations = heads.cross_stitch(activations)
     features = {
         name: layers.Activation(
@@ -66,9 +69,9 @@ def build(
         )(activation)
         for name, activation in activations.items()
     }
-    make_head = heads.label_embedding_head if label_embeddings else _head
+    head = heads.label_embedding_head if label_embeddings else _head
     logits = {
-        task.name: make_head(features[task.name], task, is_dropout, decay)
+        task.name: head(features[task.name], task, config.is_dropout, decay)
         for task in tasks
     }
     return keras.Model(

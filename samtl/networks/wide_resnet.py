@@ -8,24 +8,26 @@ million multiplications, nine times those of mini_resnet: too slow for a video,
 it is to train a small network (--teacher).
 """
 
+from collections.abc import Sequence
+
 import keras
 from keras import layers
 
 from samtl.networks import heads, mini_resnet, mini_xception
+from samtl.networks.config import NetworkConfig
 
 IMAGE_SHAPE = mini_xception.IMAGE_SHAPE
 
 
 def build(
-    tasks, *, is_dropout, is_bn, weights_decay, cross_stitch, label_embeddings
-):
+    config: NetworkConfig, tasks: Sequence, label_embeddings: bool
+) -> keras.Model:
     """Image [B, 64, 64, 1] in 0..255 -> logits and features of every task.
 
     `is_bn` changes nothing: this network always has batch normalisation.
     `is_dropout` drops half of what the heads read.
     """
-    del is_bn
-    decay = heads.regularizer(weights_decay)
+    decay = heads.regularizer(config.weights_decay)
     image = keras.Input(IMAGE_SHAPE, name="image")
     x = mini_resnet.stem(image, decay)
     for group, filters in enumerate((64, 128, 256), start=1):
@@ -34,7 +36,5 @@ def build(
         for block in (1, 2):
             name = f"block{group}_{block}"
             x = mini_resnet.basic_block(x, filters, name, decay)
-    outputs = mini_xception.task_outputs(
-        x, tasks, is_dropout, decay, cross_stitch, label_embeddings
-    )
+    outputs = mini_xception.task_outputs(x, config, tasks, label_embeddings)
     return keras.Model(image, outputs, name="wide_resnet")

@@ -61,6 +61,24 @@ def test_outputs(images, model, precision, cross_stitch):
     assert all(weight.dtype == "float32" for weight in network.weights)
 
 
+def test_a_config_and_a_name_with_options_build_the_same_network():
+    config = networks.NetworkConfig("mini_resnet", weights_decay=0.01)
+    networks_built = []
+    for given, options in (
+        (config, {}),
+        ("mini_resnet", {"weights_decay": 0.01}),
+    ):
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(0)
+        networks_built.append(networks.build(given, TASKS, **options))
+    one, other = networks_built
+    assert one.to_json() == other.to_json()
+    for left, right in zip(one.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(array(left), array(right))
+    with pytest.raises(TypeError, match="is_bn"):
+        networks.build(config, TASKS, is_bn=True)
+
+
 @pytest.mark.parametrize("options", [{}, {"is_bn": True, "is_dropout": True}])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_vggface_outputs(small_vggface, precision, options):
