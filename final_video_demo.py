@@ -124,7 +124,7 @@ def main(argv=None):
     fps = source.fps / args.every
     found = video.ahead(_analysed(frames, fps, predictor, detector, args))
     total = _expected(source, args.start, end, args.every)
-    screen = draw.Screen(predictor.tasks)
+    screen = draw.VideoLayout(predictor.tasks)
     target = names.reserve(source.name, ".mp4")
     is_stopped = False
     with (

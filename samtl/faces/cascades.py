@@ -1,31 +1,37 @@
-"""Haar cascades of OpenCV 4, which find faces where YuNet cannot be had."""
+"""Haar cascades of OpenCV 4, the face detector without YuNet's file."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-OVERLAP = 0.3  # of the boxes of one face (intersection over union)
+OVERLAP = 0.3  # intersection over union from which two boxes are one face
 
 
 @dataclass(frozen=True)
 class Cascade:
-    """A Haar cascade, and how its squares and weights are to be read.
+    """A Haar cascade with the calibration of its detections.
 
-    One that was trained on other faces makes other mistakes: what two see is
-    most likely a face. The figures are fitted to 1,901 detections in 503
-    photos, most of MTFL and ExpW, that were held against YuNet's: a face is
-    where those or the labels overlap.
+    A detection is a square with the weight w of the cascade's last stage. The
+    probability that it shows a face is
+
+        p = 1 / (1 + exp(-(slope * w + offset + support * s))),
+
+    where s = 1 if another cascade detects the face too, else s = 0. Cascades
+    that were trained on different faces make different mistakes, so that two
+    detections are better evidence than one.
+
+    The parameters are fitted to 1,901 detections in 503 photos, most of MTFL
+    and ExpW. A detection is correct if it overlaps with YuNet's or a label.
 
     Attributes:
         name: of OpenCV's file.
-        slope, offset, support: a square whose last stage weighs w is a face
-            with the probability 1 / (1 + exp(-slope * w - offset - support)),
-            `support` only where another cascade sees a face there.
-        shift: from the square's middle to the face's, to the right, as a
-            share of the square.
-        width, height: of the face, as shares of the square.
+        slope, offset, support: parameters of the equation.
+        shift: from the square's centre to the face's, to the right, as a
+            share of the square's side.
+        width, height: of the face, as shares of the square's side.
     """
 
     name: str
@@ -36,14 +42,16 @@ class Cascade:
     width: float
     height: float
 
-    def box(self, left, top, side):
-        """Of the face in a square, as in `Face`."""
+    def box(
+        self, left: float, top: float, side: float
+    ) -> tuple[float, float, float, float]:
+        """The box of the face in a square, in pixels, as in `Face`."""
         x, y = left + side * (0.5 + self.shift), top + side / 2
         across, down = side * self.width / 2, side * self.height / 2
         return tuple(map(float, (x - across, y - down, x + across, y + down)))
 
-    def score(self, weight, is_supported):
-        """Share of such squares that are faces, 0 to 1."""
+    def score(self, weight: float, is_supported: bool) -> float:
+        """Probability in 0..1 that a detection is a face."""
         logit = self.slope * weight + self.offset + self.support * is_supported
         return 1 / (1 + math.exp(-logit))
 
@@ -56,12 +64,12 @@ CASCADES = (
 )
 
 
-def finder():
+def finder() -> Callable[[np.ndarray], list[tuple]]:
     """Two frontal cascades, and one for profiles of both sides.
 
     Returns:
-        function: uint8 [H, W, 3], RGB -> [(box, score)], as in `Face`, several
-        times for a face that is seen several times.
+        function: uint8 [H, W, 3], RGB -> [(box, score)], as in `Face`. A face
+        with several detections is in the list several times.
     """
     classifiers = {
         cascade: cv2.CascadeClassifier(
@@ -92,7 +100,7 @@ def finder():
 
 
 def _seen(cascade, classifier, gray):
-    """[(box of a face, weight)] that a cascade finds in a gray image."""
+    """Detections of a cascade in a gray image: [(box of a face, weight)]."""
     squares, _, weights = classifier.detectMultiScale3(
         gray, 1.1, 5, minSize=(24, 24), outputRejectLevels=True
     )
@@ -105,7 +113,7 @@ def _seen(cascade, classifier, gray):
 
 
 def _is_supported(cascade, box, seen):
-    """Does another cascade see a face there?"""
+    """Whether another cascade detects the face too."""
     return any(
         other is not cascade and _overlap(box, place) > OVERLAP
         for other, place, _ in seen

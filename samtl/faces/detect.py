@@ -1,10 +1,12 @@
-"""Where the faces are: YuNet, or Haar cascades where it cannot be had.
+"""Face detection: YuNet, or Haar cascades without YuNet's file.
 
 YuNet (Wu, Peng & Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine
 Intelligence Research 2023) and the cascades (Viola & Jones, CVPR 2001) run in
-OpenCV. YuNet's 230 kB are downloaded once, the cascades come with OpenCV 4.
+OpenCV. YuNet's file of 230 kB is downloaded once. The cascades are part of
+OpenCV 4.
 """
 
+import argparse
 import contextlib
 import functools
 import hashlib
@@ -12,6 +14,7 @@ import math
 import os
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,35 +25,38 @@ from samtl.common import files, flags, isolation
 from samtl.common.errors import UserError
 from samtl.faces import cascades
 
-# OpenCV's model zoo at a fixed commit, from the host that serves the file
-# itself: raw.githubusercontent.com has a Git LFS pointer in its place.
+# OpenCV's model zoo at a fixed commit. This host serves the file itself;
+# raw.githubusercontent.com serves a Git LFS pointer.
 URL = (
     "https://media.githubusercontent.com/media/opencv/opencv_zoo/"
     "47534e27c9851bb1128ccc0102f1145e27f23f98/models/face_detection_yunet/"
     "face_detection_yunet_2026may.onnx"
 )
 SHA256 = "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0"
-TIMEOUT = 10  # seconds without an answer
-PATIENCE = 60  # seconds that loading a network may take
+TIMEOUT = 10  # seconds without an answer of the server
+PATIENCE = 60  # seconds for loading a network in a child process
 LEAST_SCORE = 0.6
-# YuNet sees faces that lie or stand on end too, but less surely, and takes the
-# chin for the forehead. Of 200 faces from four datasets, 89 % score more than
-# this upright; upside down, 94 % score less, and less than upright.
+# Score of an upright face from which rotated images are not searched. YuNet
+# also finds faces that lie or are upside down, but with lower scores, and it
+# confuses chin and forehead. Of 200 upright faces from four datasets, 89 %
+# score more than this. Upside down, 94 % score less than this and than upright.
 SURE = 0.9
-# The score from which a face of a turned image counts beside surer upright ones
-# (of 184 faces, one scores less). Where 550 photos of ExpW and MTFL are turned
-# only if no face is sure, none is added to 1,250; where all are turned, 15 are,
-# most of them hands, and from 0.6, it would be dozens.
+# Score from which a face of a rotated image counts beside an upright face of a
+# higher score. One of 184 faces scores less. 550 photos of ExpW and MTFL have
+# 1,250 detections. Rotation of the images without a face above SURE adds none.
+# Rotation of all images adds 15, most of them hands, and dozens from 0.6.
 TURNED = 0.8
-OVERLAP = 0.3  # two boxes that share more (intersection over union) are one
-# An image is searched with its longer side scaled to these numbers of pixels:
-# a detector finds faces of about 10 to 300 pixels. Each takes four times as
-# long as the one before, so that the last one bounds the time.
+OVERLAP = 0.3  # intersection over union above which two boxes are one face
+# Pixels that the longer side of an image is scaled to for each search, as a
+# detector finds faces of about 10 to 300 pixels. Each search takes four times
+# as long as the one before, so that the last one determines the time.
 SIZES = (320, 640, 1280)
-# In pictures of fewer rows or columns, OpenCV's YuNet finds boxes of any size.
+# In images of fewer rows or columns, OpenCV's YuNet finds boxes of any size.
 LEAST_SIDE = 64
 # The cascades take ten times as long as YuNet.
 LARGEST_FOR_HAAR = 640
+
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -60,41 +66,46 @@ class Face:
     Attributes:
         box: (left, top, right, bottom), float, in pixels of the image, from
             the hairline to the chin; may reach beyond the image.
-        score: 0..1. YuNet: the root of its two outputs' product (face or
-            not, overlap with it). Cascades: the share of such detections that
-            are faces.
+        score: 0..1. YuNet: the geometric mean of its two outputs, the
+            probability of a face and the predicted overlap with it. Cascades:
+            the probability of a face.
         landmarks: float32 [5, 2], x and y in pixels: the subject's right and
-            left eye, nose, right and left corner of the mouth; None from
+            left eye, nose, right and left corner of the mouth. None from
             cascades.
     """
 
-    box: tuple[float, float, float, float]
+    box: Box
     score: float
     landmarks: np.ndarray | None
 
 
-def add_flag(parser):
+def add_flag(parser: argparse.ArgumentParser) -> None:
     """Declare --detector_model, the argument of `open`."""
     text = (
         "YuNet's .onnx file (left out: the copy in the user's cache folder, "
-        "downloaded on first use; without a network, Haar cascades)"
+        "downloaded on first use; without an internet connection, Haar "
+        "cascades)"
     )
     flags.add_flag(parser, "detector_model", Path, None, text)
 
 
-def open(model=None, largest=SIZES[-1], is_thorough=False):
-    """The best detector there is.
+def open(
+    model: Path | None = None,
+    largest: int = SIZES[-1],
+    is_thorough: bool = False,
+) -> "Detector":
+    """The best detector available.
 
     Args:
         model: YuNet's file. None: the copy in the user's cache folder, which
-            is downloaded if it is not there; if that fails, one line on
-            standard error says so and Haar cascades take over.
-        largest: pixels that the longer side of an image is scaled to at
-            most (but 320); half of it takes a quarter of the time and misses
-            the faces that are then smaller than about 10 pixels.
-        is_thorough: every image is turned, too, and searched then with a
-            longer side of up to 640 pixels; takes several times as long. The
-            cascades only ever see upright faces.
+            is downloaded if it is missing. If that fails, Haar cascades are
+            used, with a warning on standard error.
+        largest: pixels of the longer side that images are scaled to at most;
+            less than 320 counts as 320. Half of it takes a quarter of the time
+            and misses the faces that become smaller than about 10 pixels.
+        is_thorough: search every image in all four orientations, the rotated
+            ones with a longer side of up to 640 pixels. Takes several times as
+            long. The cascades search upright images only.
 
     Returns:
         Detector.
@@ -102,7 +113,7 @@ def open(model=None, largest=SIZES[-1], is_thorough=False):
     Raises:
         UserError: `model` cannot be read or is not YuNet.
     """
-    # Enlarged twice, faces would be found that nobody can recognise.
+    # An enlargement of 2 would add faces too small to be recognised.
     turning = (math.inf, SIZES[1], 1.9) if is_thorough else (SURE, SIZES[0], 2)
     if model is not None:
         return Detector("YuNet", _load(model), largest, *turning)
@@ -111,8 +122,8 @@ def open(model=None, largest=SIZES[-1], is_thorough=False):
     # RuntimeError: there is no home folder.
     except (OSError, RuntimeError, UserError) as error:
         print(
-            f"no YuNet ({error}): Haar cascades find the faces, though fewer; "
-            f"download {URL} and give it as --detector_model",
+            f"YuNet is not available ({error}): Haar cascades are used, which "
+            f"find fewer faces; download {URL} and give it as --detector_model",
             file=sys.stderr,
         )
         smaller = min(largest, LARGEST_FOR_HAAR)
@@ -122,18 +133,33 @@ def open(model=None, largest=SIZES[-1], is_thorough=False):
 
 
 class Detector:
-    """A function from image to faces that threads may share; picklable.
+    """A function from an image to its faces; thread-safe and picklable.
 
     Attributes:
         name: "YuNet" or "Haar cascades".
     """
 
-    def __init__(self, name, make, largest, sure, turned=SIZES[0], enlarged=2):
-        """`make()` gives a function that one thread at a time may call.
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], Callable[[np.ndarray], list[Face]]],
+        largest: int,
+        sure: float,
+        turned: int = SIZES[0],
+        enlarged: float = 2,
+    ):
+        """A detector that makes one network for each thread.
 
-        Where no face scores `sure`, the image is turned, too, and searched
-        with a longer side of at most `turned` pixels. No image is enlarged
-        more than `enlarged` times, but to the smallest size.
+        Args:
+            name: see above.
+            make: makes a function from uint8 [H, W, 3] to faces, which only
+                one thread at a time may call.
+            largest: pixels of the longer side, see `open`.
+            sure: score of an upright face, 0..1, from which the rotated
+                images are not searched.
+            turned: pixels of the longer side of rotated images, at most.
+            enlarged: largest scale of an image. A longer side of 320 pixels
+                is always allowed.
         """
         self.name = name
         self._arguments = name, make, largest, sure, turned, enlarged
@@ -147,17 +173,17 @@ class Detector:
     def __reduce__(self):
         return Detector, self._arguments
 
-    def __call__(self, image):
-        """Find the faces, upright, lying or on end.
+    def __call__(self, image: np.ndarray) -> list[Face]:
+        """Detect upright, lying and upside-down faces.
 
-        One that is found in the turned image only has to score more than the
-        best upright one, or than TURNED.
+        A face of a rotated image needs a higher score than the best upright
+        face or, if that has more than TURNED, than TURNED.
 
         Args:
             image: uint8 [H, W, 3], RGB, or [H, W].
 
         Returns:
-            list of Face, best first.
+            list of Face, the highest score first.
         """
         if not hasattr(self._own, "find"):
             self._own.find = self._make()
@@ -175,7 +201,7 @@ class Detector:
         return _distinct(faces)
 
     def _turned(self, image, turns):
-        """Faces of the image after so many quarter turns to the left."""
+        """Faces of the image after `turns` counter-clockwise quarter turns."""
         turned = np.ascontiguousarray(np.rot90(image, turns))
         height, width = image.shape[:2]
 
@@ -189,23 +215,25 @@ class Detector:
         return [_moved(face, back) for face in faces]
 
     def _search(self, image, sizes):
-        """Faces of the upright image at each of the sizes, best first."""
+        """Faces of an image at each of the sizes, the highest score first."""
         faces = [
-            face for size in sizes for face in _at(self._own.find, image, size)
+            face
+            for size in sizes
+            for face in _scaled_search(self._own.find, image, size)
         ]
         return _distinct(faces)
 
 
 def _distinct(faces):
-    """Of faces that overlap, the best one; best first."""
+    """Non-maximum suppression, the highest score first."""
     boxes = [(*face.box[:2], *_extent(face.box)) for face in faces]
     scores = [face.score for face in faces]
     kept = cv2.dnn.NMSBoxes(boxes, scores, LEAST_SCORE, OVERLAP)
     return [faces[index] for index in kept]
 
 
-def _at(find, image, size):
-    """Faces of an image that is searched with a longer side of `size`."""
+def _scaled_search(find, image, size):
+    """Faces of an image that is scaled to a longer side of `size` pixels."""
     height, width = image.shape[:2]
     scale = size / max(height, width)
     sides = [max(1, round(scale * side)) for side in (width, height)]
@@ -218,7 +246,7 @@ def _at(find, image, size):
 
 
 def _moved(face, move):
-    """The face after `move`, a function from points [N, 2] to points."""
+    """The face after `move`, a function of points [N, 2] in pixels."""
     corners = move(np.reshape(face.box, (2, 2)))
     box = (*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist())
     landmarks = face.landmarks
@@ -233,7 +261,7 @@ def _extent(box):
 
 
 def _yunet(data):
-    """YuNet from the bytes of its file: uint8 RGB image -> list of Face."""
+    """YuNet from the bytes of its file: uint8 [H, W, 3], RGB -> [Face]."""
     network = cv2.FaceDetectorYN.create(
         "onnx",
         np.frombuffer(data, np.uint8),
@@ -265,13 +293,17 @@ def _face(row):
 
 
 def _haar():
-    """The cascades: uint8 RGB image -> list of Face."""
+    """The cascades: uint8 [H, W, 3], RGB -> [Face]."""
     find = cascades.finder()
     return lambda image: [Face(*found, None) for found in find(image)]
 
 
 def _load(path):
-    """A function that makes YuNet from a file that the user gives."""
+    """A function that makes YuNet from the user's file.
+
+    Raises:
+        UserError: the file cannot be read or is not YuNet.
+    """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -286,7 +318,7 @@ def _load(path):
         _use(data)
     except (cv2.error, ChildProcessError) as error:
         raise UserError(
-            f"--detector_model={path} is no YuNet that OpenCV "
+            f"--detector_model={path} is not a YuNet model that OpenCV "
             f"{cv2.__version__} reads; download {URL}"
         ) from error
     return functools.partial(_yunet, data)
@@ -297,11 +329,11 @@ def _use(data):
 
 
 def _cached():
-    """The bytes of YuNet's file, from the user's cache folder or the network.
+    """The bytes of YuNet's file, from the user's cache folder or downloaded.
 
     Raises:
-        OSError: it cannot be downloaded.
-        UserError: what was downloaded is another file.
+        OSError: the download failed.
+        UserError: the downloaded file has another SHA-256.
     """
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     path = folder / "mtl-sa" / URL.rpartition("/")[2]
@@ -309,15 +341,15 @@ def _cached():
         return data
     data = _downloaded()
     if not _is_yunet(data):
-        raise UserError("the file at its address is another than it was")
-    # Where the folder cannot be written, the next use downloads again.
+        raise UserError("the file at its address has changed")
+    # If the folder is not writable, the next use downloads the file again.
     with contextlib.suppress(UserError), files.write(path) as temporary:
         temporary.write_bytes(data)
     return data
 
 
 def _downloaded():
-    # These take longer to import than a cached file takes to find a face.
+    # Imported here: the import takes longer than detection with a cached file.
     import urllib.request
     from http.client import HTTPException
 

@@ -1,0 +1,1 @@
+"""Annotated copies of images: boxes, labels and pose arrows."""

@@ -1,4 +1,4 @@
-"""Faces with boxes, labels and pose arrows; faces made unknowable."""
+"""Annotation and anonymisation of faces in images."""
 
 import functools
 import math
@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from samtl.faces.detect import Face
 from samtl.faces.drawing import panels, text
 from samtl.faces.drawing.panels import DARK
+from samtl.faces.prediction import Prediction
 
-SMALLEST = 480  # longer side that a small picture is enlarged to, pixels
+SMALLEST = 480  # pixels; images with a smaller longer side are enlarged
 COLOURS = (
     (64, 200, 255),
     (140, 230, 90),
@@ -20,7 +22,7 @@ COLOURS = (
     (60, 225, 200),
     (255, 150, 110),
 )
-# Degrees of yaw that the classes stand for: the middles of their bins.
+# Yaw of the pose classes in degrees: the centres of their bins.
 YAW = {
     "left profile": -67.5,
     "left": -30.0,
@@ -29,97 +31,95 @@ YAW = {
     "right profile": 67.5,
 }
 FRONTAL = 8.0  # degrees within which a ring is drawn instead of an arrow
-BLOCKS = 6  # a blurred face is reduced to so many blocks across
+BLOCKS = 6  # of an anonymised face, per side
 
 
 @dataclass
-class Screen:
-    """What stays from one frame of a video to the next.
+class VideoLayout:
+    """The state that the frames of a video share.
 
     Attributes:
-        tasks: {task: class names} that the network labels: the legend is the
-            same throughout.
-        sides: {number of a face: the side that its panel is on}.
+        tasks: {task: class names} of the network, for a legend that is the
+            same in every frame.
+        sides: {number of a face: side of its panel, see `panels.place`}.
     """
 
     tasks: dict[str, Collection[str]]
     sides: dict[int, int] = field(default_factory=dict)
 
+    def forget_all_but(self, numbers: set[int]) -> None:
+        """Forget the sides of the faces that left the video."""
+        for gone in self.sides.keys() - numbers:
+            del self.sides[gone]
 
-def annotate(image, predictions, least, screen=None):
-    """A copy of the picture that shows what was found.
 
-    Each face gets a box, an arrow to where the nose points (a ring: at the
-    viewer), a number if there are several, and a panel with the most probable
-    class of every task. Panels hide neither faces nor each other, and arrows
-    only where there is no other place or where they stood in the frame before.
-    Those that find no place in the picture stand below it, as far as these are
-    not much higher than the picture; in a video, whose frames have one size,
-    they are left out. The last line is the legend.
+def annotate(
+    image: np.ndarray,
+    predictions: list[Prediction],
+    least: float,
+    layout: VideoLayout | None = None,
+) -> np.ndarray:
+    """A copy of the image with boxes, labels and pose arrows.
+
+    Each face gets a box, an arrow in the direction of the nose (a ring for a
+    frontal pose), and a panel with the most probable class of every task. If
+    there are several faces, they have numbers. Panels cover neither faces nor
+    other panels. They cover an arrow only if there is no other place, or in a
+    video if they had this place in the frame before.
+
+    Panels without a place in the image follow below it, up to a maximum
+    height. In a video, whose frames have one size, they are omitted. The last
+    line is the legend.
 
     Args:
-        image: uint8 [H, W, 3], RGB. One whose longer side is below 480 pixels
-            is enlarged.
+        image: uint8 [H, W, 3], RGB. It is enlarged if its longer side is below
+            480 pixels.
         predictions: list of Prediction.
         least: confidence in 0..1 below which a class is marked as unsure.
-        screen: Screen of a video, whose frames all get one size; None for a
-            single picture.
+        layout: VideoLayout of a video; None for a single image.
 
     Returns:
         uint8 [H', W', 3].
     """
-    is_video = screen is not None
-    sides = screen.sides if is_video else {}
+    is_video = layout is not None
+    sides = layout.sides if is_video else {}
     scale = max(1, math.ceil(SMALLEST / max(image.shape[:2])))
     canvas = _enlarged(image, scale)
     is_numbered = is_video or len(predictions) > 1
     boxes = [_scaled(p.face.box, scale) for p in predictions]
-    taken, arrows = list(boxes), []
-    for prediction, box in zip(predictions, boxes, strict=True):
-        _draw_frame(canvas, box, _colour(prediction))
-        if _has_arrow(prediction.labels):
-            arrows.append(_draw_pose(canvas, prediction, scale))
-        if is_numbered:
-            taken.append(_draw_number(canvas, box, prediction))
-    below = []
+    tags, arrows = _mark(canvas, predictions, boxes, scale, is_numbered)
+    taken, below = boxes + tags, []
     for prediction, box in zip(predictions, boxes, strict=True):
         heading = f"face {prediction.number}" if is_numbered else ""
-        rows = panels.rows(prediction, least)
+        rows, colour = panels.rows(prediction, least), _colour(prediction)
         options = [
-            panels.Panel(heading, rows, size, _colour(prediction))
+            panels.Panel(heading, rows, size, colour)
             for size in panels.sizes(canvas.shape, box)
         ]
-        gap = _thickness(canvas.shape, box) + 2
-        place = functools.partial(panels.place, box, options)
-        where = canvas.shape, gap, sides.get(prediction.number)
-        is_new = prediction.number not in sides
-        found = is_new and place(taken + arrows, *where)
-        found = found or place(taken, *where)
+        side = sides.get(prediction.number)
+        found = _find_place(canvas.shape, box, options, taken, arrows, side)
         if found is None:
             size = panels.font_size(canvas.shape)
-            below.append(panels.Panel(heading, rows, size, _colour(prediction)))
+            below.append(panels.Panel(heading, rows, size, colour))
             continue
         panel, (left, top), sides[prediction.number] = found
-        panel.draw(canvas, left, top)
-        across, down = panel.extent
-        taken.append((left, top, left + across, top + down))
+        taken.append(panel.draw(canvas, left, top))
     if is_video:
-        for gone in sides.keys() - {p.number for p in predictions}:
-            del sides[gone]
-    tasks = screen.tasks if is_video else _tasks(predictions)
-    about = len(boxes), bool(tasks), _has_arrow(tasks), least
-    parts = [canvas, panels.legend(canvas.shape, *about)]
+        layout.forget_all_but({p.number for p in predictions})
+    tasks = layout.tasks if is_video else _tasks(predictions)
+    marks = bool(tasks), _has_arrow(tasks), least
+    parts = [canvas, panels.legend(canvas.shape, len(boxes), *marks)]
     if below and not is_video:
         parts.insert(1, panels.grid(below, canvas.shape))
     return _stack(parts)
 
 
-def blur(image, face):
-    """Make a face unknowable, in place: a few blocks of even colour.
+def blur(image: np.ndarray, face: Face) -> None:
+    """Anonymise a face in place: 6 x 6 blocks of uniform colour.
 
     Args:
         image: uint8 [H, W, 3].
-        face: Face; hair and chin around its box are covered too.
+        face: Face; the blocks extend beyond its box, over hair and chin.
     """
     left, top, right, bottom = face.box
     x, y = (right - left) * 0.2, (bottom - top) * 0.2
@@ -134,28 +134,59 @@ def blur(image, face):
     target[:] = cv2.resize(small, size, interpolation=cv2.INTER_NEAREST)
 
 
-def yaw(poses):
-    """Expected yaw in degrees, positive towards the picture's right edge.
+def yaw(poses: dict[str, float]) -> float:
+    """Expected yaw in degrees, positive towards the right edge of the image.
 
     Args:
-        poses: {class of YAW: probability}.
+        poses: {class of YAW: probability in 0..1}.
     """
     return sum(YAW[name] * share for name, share in poses.items())
 
 
+def _mark(canvas, predictions, boxes, scale, is_numbered):
+    """Draw box, arrow and number of every face.
+
+    Returns:
+        boxes of the numbers, boxes of the arrows.
+    """
+    tags, arrows = [], []
+    for prediction, box in zip(predictions, boxes, strict=True):
+        _draw_frame(canvas, box, _colour(prediction))
+        if _has_arrow(prediction.labels):
+            arrows.append(_draw_pose(canvas, prediction, scale))
+        if is_numbered:
+            tags.append(_draw_number(canvas, box, prediction))
+    return tags, arrows
+
+
+def _find_place(shape, box, options, taken, arrows, side):
+    """A panel's place, see `panels.place`.
+
+    The panel of a new face, whose `side` is None, covers no arrow if there is
+    such a place. Others keep to their side, so that they do not jump.
+    """
+    gap = _thickness(shape, box) + 2
+    place = functools.partial(panels.place, box, options)
+    found = None
+    if side is None:
+        found = place(taken + arrows, shape, gap, side)
+    return found or place(taken, shape, gap, side)
+
+
 def _tasks(predictions):
+    """{task: class names} of all predictions."""
     return {
         task: names for p in predictions for task, names in p.labels.items()
     }
 
 
 def _has_arrow(tasks):
-    """Whether {task: class names} has poses, and ones of known yaw."""
+    """Whether {task: class names} has poses of known yaw."""
     return "pose" in tasks and set(tasks["pose"]) <= YAW.keys()
 
 
 def _enlarged(image, scale):
-    """A copy, so many times as large."""
+    """A copy with `scale` times as many rows and columns."""
     if scale == 1:
         return image.copy()
     size = [scale * side for side in image.shape[1::-1]]
@@ -163,7 +194,7 @@ def _enlarged(image, scale):
 
 
 def _stack(parts):
-    """Pictures one below the other, the narrow ones filled up in dark."""
+    """Images one below the other, the narrow ones padded in a dark colour."""
     width = max(part.shape[1] for part in parts)
     wide = [
         cv2.copyMakeBorder(
@@ -186,7 +217,7 @@ def _scaled(box, scale):
 
 
 def _thickness(shape, box):
-    """Of lines around a face, pixels."""
+    """Thickness of the lines around a face, in pixels."""
     return max(2, round(min(max(shape[:2]) / 320, (box[3] - box[1]) / 40)))
 
 
@@ -194,16 +225,16 @@ def _draw_frame(canvas, box, colour):
     thickness = _thickness(canvas.shape, box)
     half = thickness // 2 + 1
     height, width = canvas.shape[:2]
-    # All of the frame stays in the picture, however far the face reaches out.
+    # The whole frame stays in the image, even if the face reaches beyond it.
     start = max(box[0], half), max(box[1], half)
     end = min(box[2], width - 1 - half), min(box[3], height - 1 - half)
-    # A dark edge keeps light lines visible on light ground.
+    # A dark edge makes light lines visible on a light background.
     for ink, more in ((DARK, 2), (colour, 0)):
         cv2.rectangle(canvas, start, end, ink, thickness + more)
 
 
 def _draw_number(canvas, box, prediction):
-    """A tag at the left upper corner of a face's box; returns the tag's."""
+    """Tag the upper left corner of a face's box; returns the tag's box."""
     size = max(panels.LEAST_SIZE, panels.sizes(canvas.shape, box)[-1])
     words = str(prediction.number)
     width, height = text.width(words, size) + size, text.height(size) + 2
@@ -216,9 +247,10 @@ def _draw_number(canvas, box, prediction):
 
 
 def _draw_pose(canvas, prediction, scale):
-    """An arrow from the nose to where it points, or a ring at the viewer.
+    """Draw an arrow in the direction of the nose, or a ring if frontal.
 
-    Returns the box around it.
+    Returns:
+        (left, top, right, bottom) of the arrow or ring.
     """
     face = prediction.face
     left, top, right, bottom = (scale * side for side in face.box)

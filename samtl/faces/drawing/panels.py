@@ -1,25 +1,28 @@
-"""Panels of labels, where they go, and the legend."""
+"""Panels with the labels of faces, their places, and the legend."""
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from samtl.faces.drawing import text
-from samtl.faces.prediction import percent
+from samtl.faces.prediction import Prediction, percent
 
 UNSURE, WHITE, MUTED = (255, 200, 40), (255, 255, 255), (175, 182, 190)
 DARK, GROOVE = (20, 22, 26), (75, 80, 88)
 OPACITY = 0.78
-# Font sizes in pixels: shares of the picture's longer side, or of twice its
-# width where that is less, and of a face's height; nothing is written smaller
-# than LEAST_SIZE.
+# Font sizes as shares of the image's longer side, or of twice its width if that
+# is less. OF_FACE is a share of the face's height, LEAST_SIZE in pixels.
 SMALL, MEDIUM, LARGE, OF_FACE, LEAST_SIZE = 1 / 100, 1 / 62, 1 / 36, 0.085, 12
-# Height of the panels below a picture, at most: as a multiple of its longer
-# side, and in pixels (a JPEG has 65,535 in all).
+# Largest height of the panels below an image: as a multiple of its longer side,
+# and in pixels (a JPEG has 65,535 rows at most).
 HIGHEST_SHEET, LARGEST_SHEET = 2, 30_000
+
+Box = tuple[int, int, int, int]
+Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,9 @@ class Row:
     """A line of a panel.
 
     Attributes:
-        task, label, percent: what its columns say.
-        share: 0..1, how far its bar is filled.
-        is_unsure: the label is marked.
+        task, label, percent: texts of its columns.
+        share: 0..1, the filled share of its bar.
+        is_unsure: whether the label is marked.
     """
 
     task: str
@@ -41,22 +44,22 @@ class Row:
 
 @dataclass(frozen=True)
 class Panel:
-    """What is written about a face, at one font size.
+    """The labels of a face in one font size.
 
     Attributes:
         heading: first line, or "" for none.
         rows: tuple of Row.
-        size: of the font, pixels.
-        colour: of the face.
+        size: of the font, in pixels.
+        colour: of the face, RGB in 0..255.
     """
 
     heading: str
     rows: tuple[Row, ...]
     size: int
-    colour: tuple[int, int, int]
+    colour: Colour
 
     @functools.cached_property
-    def columns(self):
+    def columns(self) -> tuple[int, int, int]:
         """Widths of task, label and percent in pixels."""
         return (
             max(text.width(row.task, self.size) for row in self.rows),
@@ -65,7 +68,7 @@ class Panel:
         )
 
     @property
-    def extent(self):
+    def extent(self) -> tuple[int, int]:
         """(width, height) in pixels."""
         padding = _padding(self.size)
         lines = len(self.rows) + bool(self.heading)
@@ -78,8 +81,12 @@ class Panel:
             lines * _line(self.size) + 2 * padding - self.size // 4,
         )
 
-    def draw(self, canvas, left, top):
-        """Draw it in place at (left, top) of the canvas, uint8 [H, W, 3]."""
+    def draw(self, canvas: np.ndarray, left: int, top: int) -> Box:
+        """Draw the panel on the canvas, uint8 [H, W, 3].
+
+        Returns:
+            (left, top, right, bottom) of the panel.
+        """
         size, padding = self.size, _padding(self.size)
         width, height = self.extent
         right, bottom = left + width, top + height
@@ -93,14 +100,15 @@ class Panel:
         for row in self.rows:
             self._draw_row(canvas, row, x, end, y)
             y += _line(size)
+        return left, top, right, bottom
 
     def _draw_row(self, canvas, row, x, end, y):
         size = self.size
         ink = UNSURE if row.is_unsure else WHITE
         text.write(canvas, row.task, x, y, size, MUTED)
         text.write(canvas, row.label, x + self.columns[0] + size, y, size, ink)
-        percent = end - text.width(row.percent, size)
-        text.write(canvas, row.percent, percent, y, size, ink)
+        start = end - text.width(row.percent, size)
+        text.write(canvas, row.percent, start, y, size, ink)
         top = y + text.height(size) + 1
         bottom = top + max(2, size // 7)
         middle = x + round((end - x) * row.share)
@@ -109,7 +117,7 @@ class Panel:
         text.shade(canvas, (x, top, middle, bottom), filled, 1.0)
 
 
-def rows(prediction, least):
+def rows(prediction: Prediction, least: float) -> tuple[Row, ...]:
     """The Rows of a Prediction; classes below `least` are marked with "?"."""
     made = []
     for task in prediction.labels:
@@ -119,12 +127,12 @@ def rows(prediction, least):
     return tuple(made)
 
 
-def sizes(shape, box):
-    """Font sizes to try for a face, largest first.
+def sizes(shape: Sequence[int], box: Box) -> list[int]:
+    """Possible font sizes for a face in pixels, the largest first.
 
     Args:
-        shape: of the picture.
-        box: of the face.
+        shape: of the image.
+        box: of the face, in pixels.
     """
     smallest = font_size(shape, SMALL)
     largest = max(smallest, round(_side(shape) * LARGE))
@@ -133,29 +141,36 @@ def sizes(shape, box):
     return sorted({size, (size + smallest) // 2, smallest}, reverse=True)
 
 
-def font_size(shape, share=MEDIUM):
-    """A share of the picture's side in pixels, if that is readable."""
+def font_size(shape: Sequence[int], share: float = MEDIUM) -> int:
+    """A share of the image's side in pixels, at least LEAST_SIZE."""
     return max(LEAST_SIZE, round(_side(shape) * share))
 
 
 def _side(shape):
-    # In a picture as narrow as a scrolled page, a line is to find room.
+    # A line of text has to fit into an image as narrow as a scrolled page.
     return min(max(shape[:2]), 2 * shape[1])
 
 
-def place(box, options, taken, shape, gap, kept=None):
-    """Find a place beside a face where a panel hides nothing.
+def place(
+    box: Box,
+    options: list[Panel],
+    taken: list[Box],
+    shape: Sequence[int],
+    gap: int,
+    kept: int | None = None,
+) -> tuple[Panel, tuple[int, int], int] | None:
+    """A place beside a face where a panel covers none of the boxes in `taken`.
 
     Args:
-        box: (left, top, right, bottom) of the face.
+        box: (left, top, right, bottom) of the face, in pixels.
         options: Panels, the preferred one first.
         taken: boxes that have to stay visible.
-        shape: of the picture.
+        shape: of the image.
         gap: pixels between face and panel.
-        kept: the side to try first, as returned for another frame.
+        kept: the side to try first, as returned for the frame before.
 
     Returns:
-        (Panel, (left, top), side), or None where there is no such place.
+        (Panel, (left, top), side), or None if there is no such place.
     """
     for panel in options:
         width, height = panel.extent
@@ -172,15 +187,15 @@ def place(box, options, taken, shape, gap, kept=None):
     return None
 
 
-def grid(panels, shape):
-    """Panels one beside the other, below a picture.
+def grid(panels: list[Panel], shape: Sequence[int]) -> np.ndarray:
+    """A grid of panels, to be shown below an image.
 
-    Where they would be much higher than the picture, they get its smallest
-    font, and a line says how many are left out.
+    A grid that would be too high gets the smallest font. If it is still too
+    high, the last panels are omitted, and a line states their number.
 
     Args:
         panels: list of Panel.
-        shape: of the picture.
+        shape: of the image.
 
     Returns:
         uint8 [h, at least shape[1], 3].
@@ -195,8 +210,8 @@ def grid(panels, shape):
     lines = min(lines, max(1, highest // cell[1]))
     shown = panels[: lines * columns]
     width = max(shape[1], columns * cell[0] + size)
-    left = len(panels) - len(shown)
-    note = f"and {left} more, in --json and --csv" if left else ""
+    rest = len(panels) - len(shown)
+    note = f"and {rest} more, in --json and --csv" if rest else ""
     height = lines * cell[1] + size + (2 * text.height(size) if note else 0)
     sheet = np.full((height, width, 3), DARK, np.uint8)
     for number, panel in enumerate(shown):
@@ -207,16 +222,25 @@ def grid(panels, shape):
     return sheet
 
 
-def legend(shape, faces, has_labels, has_arrows, least):
-    """What the marks mean, uint8 [h, at least shape[1], 3].
+def legend(
+    shape: Sequence[int],
+    faces: int,
+    has_labels: bool,
+    has_arrows: bool,
+    least: float,
+) -> np.ndarray:
+    """The number of faces and the meaning of the marks.
 
     Its size does not depend on the number of faces.
 
     Args:
-        shape: of the picture.
-        faces: how many there are.
-        has_labels, has_arrows: whether faces may get any.
-        least: confidence below which a class is marked.
+        shape: of the image.
+        faces: their number.
+        has_labels, has_arrows: whether faces may have any.
+        least: confidence in 0..1 below which a class is marked.
+
+    Returns:
+        uint8 [h, at least shape[1], 3].
     """
     size = font_size(shape)
     none = "no face found"
@@ -253,7 +277,7 @@ def _line(size):
 
 
 def _beside(box, extent, gap):
-    """Left upper corners of a panel's places, the best first."""
+    """Upper left corners of a panel's possible places, the best first."""
     width, height = extent
     left, top, right, bottom = box
     return (
@@ -269,16 +293,16 @@ def _beside(box, extent, gap):
 
 
 def _meet(one, other):
-    """Do two boxes share a pixel?"""
+    """Whether two boxes share a pixel."""
     return min(one[2], other[2]) > max(one[0], other[0]) and min(
         one[3], other[3]
     ) > max(one[1], other[1])
 
 
 def _strip(items, size, width, least):
-    """Set icons and texts one after another, in as many lines as it takes.
+    """Icons and texts in a row, with line breaks at `width` pixels.
 
-    None takes less than `least` pixels.
+    Each item takes at least `least` pixels.
     """
     padding, line = _padding(size), round(1.7 * size)
     lines, x = [[]], padding

@@ -1,4 +1,4 @@
-"""Smooth text of any size on arrays, with the font that Pillow brings."""
+"""Antialiased text of any size on arrays, in the font of Pillow."""
 
 import functools
 
@@ -7,38 +7,52 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 
-# A video shows a few hundred texts over and over: all classes and percents.
+# A video repeats a few hundred texts: all classes and percents.
 @functools.lru_cache(maxsize=2048)
-def width(text, size):
-    """Pixels that a line of text takes at a font size in pixels."""
+def width(text: str, size: int) -> int:
+    """Width of a line of text in pixels, at a font size in pixels."""
     return int(np.ceil(_font(size).getlength(text)))
 
 
-def height(size):
-    """Pixels of a line from its highest to its lowest letter."""
+def height(size: int) -> int:
+    """Height of a line in pixels, from ascender to descender."""
     return sum(_font(size).getmetrics())
 
 
-def write(canvas, text, left, top, size, colour):
-    """Draw a line of text in place; what lies outside is cut off.
+def write(
+    canvas: np.ndarray,
+    text: str,
+    left: int,
+    top: int,
+    size: int,
+    colour: tuple[int, int, int],
+) -> None:
+    """Draw a line of text in place, clipped to the canvas.
 
     Args:
         canvas: uint8 [H, W, 3].
-        left, top: of the line, whole pixels.
-        size: of the font, pixels.
-        colour: three numbers in 0..255.
+        text: one line.
+        left, top: of the line, in whole pixels.
+        size: of the font, in pixels.
+        colour: RGB in 0..255.
     """
     blend(canvas, _mask(text, size), left, top, colour)
 
 
-def blend(canvas, mask, left, top, colour):
-    """Lay a colour on the canvas, in place, as far as the mask is opaque.
+def blend(
+    canvas: np.ndarray,
+    mask: np.ndarray,
+    left: int,
+    top: int,
+    colour: tuple[int, int, int],
+) -> None:
+    """Blend a colour into the canvas in place, with a mask as its opacity.
 
     Args:
         canvas: uint8 [H, W, 3].
-        mask: uint8 [h, w], 255 is opaque.
-        left, top: of the mask on the canvas; it may reach beyond.
-        colour: three numbers in 0..255.
+        mask: uint8 [h, w], 0 is transparent, 255 is opaque.
+        left, top: of the mask on the canvas, which clips it.
+        colour: RGB in 0..255.
     """
     bottom, right = top + mask.shape[0], left + mask.shape[1]
     target = canvas[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
@@ -49,8 +63,13 @@ def blend(canvas, mask, left, top, colour):
     target[:] = np.rint(target + (np.float32(colour) - target) * mask)
 
 
-def shade(canvas, box, colour, opacity):
-    """Lay an even colour on a box of the canvas, in place."""
+def shade(
+    canvas: np.ndarray,
+    box: tuple[int, int, int, int],
+    colour: tuple[int, int, int],
+    opacity: float,
+) -> None:
+    """Fill a box of the canvas in place; opacity is in 0..1."""
     left, top, right, bottom = box
     target = canvas[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
     if opacity == 1:

@@ -1,0 +1,1 @@
+"""Video sources and recordings, and the output files of the demos."""

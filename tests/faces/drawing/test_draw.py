@@ -131,7 +131,7 @@ def test_the_panels_of_a_crowd_have_an_end():
 
 
 def test_panels_of_a_video_stay_on_their_side():
-    screen, kept = draw.Screen(SURE), []
+    screen, kept = draw.VideoLayout(SURE), []
     for x in range(20, 400, 20):
         faces = [_prediction((x, 100, x + 120, 250), n) for n in (1, 2)]
         draw.annotate(_gray(480, 640), faces, 0.5, screen)
@@ -148,7 +148,7 @@ def test_frames_of_a_video_have_one_size(width):
     shapes = set()
     for count in (0, 1, 2, 12):
         faces = [_prediction(box, n + 1) for n in range(count)]
-        screen = draw.Screen(SURE)
+        screen = draw.VideoLayout(SURE)
         frame = draw.annotate(_gray(600, width), faces, 0.5, screen)
         shapes.add(frame.shape)
     assert len(shapes) == 1
@@ -195,7 +195,7 @@ def test_the_arrow_points_where_the_nose_does(name, side):
 def test_poses_of_unknown_yaw_get_no_arrow():
     box, labels = (240, 200, 360, 340), {"pose": {"up": 0.9, "down": 0.1}}
     face = _prediction(box, labels=labels)
-    for screen in (None, draw.Screen(labels)):
+    for screen in (None, draw.VideoLayout(labels)):
         copy = draw.annotate(_gray(500, 600), [face], 0.5, screen)
         inside = copy[210:330, 250:350]
         assert not _is_near(inside, draw.COLOURS[0]).any()
