@@ -1,11 +1,12 @@
 """Emotion, head pose, gender and age of the faces in images.
 
-Writes an annotated copy of every image and prints what was found. Uses the
-trained network in weights/, or another one with --weights. Without images, the
-sample is a public-domain portrait.
+Writes an annotated copy of every image and prints the labels. Uses the trained
+network in weights/, or another one with --weights. Without images, the input is
+a sample portrait in the public domain.
 
-Exit code: 0; 1 if an image could not be read, or its copy not be written; 2 for
-a mistake in the command; 130 after Ctrl-C, with the results so far written.
+Exit code: 0 for success; 1 if an image could not be read or its copy not be
+written; 2 for a mistake in the command; 130 after Ctrl-C, with the results so
+far written.
 """
 
 import csv
@@ -31,7 +32,8 @@ EXAMPLES = """examples:
   python final_image_demo.py photo.jpg --weights runs/.../best.onnx
       another network
 """
-# Images that are read ahead, and pixels, of which as many may wait for a batch.
+# Images that are read ahead, and the pixels in memory at most: so many are read
+# ahead, and so many wait for a full batch.
 AHEAD, HELD = 4, 40_000_000
 
 
@@ -44,18 +46,16 @@ def parser():
         help="files, folders or patterns (left out: the sample portrait)",
     )
     output.add_flags(parser)
+    flags.add_flag(parser, "json", Path, None, "write all results to this file")
     flags.add_flag(
-        parser, "json", Path, None, "write all that was found to this file"
-    )
-    flags.add_flag(
-        parser, "csv", Path, None, "the same as a table, one row a face"
+        parser, "csv", Path, None, "the same as a table, one row per face"
     )
     flags.add_flag(
         parser,
         "batch_size",
         flags.Number(int, 1),
         32,
-        "faces that the network gets at a time",
+        "faces per batch of the network",
     )
     loading.add_flag(parser)
     detect.add_flag(parser)
@@ -72,7 +72,7 @@ def main(argv=None):
     output.check(args, [args.json, args.csv], paths)
     predictor = loading.load(args.weights)
     detector = detect.open(args.detector_model)
-    names = output.Names(args.output, args.overwrite, paths)
+    targets = output.OutputPaths(args.output, args.overwrite, paths)
     found, failed = [], []
     try:
         for path, picture, predictions in _predicted(
@@ -80,7 +80,7 @@ def main(argv=None):
         ):
             try:
                 found.append(
-                    _annotated(path, picture, predictions, names, args)
+                    _annotated(path, picture, predictions, targets, args)
                 )
             except UserError as error:
                 failed.append(str(error))
@@ -98,8 +98,11 @@ def main(argv=None):
         sys.exit(1)
 
 
-def _annotated(path, picture, predictions, names, args):
-    """Write, print and show what is in an image; returns it for the JSON.
+def _annotated(path, picture, predictions, targets, args):
+    """Write, print and show the results of an image.
+
+    Returns:
+        the record of the image for the JSON.
 
     Raises:
         UserError: the image was not read, or the copy cannot be written.
@@ -107,7 +110,7 @@ def _annotated(path, picture, predictions, names, args):
     if isinstance(picture, UserError):
         raise picture
     copy = draw.annotate(picture.pixels, predictions, args.min_confidence)
-    target = names.new(path.stem, _suffix(path))
+    target = targets.new(path.stem, _suffix(path))
     output.write_image(target, copy)
     _report(path, picture, predictions, target)
     if args.show:
@@ -118,8 +121,8 @@ def _annotated(path, picture, predictions, names, args):
 def _predicted(paths, predictor, detector, batch_size):
     """Yield (path, Picture or UserError, list of Prediction) in order.
 
-    Images are read and searched in threads, a few ahead. They wait until
-    their faces fill a batch, or until they hold too much memory.
+    Threads read images and detect faces, a few images ahead. The images wait
+    until their faces fill a batch or their pixels exceed HELD.
     """
 
     def search(path):
@@ -144,10 +147,10 @@ def _predicted(paths, predictor, detector, batch_size):
 
 
 def _ahead(function, paths):
-    """map() in threads that runs only AHEAD images and HELD pixels ahead."""
+    """map() in threads, at most AHEAD images and HELD pixels ahead."""
     with ThreadPoolExecutor(AHEAD) as pool, warnings.catch_warnings():
-        # Pillow warns of half the size that it refuses, of broken EXIF data
-        # and the like. Not in the threads: the filters are those of them all.
+        # Pillow warns of invalid EXIF data, of half the size that it refuses
+        # and the like. Set here, as all threads share these filters.
         warnings.simplefilter("ignore")
         pending, held = [], 0
         for path in paths:
@@ -163,6 +166,7 @@ def _ahead(function, paths):
 
 
 def _flush(waiting, predictor, batch_size):
+    """Predict the faces of the waiting images, and yield the images."""
     crops = [crop for *_, some in waiting for crop in some]
     labels = []
     for start in range(0, len(crops), batch_size):
@@ -198,7 +202,7 @@ def _report(path, picture, predictions, target):
 
 
 def _record(path, picture, predictions, target, least):
-    """What the JSON says about an image."""
+    """The record of an image for the JSON."""
     height, width = picture.pixels.shape[:2]
     return {
         "file": output.printable(path),

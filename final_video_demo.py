@@ -1,11 +1,12 @@
 """Emotion, head pose, gender and age of the faces in a video.
 
 Writes an annotated H.264 video that browsers play. The source is a file, the
-number of a camera, or the URL of a stream; without one, a sample clip made
-from a public-domain portrait. Ctrl-C ends a recording; the file is whole.
+number of a camera or the URL of a stream. Without a source, the input is a
+sample clip of a portrait in the public domain. Ctrl-C ends a recording and
+leaves a complete file.
 
-Exit code: 0; 1 if the source broke off, which of files only MP4 and AVI tell;
-2 for a mistake in the command; 130 after Ctrl-C.
+Exit code: 0 for success; 1 if the source ended too early (of files, detected for
+MP4 and AVI only); 2 for a mistake in the command; 130 after Ctrl-C.
 """
 
 import contextlib
@@ -37,9 +38,9 @@ EXAMPLES = """examples:
   python final_video_demo.py 0 --show
       a camera, until Escape or Ctrl-C
   python final_video_demo.py street.mp4 --blur_faces
-      labels without recognisable faces
+      labels, and anonymised faces
 """
-# Half the size that images are searched at: a quarter of the time.
+# Half the size of the image demo's search takes a quarter of the time.
 LARGEST_SEARCHED = detect.SIZES[1]
 
 
@@ -53,47 +54,48 @@ def parser():
     )
     output.add_flags(parser)
     flags.add_flag(
-        parser, "csv", Path, None, "write a table, one row a face and frame"
+        parser, "csv", Path, None, "write a table, one row per face and frame"
     )
     flags.add_flag(
-        parser, "jsonl", Path, None, "the same as one JSON object a line"
+        parser, "jsonl", Path, None, "the same, one JSON object per line"
     )
     seconds = flags.Number(float, 0)
-    flags.add_flag(parser, "start", seconds, 0.0, "begin at this second")
+    flags.add_flag(parser, "start", seconds, 0.0, "start at this second")
     flags.add_flag(
         parser, "end", seconds, None, "end at this second (left out: the end)"
     )
     count = flags.Number(int, 1)
-    flags.add_flag(parser, "every", count, 1, "take one of so many frames")
+    flags.add_flag(parser, "every", count, 1, "use every N-th frame only")
     flags.add_flag(
         parser,
         "detect_every",
         count,
         None,
-        "look for faces in one of so many taken frames and follow their motion "
-        "in between (left out: 5, or as many as half a second has; always 1 "
-        "with --blur_faces)",
+        "run the detector on every N-th of these frames and track faces by "
+        "optical flow in between (left out: 5, or the frames of half a second "
+        "if these are fewer; always 1 with --blur_faces)",
     )
     flags.add_flag(
         parser,
         "max_faces",
         count,
         None,
-        "label the largest so many faces (left out: all)",
+        "label the N largest faces only (left out: all)",
     )
     flags.add_flag(
         parser,
         "smoothing",
         seconds,
         0.5,
-        "seconds over which the labels of a face are averaged, 0 for none",
+        "time constant in seconds for averaging the probabilities of a face, "
+        "0 for no averaging",
     )
     output.add_switch(
         parser,
         "blur_faces",
-        "make faces unrecognisable, also those that are not labelled; slow; "
-        "upright ones are found from 1/50 of the picture's longer side in "
-        "height, lying ones from 1/25",
+        "anonymise all faces, including those without labels; slow. The "
+        "detector finds faces from a height of 1/50 of the frame's longer side, "
+        "lying ones from 1/25",
     )
     loading.add_flag(parser)
     detect.add_flag(parser)
@@ -108,7 +110,7 @@ def main(argv=None):
     if args.blur_faces and args.detect_every not in (None, 1):
         raise UserError(
             f"--detect_every={args.detect_every} would show new faces for a "
-            "moment; leave it with --blur_faces"
+            "moment; omit it with --blur_faces"
         )
     given = [] if args.source is None else [Path(args.source)]
     output.check(args, [args.csv, args.jsonl], given)
@@ -117,15 +119,15 @@ def main(argv=None):
     if args.source is None:
         print("no video named: this is the sample clip")
     source = video.open_source(args.source)
-    # One frame of a short source is not to last longer than that.
+    # A frame must not last longer than the whole source.
     args.every = min(args.every, source.count or args.every)
-    names = output.Names(args.output, args.overwrite, given)
+    targets = output.OutputPaths(args.output, args.overwrite, given)
     frames = video.ahead(source.frames(args.start, end, args.every))
     fps = source.fps / args.every
     found = video.ahead(_analysed(frames, fps, predictor, detector, args))
     total = _expected(source, args.start, end, args.every)
-    screen = draw.VideoLayout(predictor.tasks)
-    target = names.reserve(source.name, ".mp4")
+    layout = draw.VideoLayout(predictor.tasks)
+    target = targets.reserve(source.name, ".mp4")
     is_stopped = False
     with (
         contextlib.closing(found),
@@ -134,7 +136,7 @@ def main(argv=None):
     ):
         counter = _Counter(progress, total)
         try:
-            _write(found, writer, screen, counter, args)
+            _write(found, writer, layout, counter, args)
         except KeyboardInterrupt:
             is_stopped = True
             source.stop()
@@ -147,28 +149,28 @@ def main(argv=None):
         )
     print(
         f"{counter.frames} frames, {output.count(len(counter.faces))}, "
-        f"{counter.speed():.1f} frames a second -> {target}"
+        f"{counter.speed():.1f} frames per second -> {target}"
     )
     if is_stopped:
-        print("stopped: the file ends here", file=sys.stderr)
+        print("stopped: the file is complete up to here", file=sys.stderr)
         sys.exit(130)
     if source.is_broken:
         print(
-            f"{source.name} broke off after {counter.time:.1f} s; what came "
-            "before is in the file",
+            f"{source.name} ended too early, after {counter.time:.1f} s; the "
+            "file contains all frames before",
             file=sys.stderr,
         )
         sys.exit(1)
 
 
 def _detector(args):
-    """A fast one, or one that misses least where faces are to be hidden."""
+    """A fast detector, or with --blur_faces the one with the best recall."""
     largest = detect.SIZES[-1] if args.blur_faces else LARGEST_SEARCHED
     return detect.open(args.detector_model, largest, args.blur_faces)
 
 
 def _analysed(frames, fps, predictor, detector, args):
-    """Yield (Frame, list of Prediction, list of Face to blur)."""
+    """Yield (Frame, list of Prediction, list of Face to anonymise)."""
     tracker = Tracker()
     usual = 1 if args.blur_faces else min(5, math.ceil(fps / 2))
     every = args.detect_every or usual
@@ -184,7 +186,7 @@ def _analysed(frames, fps, predictor, detector, args):
             track.smooth(new, frame.time, args.smoothing)
             labels = predictor.named(track.probabilities)
             predictions.append(Prediction(track.face, labels, track.number))
-        # A face that is lost for a moment is most likely where it was.
+        # A track that is lost for a moment has its last position.
         hidden = [track.face for track in tracker.tracks]
         yield frame, predictions, hidden if args.blur_faces else []
 
@@ -194,25 +196,25 @@ def _area(track):
     return (right - left) * (bottom - top)
 
 
-def _write(found, writer, screen, counter, args):
+def _write(found, writer, layout, counter, args):
     """Draw, show and write until the source ends or Escape is pressed."""
     with contextlib.ExitStack() as stack:
         for frame, predictions, hidden in found:
             for face in hidden:
                 draw.blur(frame.pixels, face)
             copy = draw.annotate(
-                frame.pixels, predictions, args.min_confidence, screen
+                frame.pixels, predictions, args.min_confidence, layout
             )
             writer.write(copy, frame.time)
             if counter.frames == 0:
-                # Not earlier: without a frame, what has their names stays.
-                tables = _tables(stack, args, screen.tasks)
-            for seen in predictions:
+                # Opened here, so that existing files stay without a frame.
+                tables = _tables(stack, args, layout.tasks)
+            for prediction in predictions:
                 row = {"frame": frame.index, "time": round(frame.time, 3)}
-                row |= output.record(seen, args.min_confidence)
+                row |= output.record(prediction, args.min_confidence)
                 for add in tables:
                     add(row)
-            numbers = {seen.number for seen in predictions}
+            numbers = {prediction.number for prediction in predictions}
             counter.advance(frame, numbers)
             if args.show and output.show(copy, "faces", wait=False):
                 return
@@ -221,15 +223,15 @@ def _write(found, writer, screen, counter, args):
 def _tables(stack, args, tasks):
     """Functions that add a row to the CSV and JSONL files, open in `stack`.
 
-    These grow line by line under their final names: after hours of recording
-    a power cut should leave what there is.
+    The files are written line by line under their final names, so that a power
+    cut after hours of recording leaves the rows so far.
     """
     tables = []
     for path, make in ((args.csv, _csv), (args.jsonl, _jsonl)):
         if path is None:
             continue
         with _written(path):
-            # A line is written whole, at once.
+            # Line buffering: the file contains complete lines only.
             file = path.open("w", buffering=1, newline="", encoding="utf-8")
             stack.callback(_close, file)
             add = make(file, tasks)
@@ -243,7 +245,7 @@ def _add(path, add, row):
 
 
 def _close(file):
-    # What is left of a line that could not be written cannot be now.
+    # The error of the last write is already reported.
     with contextlib.suppress(OSError):
         file.close()
 
@@ -272,12 +274,12 @@ def _csv(file, tasks):
 
 
 def _jsonl(file, tasks):
-    del tasks  # every line names its own
+    del tasks  # each line contains the names of its tasks
     return lambda row: file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def _expected(source, start, end, every):
-    """How many frames there will be, None where nobody knows."""
+    """Expected number of frames; None if unknown."""
     if source.duration is not None:
         rate = source.count / source.duration
         end = min(end, source.duration)
@@ -300,7 +302,7 @@ def _progress():
 
 
 class _Counter:
-    """Counts frames and faces, and shows how far it is."""
+    """Counts frames and faces, and shows the progress."""
 
     def __init__(self, progress, total):
         self.frames, self.time, self.faces = 0, 0.0, set()
@@ -315,7 +317,7 @@ class _Counter:
         self._progress.update(self._task, advance=1, speed=self.speed())
 
     def speed(self):
-        """Frames a second so far."""
+        """Frames per second so far."""
         return self.frames / max(time.monotonic() - self._start, 1e-9)
 
 

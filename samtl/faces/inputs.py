@@ -1,10 +1,11 @@
-"""Pictures for the image demo: which files, and their pixels."""
+"""Image files of the image demo, and their pixels."""
 
 import contextlib
 import glob
 import importlib.util
 import io
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +15,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from samtl.common.errors import UserError, reason
 
-# Photos of phones, which Pillow cannot read; a folder's are not skipped unseen.
+# Photos of phones, which Pillow cannot read: an error instead of a silent skip.
 HEIC = (".heic", ".heif")
 SUFFIXES = {
     *(".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg"),
     *(".png", ".ppm", ".tif", ".tiff", ".webp", *HEIC),
 }
 WILDCARDS = set("*?[")
-REDUCED = 8  # how many times smaller a huge JPEG is decoded
+REDUCED = 8  # factor by which a huge JPEG is reduced
 
 
 @dataclass(frozen=True)
@@ -30,21 +31,21 @@ class Picture:
 
     Attributes:
         pixels: uint8 [H, W, 3], RGB, upright.
-        note: "", or what a reader should know about how it was read.
+        note: a remark on how it was decoded, or "".
     """
 
     pixels: np.ndarray
     note: str
 
 
-def portrait():
-    """The file of the sample: Grace Hopper, official US Navy portrait.
+def portrait() -> Path:
+    """The sample image: Grace Hopper, official US Navy portrait.
 
-    It is in the public domain and comes with matplotlib, which is looked up
-    without importing it.
+    It is in the public domain and part of matplotlib, whose folder is found
+    without an import.
 
     Raises:
-        UserError: matplotlib's sample data is not there.
+        UserError: matplotlib's sample data is missing.
     """
     package = importlib.util.find_spec("matplotlib")
     if package is not None:
@@ -53,25 +54,25 @@ def portrait():
         if path.is_file():
             return path
     raise UserError(
-        "the sample portrait is not there: pip install matplotlib, or name an "
+        "the sample portrait is missing: pip install matplotlib, or name an "
         "image"
     )
 
 
-def find(words):
-    """Image files that the user means.
+def find(words: Iterable[str]) -> list[Path]:
+    """The image files for the words of a command line.
 
     Args:
         words: files, folders (their images, without those in subfolders) and
             patterns such as "photos/**/*.jpg".
 
     Returns:
-        list of Path, each file once, by whatever name, in the order of the
-        words, sorted within a folder or pattern. A file that is named but not
-        there is among them: reading it fails with a reason.
+        list of Path in the order of the words, sorted within a folder or
+        pattern. A file with several names is in it once. A named file that
+        does not exist is in it too, so that `read` reports it.
 
     Raises:
-        UserError: a folder or a pattern holds no image.
+        UserError: a folder or a pattern contains no image.
     """
     found = {}
     for word in words:
@@ -94,27 +95,27 @@ def find(words):
 
 
 def _matches(pattern):
-    """What a pattern matches, or else one whose brackets are in names."""
+    """Matches of a pattern; if there are none, with brackets as literals."""
     literal = pattern.replace("[", "[[]")
     return glob.glob(pattern, recursive=True) or glob.glob(
         literal, recursive=True
     )
 
 
-def read(path):
-    """Decode an image of any kind that Pillow knows.
+def read(path: str | Path) -> Picture:
+    """Decode an image of any format that Pillow supports.
 
-    The EXIF orientation is applied, transparency is laid on white, 16 bits
-    become 8, of an animation the first frame is taken. A JPEG too large for
-    Pillow (179 megapixels) is decoded at an eighth of its size. The path may
-    lead to a pipe.
+    The EXIF orientation is applied. The background of transparent images is
+    white. 16 bits become 8. The result for an animation is its first frame. A
+    JPEG too large for Pillow (179 megapixels) is decoded at 1/8 of its size.
+    The path may be a pipe.
 
     Returns:
         Picture.
 
     Raises:
-        UserError: the file is missing, empty, not an image, broken or too
-            large.
+        UserError: the file is missing, empty, damaged, too large or not an
+            image.
     """
     path = Path(path)
     try:
@@ -126,22 +127,22 @@ def read(path):
             except Image.DecompressionBombError as error:
                 return _read_huge(path, file, error)
     except UnidentifiedImageError as error:
-        why = "is not an image; its content decides, not its name"
+        why = "is not an image; the content decides, not the name"
         if path.suffix.lower() in HEIC:
             why = "is HEIC, which Pillow cannot read; convert it to JPEG"
         raise UserError(f"{path} {why}") from error
     except UserError:
         raise
-    # Pillow's decoders fail on broken files in every way there is.
+    # On damaged files, Pillow's decoders raise exceptions of any type.
     except Exception as error:
         raise UserError(
             f"cannot read {path}: {reason(error)}; get the file again"
         ) from error
 
 
-def size(path):
-    """Pixels of an image as its header says, 0 where that says nothing."""
-    # Opening is reading no more than the header, and refuses too many pixels.
+def size(path: str | Path) -> int:
+    """Number of pixels according to the header; 0 if it cannot be read."""
+    # open() reads the header only, and refuses too many pixels.
     with contextlib.suppress(Exception):
         if Path(path).is_file():
             with Image.open(path) as image:
@@ -150,7 +151,7 @@ def size(path):
 
 
 def _opened(path):
-    """A file or, as images are not read in one go, what is in a pipe."""
+    """An open file. A pipe is copied, as decoders need to seek."""
     return path.open("rb") if path.is_file() else io.BytesIO(path.read_bytes())
 
 
@@ -158,9 +159,9 @@ def _decoded(file):
     with Image.open(file) as image:
         frames = getattr(image, "n_frames", 1)
         note = f"first of {frames} frames" if frames > 1 else ""
-        image.load()  # pixels that are broken fail here
+        image.load()  # raises on damaged pixels
         upright = image
-        # Of PNG and WebP, Pillow does not bear EXIF data that are broken.
+        # Pillow raises on invalid EXIF data of PNG and WebP.
         with contextlib.suppress(Exception):
             upright = ImageOps.exif_transpose(image)
         return Picture(_eight_bits(upright), note)
@@ -171,7 +172,7 @@ def _eight_bits(image):
     if image.mode.startswith(("I", "F")):
         values = np.asarray(image, dtype=np.float32)
         values = np.nan_to_num(values, posinf=0, neginf=0)
-        # Integers are 16-bit ones in all formats that cameras write.
+        # In all formats of cameras, these integers have 16 bits.
         top = 65535 if image.mode.startswith("I") else max(values.max(), 1e-9)
         gray = np.clip(values * (255 / top), 0, 255).round().astype(np.uint8)
         return cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
@@ -182,12 +183,13 @@ def _eight_bits(image):
     return np.array(image.convert("RGB"))
 
 
-def _read_huge(path, file, reason):
+def _read_huge(path, file, error):
+    """A JPEG at 1/8 of its size; `error` is Pillow's."""
     file.seek(0)
     data = file.read()
     pixels = None
     if data.startswith(b"\xff\xd8\xff"):
-        # libjpeg computes the small image directly: no large one is held.
+        # libjpeg decodes to the reduced size, without the full image in memory.
         with contextlib.suppress(cv2.error):
             pixels = cv2.imdecode(
                 np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_8
@@ -196,6 +198,6 @@ def _read_huge(path, file, reason):
         limit = round(2 * Image.MAX_IMAGE_PIXELS / 1e6)
         raise UserError(
             f"{path} has more than {limit} megapixels; make a smaller copy"
-        ) from reason
+        ) from error
     pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     return Picture(pixels, f"read at 1/{REDUCED} of its size")

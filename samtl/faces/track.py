@@ -1,4 +1,4 @@
-"""Faces that keep their identity, place and labels from frame to frame."""
+"""Tracking of faces in a video: identity, position and smoothed labels."""
 
 import itertools
 import math
@@ -8,22 +8,21 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from samtl.faces.detect import Face
+from samtl.faces.detect import Box, Face
 
-LONGEST = 640  # longer side of the pictures that motion is measured on, pixels
-OVERLAP = 0.2  # intersection over union from which a detection may be a track
-# Seconds after which a track ends that the detector, when it looks, misses.
-PATIENCE = 1.0
-POINTS = 6  # points across a face, and down, whose motion is measured
-# The share of points that have to agree on one motion, and the change of size
-# from one frame to the next beyond which it is no face's motion.
+LONGEST = 640  # pixels of the longer side of the frames for optical flow
+OVERLAP = 0.2  # least intersection over union of a track and a detection
+PATIENCE = 1.0  # seconds without a detection after which a track ends
+POINTS = 6  # per side, of the grid for optical flow
+# The least share of inliers among the points, and the largest plausible change
+# of a face's size from one frame to the next.
 AGREEMENT, GROWTH = 0.5, 1.25
-# The difference, in gray levels, between two pictures of 16 x 16 pixels beyond
-# which faces that cannot be followed are of another scene. Between two photos
-# (150 of ExpW, and 30 of MTFL with the face at one place), it was always more;
-# within one, less after a flash and mostly after a shift by a twentieth.
+# The difference between two frames of 16 x 16 pixels, in gray levels, above
+# which lost faces belong to another scene. It was larger between any two photos
+# (150 of ExpW, and 30 of MTFL with the face at the same place). It was smaller
+# after a flash, and mostly after a shift by 1/20 of the image.
 CUT = 27
-NEW = 0.6  # weight of a detection against the followed place: less trembling
+NEW = 0.6  # weight of a detection against optical flow: less jitter
 
 
 @dataclass
@@ -31,32 +30,33 @@ class Track:
     """One person's face over time.
 
     Attributes:
-        number: from 1, never given twice.
-        face: where it is, or was last seen.
-        detected: seconds, when the detector found it last.
-        is_seen: it was found or could be followed in the latest frame.
+        number: from 1, unique in a video.
+        face: Face in the latest frame, or in the last one where it was seen.
+        detected: time of the last detection, in seconds.
+        is_seen: whether the latest frame has a detection or optical flow.
         probabilities: {task: float [C_t]}, smoothed; empty at first.
-        labelled: seconds, when they were last updated.
+        labelled: time of their last update, in seconds.
     """
 
     number: int
     face: Face
     detected: float
     is_seen: bool = True
-    probabilities: dict = field(default_factory=dict)
+    probabilities: dict[str, np.ndarray] = field(default_factory=dict)
     labelled: float = 0.0
 
-    def smooth(self, probabilities, time, span):
-        """Let new probabilities count, the older ones fading away.
+    def smooth(
+        self, probabilities: dict[str, np.ndarray], time: float, span: float
+    ) -> None:
+        """Update the exponential moving average of the probabilities.
 
-        p <- p + (1 - exp(-t / span)) * (new - p), t the seconds since the
-        last update: an exponential average that does not depend on how many
-        frames there are a second.
+        p <- p + (1 - exp(-t / span)) * (new - p), where t are the seconds
+        since the last update, so that the frame rate has no effect.
 
         Args:
-            probabilities: {task: float [C_t]}.
-            time: of the frame, seconds.
-            span: seconds in which the old ones fade to 1/e; 0 forgets them.
+            probabilities: {task: float [C_t]} of the frame.
+            time: of the frame, in seconds.
+            span: time constant in seconds; 0 for no smoothing.
         """
         elapsed = time - self.labelled
         weight = -math.expm1(-elapsed / span) if span > 0 else 1.0
@@ -67,10 +67,10 @@ class Track:
 
 
 class Tracker:
-    """Follows faces by their motion and matches detections with them.
+    """Tracks faces by optical flow and matched detections.
 
     Attributes:
-        tracks: list of Track, also of those out of sight for a moment.
+        tracks: list of Track, including those that are lost for a moment.
     """
 
     def __init__(self):
@@ -78,17 +78,18 @@ class Tracker:
         self._numbers = itertools.count(1)
         self._gray = None
 
-    def update(self, image, time, faces=None):
-        """Take in the next frame.
+    def update(
+        self, image: np.ndarray, time: float, faces: list[Face] | None = None
+    ) -> list[Track]:
+        """Process the next frame.
 
         Args:
-            image: uint8 [H, W, 3], RGB, of the same size every time.
-            time: of the frame, seconds, growing.
-            faces: list of Face that the detector found in it; None where it
-                was not asked.
+            image: uint8 [H, W, 3], RGB, of the same size in all frames.
+            time: of the frame, in seconds, increasing.
+            faces: list of Face from the detector; None if it did not run.
 
         Returns:
-            list of Track in sight.
+            list of Track that the frame shows.
         """
         scale = min(1.0, LONGEST / max(image.shape[:2]))
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -130,12 +131,14 @@ class Tracker:
         ]
 
 
-def match(boxes, others, least=OVERLAP):
-    """Pair boxes so that together they overlap most.
+def match(
+    boxes: list[Box], others: list[Box], least: float = OVERLAP
+) -> list[tuple[int, int]]:
+    """The assignment of boxes with the largest sum of overlaps.
 
     Args:
         boxes, others: lists of (left, top, right, bottom).
-        least: intersection over union that a pair needs.
+        least: intersection over union in 0..1 that a pair needs.
 
     Returns:
         list of (index in boxes, index in others), each index at most once.
@@ -152,21 +155,23 @@ def match(boxes, others, least=OVERLAP):
     ]
 
 
-def follow(before, after, face, scale=1.0):
-    """Where a face of one frame is in the next.
+def follow(
+    before: np.ndarray, after: np.ndarray, face: Face, scale: float = 1.0
+) -> Face | None:
+    """The position of a face in the next frame, by optical flow.
 
-    Median-flow's idea (Kalal, Mikolajczyk, Matas, "Forward-Backward Error",
-    ICPR 2010): a grid of points is followed by Lucas and Kanade's optical
-    flow, and the shift, turn and growth that most points agree on (RANSAC)
-    moves the face.
+    As in the median-flow tracker (Kalal, Mikolajczyk, Matas, "Forward-Backward
+    Error", ICPR 2010), Lucas-Kanade optical flow follows a grid of points on
+    the face. A similarity transform is fitted to the points with RANSAC and
+    applied to the face.
 
     Args:
         before, after: uint8 [h, w], gray.
-        face: Face, in pixels of a picture that these are scaled from.
-        scale: pixels of `before` and `after` for one of that picture.
+        face: Face, in pixels of the full-size frame.
+        scale: size of `before` and `after` relative to that frame.
 
     Returns:
-        Face, or None where the points do not agree.
+        Face, or None if too few points are inliers.
     """
     left, top, right, bottom = (scale * side for side in face.box)
     shares = np.linspace(0.15, 0.85, POINTS)
@@ -196,7 +201,7 @@ def follow(before, after, face, scale=1.0):
 
 
 def _difference(before, after):
-    """Between two gray pictures, coarsely, whatever their brightness."""
+    """Mean absolute difference at 16 x 16 pixels, each image minus its mean."""
     one, other = (
         cv2.resize(picture, (16, 16), interpolation=cv2.INTER_AREA)
         for picture in (before, after)
@@ -205,7 +210,7 @@ def _difference(before, after):
 
 
 def _moved(face, motion, growth):
-    """The face after a motion [2, 3] that grows by `growth`."""
+    """The face after an affine motion [2, 3] of the scale `growth`."""
     left, top, right, bottom = face.box
     x, y = motion @ ((left + right) / 2, (top + bottom) / 2, 1)
     across, down = growth * (right - left) / 2, growth * (bottom - top) / 2
@@ -218,7 +223,7 @@ def _moved(face, motion, growth):
 
 
 def _mean(old, new):
-    """The new face, drawn a little towards the old one."""
+    """The weighted mean of a detection and the position by optical flow."""
     box = tuple(
         NEW * b + (1 - NEW) * a for a, b in zip(old.box, new.box, strict=True)
     )

@@ -137,7 +137,7 @@ VIDEOS = {
         2,
         "unknown codec; convert it with ffmpeg",
     ),
-    "truncated": ("a.avi", _truncated, 1, "a broke off after"),
+    "truncated": ("a.avi", _truncated, 1, "a ended too early, after"),
     "missing": ("b.mp4", lambda path: None, 2, "cannot read b.mp4: No such"),
 }
 

@@ -199,7 +199,7 @@ def test_results_never_replace_an_input(demo, tmp_path):
     (tmp_path / "hard.json").hardlink_to(tmp_path / "a.png")
     for name in ("a.png", "soft.json", "hard.json"):
         for flag in ("json", "csv"):
-            with pytest.raises(UserError, match="is what is read"):
+            with pytest.raises(UserError, match="is an input"):
                 demo("a.png", f"--{flag}={name}", "--overwrite")
     assert (tmp_path / "a.png").read_bytes() == before
 
@@ -314,7 +314,7 @@ def test_what_cannot_work_is_refused_at_once(demo, tmp_path, monkeypatch):
         demo("*.gif")
     with pytest.raises(UserError, match="is named twice"):
         demo("a.png", "--json=found", "--csv=found")
-    with pytest.raises(UserError, match="is a folder"):
+    with pytest.raises(UserError, match="is a directory"):
         demo("a.png", "--json=.")
     with pytest.raises(UserError, match="min_confidence"):
         demo("a.png", "--min_confidence=2")

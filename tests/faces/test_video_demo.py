@@ -178,7 +178,7 @@ def test_a_broken_source_leaves_what_came_before(
     with pytest.raises(SystemExit) as caught:
         demo(clip)
     assert caught.value.code == 1
-    assert "broke off after 0.8 s" in capsys.readouterr().err
+    assert "ended too early, after 0.8 s" in capsys.readouterr().err
     assert len(_frames(tmp_path / "demo_output" / "walk_faces.mp4")) == 20
 
 
@@ -197,7 +197,7 @@ def test_bad_commands_are_refused(demo, clip, tmp_path):
         (("--start=50", "--csv=rows.csv"), "no frame of walk"),
         (("--every=0",), "every"),
         (("--jsonl=walk.jsonl",), "exists"),
-        (("--blur_faces", "--detect_every=2"), "leave it with --blur_faces"),
+        (("--blur_faces", "--detect_every=2"), "omit it with --blur_faces"),
     ):
         (tmp_path / "walk.jsonl").touch()
         with pytest.raises(UserError, match=message):
@@ -226,7 +226,7 @@ def test_the_source_is_never_replaced(demo, clip, tmp_path):
     shutil.copy(clip, source)
     before = source.read_bytes()
     for flag in ("csv", "jsonl"):
-        with pytest.raises(UserError, match="is what is read"):
+        with pytest.raises(UserError, match="is an input"):
             demo(source, f"--{flag}={source}", "--overwrite")
     link = tmp_path / "talk.mp4"
     link.symlink_to(source)

@@ -210,7 +210,7 @@ def test_names_of_videos_name_files(text, is_url):
 def test_no_output_takes_the_place_of_another(tmp_path_factory, stems):
     folder = tmp_path_factory.mktemp("named")
     (folder / "a_faces.png").touch()
-    names = output.Names(folder, may_overwrite=False)
+    names = output.OutputPaths(folder, may_overwrite=False)
     with case():
         given_names = [names.new(stem, ".png") for stem in stems]
         assert len(set(given_names)) == len(stems)

@@ -1,28 +1,32 @@
-"""What both demos write and show: names, images, records, windows."""
+"""Output of both demos: file names, images, records and windows."""
 
+import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from samtl.common import files, flags, isolation
 from samtl.common.errors import UserError
+from samtl.faces.prediction import Prediction
 
 ESCAPE = 27
-# Bytes; file systems take names of 255, and temporary ones are longer.
+# Bytes. File systems allow names of 255, and temporary names are longer.
 LONGEST_STEM = 200
-LARGEST_WINDOW = 1000  # pixels of a window's longer side at first
-PATIENCE = 30  # seconds that a first window may take
+LARGEST_WINDOW = 1000  # pixels of the longer side of a new window
+PATIENCE = 30  # seconds for the first window
 NO_WINDOWS = (
     "--show needs an OpenCV with windows; install opencv-python, not "
     "opencv-python-headless"
 )
-_opened = set()  # titles of windows
+_opened = set()  # titles of open windows
 
 
-def add_flags(parser):
+def add_flags(parser: argparse.ArgumentParser) -> None:
     """Declare the flags that both demos share."""
     flags.add_flag(
         parser,
@@ -34,36 +38,40 @@ def add_flags(parser):
     add_switch(
         parser,
         "overwrite",
-        "replace files of the same name instead of numbering new ones",
+        "replace files of the same name instead of adding a number to the name",
     )
     flags.add_flag(
         parser,
         "min_confidence",
         flags.Number(float, 0, 1),
         0.5,
-        "a class with a lower probability is marked as unsure",
+        "classes with a lower probability are marked as unsure",
     )
     add_switch(
-        parser, "show", "show the result in a window too; Escape ends it"
+        parser, "show", "also show the result in a window; Escape closes it"
     )
 
 
-def add_switch(parser, name, text):
-    """Declare --name, which takes no value: an image's name may follow it."""
+def add_switch(parser: argparse.ArgumentParser, name: str, text: str) -> None:
+    """Declare --name without a value, so that an image's name may follow it."""
     parser.add_argument(f"--{name}", action="store_true", help=text)
 
 
-def check(args, results, inputs=()):
-    """Find what would make the output fail before any work is done.
+def check(
+    args: argparse.Namespace,
+    results: Iterable[Path | None],
+    inputs: Iterable[Path] = (),
+) -> None:
+    """Check that the output can be written, before any work is done.
 
     Args:
         args: with the attributes of `add_flags`.
-        results: paths of further files to write; None is left out.
-        inputs: paths of what is read.
+        results: paths of further output files; None is skipped.
+        inputs: paths of the input files.
 
     Raises:
-        UserError: a folder cannot be made or written to, a result would be
-            overwritten or is an input, or --show can open no window.
+        UserError: a folder is not writable, a result exists already, is an
+            input or occurs twice, or --show cannot open a window.
     """
     _check_folder(args.output, f"to --output={args.output}")
     given = [path for path in results if path and not files.is_stream(path)]
@@ -71,11 +79,11 @@ def check(args, results, inputs=()):
     for path in given:
         _check_folder(path.parent, path.absolute())
         if path.is_dir():
-            raise UserError(f"{path} is a folder; name a file in it")
+            raise UserError(f"{path} is a directory; name a file in it")
         if places.count(os.path.realpath(path)) > 1:
             raise UserError(f"{path} is named twice; name two files")
         if any(_is_same(path, other) for other in inputs):
-            raise UserError(f"{path} is what is read; name another file")
+            raise UserError(f"{path} is an input; name another file")
         if path.is_file() and not args.overwrite:
             raise UserError(
                 f"{path} exists; choose another name, or replace it with "
@@ -96,7 +104,7 @@ def _check_folder(folder, name):
 
 
 def _is_same(one, other):
-    # Unlike Path's, these bear names that are too long.
+    # Unlike Path's methods, these do not raise on names that are too long.
     there = os.path.exists(one) and os.path.exists(other)
     return there and os.path.samefile(one, other)
 
@@ -104,13 +112,16 @@ def _is_same(one, other):
 def _check_window():
     is_x11 = sys.platform not in ("darwin", "win32")
     if is_x11 and not any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))):
-        raise UserError("--show needs a display, and there is none; leave it")
+        raise UserError(
+            "--show needs a display, and there is none; omit --show"
+        )
     try:
-        # Where the display does not answer, Qt ends the process.
+        # If the display does not answer, Qt ends the process.
         is_open = isolation.call(_open_window, seconds=PATIENCE)
     except ChildProcessError as error:
         raise UserError(
-            "--show cannot open a window: the display does not answer; leave it"
+            "--show cannot open a window: the display does not answer; omit "
+            "--show"
         ) from error
     if not is_open:
         raise UserError(NO_WINDOWS)
@@ -125,17 +136,25 @@ def _open_window():
     return True
 
 
-class Names:
-    """Gives each output a name in a folder, never the same one twice."""
+class OutputPaths:
+    """Unique paths of output files in a folder."""
 
-    def __init__(self, folder, may_overwrite, inputs=()):
-        """The files `inputs` are never overwritten, by no name of theirs."""
+    def __init__(
+        self, folder: Path, may_overwrite: bool, inputs: Iterable[Path] = ()
+    ):
+        """Paths for the output files of a run.
+
+        Args:
+            folder: of all paths.
+            may_overwrite: whether the path of an existing file is allowed.
+            inputs: files that are never overwritten, also not through a link.
+        """
         self._folder = folder
         self._may_overwrite = may_overwrite
         self._given = set(map(os.path.realpath, inputs))
 
-    def new(self, stem, suffix):
-        """<stem>_faces<suffix>, or with a number where that is taken."""
+    def new(self, stem: str, suffix: str) -> Path:
+        """<stem>_faces<suffix>, with a number if that path is taken."""
         while len(os.fsencode(stem)) > LONGEST_STEM:
             stem = stem[:-1]
         number = 1
@@ -149,10 +168,10 @@ class Names:
                 return path
             number += 1
 
-    def reserve(self, stem, suffix):
-        """As `new`, with an empty file where there was none.
+    def reserve(self, stem: str, suffix: str) -> Path:
+        """As `new`, and creates an empty file if there is none.
 
-        So no other program takes the name before something is written.
+        The empty file keeps other programs from using the path.
         """
         while True:
             path = self.new(stem, suffix)
@@ -164,14 +183,14 @@ class Names:
                     return path
 
 
-def write_image(path, image):
+def write_image(path: Path, image: np.ndarray) -> None:
     """Write uint8 [H, W, 3], RGB, in the format of the path's suffix.
 
     Raises:
         UserError: it cannot be written.
     """
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    # cv2.imwrite crashes on names that are no UTF-8.
+    # cv2.imwrite crashes on names that are not valid UTF-8.
     is_good, data = cv2.imencode(path.suffix, pixels)
     if not is_good:
         height, width = image.shape[:2]
@@ -183,16 +202,16 @@ def write_image(path, image):
         temporary.write_bytes(data)
 
 
-def show(image, title, wait):
+def show(image: np.ndarray, title: str, wait: bool) -> bool:
     """Show an image in a window.
 
     Args:
         image: uint8 [H, W, 3], RGB.
-        title: of the window; another title opens another window.
+        title: of the window; every title has a window of its own.
         wait: True: until a key is pressed. False: for a moment.
 
     Returns:
-        bool: Escape was pressed.
+        bool: whether Escape was pressed.
 
     Raises:
         UserError: OpenCV was built without windows.
@@ -200,7 +219,7 @@ def show(image, title, wait):
     height, width = image.shape[:2]
     scale = min(1, LARGEST_WINDOW / max(height, width))
     try:
-        if title not in _opened:  # else users would resize it in vain
+        if title not in _opened:  # keeps the size that the user chose
             size = round(scale * width), round(scale * height)
             cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
             cv2.resizeWindow(title, *size)
@@ -215,21 +234,22 @@ def show(image, title, wait):
     return key == ESCAPE
 
 
-def printable(path):
-    """A path as text that any file can hold."""
+def printable(path: str | Path) -> str:
+    """A path as text that is valid UTF-8."""
     return str(path).encode(errors="backslashreplace").decode()
 
 
-def count(faces):
-    """A number of faces in words."""
+def count(faces: int) -> str:
+    """A number of faces as text, as in "2 faces"."""
     return {0: "no face", 1: "1 face"}.get(faces, f"{faces} faces")
 
 
-def record(prediction, least):
-    """A Prediction as a JSON-able dict.
+def record(prediction: Prediction, least: float) -> dict:
+    """A Prediction as a dict for JSON.
 
     Args:
-        least: confidence below which a label is unsure.
+        prediction: Prediction.
+        least: confidence in 0..1 below which a label is unsure.
 
     Returns:
         {"face": number, "box": [left, top, right, bottom] in pixels,
@@ -255,8 +275,8 @@ def record(prediction, least):
     }
 
 
-def columns(tasks):
-    """Names of the CSV columns that `row` fills.
+def columns(tasks: dict[str, Collection[str]]) -> list[str]:
+    """Names of the CSV columns of `row`.
 
     Args:
         tasks: {task: class names}.
@@ -268,8 +288,8 @@ def columns(tasks):
     return names
 
 
-def row(face):
-    """What `record` returns as {column: value}."""
+def row(face: dict) -> dict:
+    """The result of `record` as {CSV column: value}."""
     sides = zip(("left", "top", "right", "bottom"), face["box"], strict=True)
     values = {"face": face["face"], **dict(sides), "score": face["score"]}
     for task, entry in face["labels"].items():

@@ -1,10 +1,11 @@
-"""H.264 video files that grow frame by frame."""
+"""H.264 video files, written frame by frame."""
 
 import contextlib
 import math
 import re
 import subprocess
 import tempfile
+from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
@@ -14,31 +15,32 @@ from samtl.common.errors import UserError
 
 
 class Writer:
-    """An H.264 MP4 file that grows frame by frame.
+    """An H.264 MP4 file, written frame by frame; a context manager.
 
-    What had its name is gone with the first frame, and not written into, as it
-    may be a link; where no frame comes, it stays.
+    The first frame replaces an existing file of the same name. Without a
+    frame, that file stays. The target of a link is never written to.
 
     FFmpeg encodes in a process of its own. It finishes the file when its
-    input ends, whatever ends it, Ctrl-C and a kill of this process included.
-    That is why the file has its final name from the start. Where FFmpeg
-    itself ends, as on a full disk, the file plays up to the last second, as
-    it is made of parts with an index each; finished, it gets one up front,
-    which all players can seek by. Frames are
-    repeated or left out so that the video takes as long as the source, also
-    where that has no steady rate.
+    input ends, even after Ctrl-C or a kill of this process. Therefore the file
+    has its final name from the start. The file consists of fragments of a
+    second, each with an index: if FFmpeg itself ends, as on a full disk, the
+    file plays up to the last fragment. A finished file gets one index at its
+    start, as all players need it for seeking.
+
+    Frames are repeated or skipped, so that the video has the duration of the
+    source, even if the source has no constant frame rate.
     """
 
-    def __init__(self, path, fps):
-        """To be used in a `with`; nothing is written without a frame.
+    def __init__(self, path: Path, fps: float):
+        """A writer for a file, which the first frame creates.
 
         Args:
-            path: of the .mp4 file. Where an empty one holds the name, it is
-                removed if no frame comes.
-            fps: frames a second of the file.
+            path: of the .mp4 file. An empty file of this name is removed if
+                there is no frame.
+            fps: frames per second of the file.
         """
         self._path, self._fps = path, fps
-        self._aside = None  # where what had the name waits for a frame
+        self._aside = None  # path of the replaced file before the first frame
         self._process = None
         self._written = 0
         self._start = 0.0
@@ -50,25 +52,25 @@ class Writer:
     def __exit__(self, kind, error, trace):
         try:
             if self._process is not None:
-                # Ctrl-C in the middle of the first frame is no failure.
+                # Ctrl-C during the first frame is not an error.
                 self._finish(kind is None and self._written > 0)
         finally:
             self._log.close()
             if not self._written:
-                self._take_back()
+                self._restore()
 
-    def write(self, image, moment):
+    def write(self, image: np.ndarray, moment: float) -> None:
         """Add a frame.
 
         Args:
-            image: uint8 [H, W, 3], RGB, of the same size every time.
-            moment: its time in seconds.
+            image: uint8 [H, W, 3], RGB, of the same size in all frames.
+            moment: time of the frame, in seconds.
 
         Raises:
             UserError: the file cannot be written.
         """
         if self._process is None:
-            self._make_way()
+            self._set_aside()
             self._process = self._encoder(image.shape)
             self._start = moment
         due = math.floor((moment - self._start) * self._fps + 0.5) + 1
@@ -83,7 +85,8 @@ class Writer:
             self._aside.unlink()
             self._aside = None
 
-    def _make_way(self):
+    def _set_aside(self):
+        """Rename an existing file and create an empty one."""
         try:
             if self._path.is_symlink() or _is_filled(self._path):
                 aside = self._path.with_name(f".{self._path.name}.old")
@@ -95,8 +98,8 @@ class Writer:
                 "--output"
             ) from error
 
-    def _take_back(self):
-        """Leave the name to who had it, or to nobody."""
+    def _restore(self):
+        """Restore the existing file; without one, remove the empty file."""
         is_empty = self._path.is_file() and not _is_filled(self._path)
         if self._aside:
             self._aside.replace(self._path)
@@ -104,19 +107,20 @@ class Writer:
             self._path.unlink(missing_ok=True)
 
     def _encoder(self, shape):
+        """The FFmpeg process for frames of a shape."""
         height, width = shape[:2]
         program = imageio_ffmpeg.get_ffmpeg_exe()
         words = [
             *(program, "-loglevel", "error", "-y"),
             *("-f", "rawvideo", "-pix_fmt", "rgb24"),
             *("-s", f"{width}x{height}", "-r", f"{self._fps:.6g}", "-i", "-"),
-            # What browsers play: even sides, 4:2:0.
+            # Browsers play even sides and 4:2:0 only.
             "-vf",
             "pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix=bt709",
             *("-colorspace", "bt709", "-color_primaries", "bt709"),
             *("-color_trc", "bt709", "-pix_fmt", "yuv420p"),
             *("-c:v", "libx264", "-preset", "veryfast", "-crf", "21"),
-            # Splits of a second, in microseconds.
+            # Fragments of a second, in microseconds.
             *("-movflags", "+delay_moov", "-frag_duration", "1000000"),
             *("-flush_packets", "1"),
             str(self._path.absolute()),
@@ -127,7 +131,7 @@ class Writer:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=self._log,
-                # Ctrl-C is for us: FFmpeg is to finish the file.
+                # Ctrl-C must not reach FFmpeg, which finishes the file.
                 start_new_session=True,
             )
         except OSError as error:
@@ -138,6 +142,7 @@ class Writer:
             ) from error
 
     def _finish(self, is_good):
+        """Wait for FFmpeg; raise its error if `is_good`."""
         try:
             self._process.stdin.close()
         except OSError:
@@ -148,7 +153,7 @@ class Writer:
             raise self._failure()
 
     def _index(self):
-        """Put one index up front; without room for it, leave the file."""
+        """Move one index to the start, if the disk has space for a copy."""
         words = [
             *(imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "quiet", "-y"),
             *("-i", str(self._path.absolute()), "-c", "copy"),
@@ -159,15 +164,16 @@ class Writer:
             files.write(self._path) as temporary,
         ):
             words.append(temporary.absolute())
-            # FFmpeg takes what is typed for commands.
+            # FFmpeg would read commands from the terminal.
             subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
 
     def _failure(self):
+        """A UserError with the last line of FFmpeg's log."""
         self._process.wait()
         self._log.seek(0)
-        said = self._log.read().decode(errors="replace").strip()
-        reason = said.splitlines()[-1] if said else "FFmpeg ended"
-        reason = re.sub(r"^\[.*?\] ", "", reason)  # who of FFmpeg says it
+        log = self._log.read().decode(errors="replace").strip()
+        reason = log.splitlines()[-1] if log else "FFmpeg ended"
+        reason = re.sub(r"^\[.*?\] ", "", reason)  # the part of FFmpeg
         return UserError(
             f"cannot write {self._path}: {reason}; choose another --output"
         )

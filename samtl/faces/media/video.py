@@ -1,4 +1,4 @@
-"""Frames of files, cameras, streams and the sample clip."""
+"""Frames from files, cameras, streams and the sample clip."""
 
 import math
 import os
@@ -6,8 +6,10 @@ import queue
 import re
 import threading
 import time
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import imageio_ffmpeg
@@ -17,19 +19,21 @@ from samtl.common.errors import UserError
 from samtl.faces import inputs
 from samtl.faces.media import output
 
-USUAL_FPS = 25.0  # where a source does not say, or says nonsense
+USUAL_FPS = 25.0  # for sources with no frame rate or an implausible one
 HIGHEST_FPS = 240
-# Seconds that time may jump from one frame to the next, where neither a count
-# of the frames nor the duration vouches for more.
+# The longest time from one frame to the next in seconds, for sources with
+# neither a counted number of frames nor a duration.
 LONGEST_GAP = 10.0
-AHEAD = 4  # frames that wait between two steps
-LARGEST_CAMERA = 9999  # longer numbers are names of recordings
+AHEAD = 4  # frames in the queue between two threads
+LARGEST_CAMERA = 9999  # larger numbers are file names
 CLIP_SIZE, CLIP_SECONDS = (640, 480), 8  # of the sample clip
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a video.
+    """One frame of a video.
 
     Attributes:
         index: in the source, from 0.
@@ -46,22 +50,21 @@ class Source:
     """A file, camera or stream that OpenCV reads.
 
     Attributes:
-        name: for messages and, without suffix, for the output.
-        fps: frames a second.
-        count: frames there should be, about; None where nobody knows.
-        duration: seconds that it should last; None where nobody knows.
-        is_broken: after reading: it ended before it should.
+        name: for messages and for the name of the output file.
+        fps: frames per second.
+        count: expected number of frames, approximate; None if unknown.
+        duration: expected duration in seconds; None if unknown.
+        is_broken: after reading: whether the source ended too early.
     """
 
-    def __init__(self, address):
+    def __init__(self, address: str):
         """Open a source.
 
         Args:
             address: path, camera index or URL, as text.
 
         Raises:
-            UserError: it cannot be opened, or has no frame that can be
-                decoded.
+            UserError: it cannot be opened, or OpenCV cannot decode a frame.
         """
         is_camera = (
             address.isdecimal()
@@ -70,11 +73,11 @@ class Source:
         )
         is_url = "://" in address
         _check_file(address, is_camera or is_url)
-        # One line of our own instead of many of FFmpeg's.
+        # One error message instead of FFmpeg's many lines.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         level = cv2.utils.logging.getLogLevel()
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        # FFmpeg takes what is before a colon for a protocol.
+        # FFmpeg takes the text before a colon for a protocol.
         place = address if is_url else str(Path(address).absolute())
         _check_name(place)
         self._capture = cv2.VideoCapture(int(address) if is_camera else place)
@@ -90,24 +93,29 @@ class Source:
         self.count = self.duration = None
         if count > 0 and not is_camera:
             self.count = count
-            # Pictures that are shown for seconds each are below one a second.
+            # Slides that last for seconds have less than one frame per second.
             self.duration = count / (given if 0 < given < 1 else self.fps)
         self._is_live = is_camera or (is_url and self.count is None)
-        # Elsewhere the count is made up from the length, perhaps of the sound.
+        # In other containers, OpenCV estimates the count from the duration,
+        # which may be that of the sound.
         self._container = _container(address, is_url)
         self._is_counted = self.count and self._container
         self._stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         self._is_stopped = False
         self.is_broken = False
 
-    def stop(self):
+    def stop(self) -> None:
         """End `frames`, which may run in another thread."""
         self._is_stopped = True
 
-    def frames(self, start=0.0, end=math.inf, every=1):
-        """Yield the Frames from `start` to `end` seconds, every so many.
+    def frames(
+        self, start: float = 0.0, end: float = math.inf, every: int = 1
+    ) -> Iterator[Frame]:
+        """Yield every n-th Frame from `start` to `end`; can be called once.
 
-        To be called once; the source is closed afterwards.
+        Args:
+            start, end: seconds of the source; `end` is exclusive.
+            every: n >= 1.
         """
         capture, index, moment = self._capture, 0, 0.0
         first = None  # index of the first frame after `start`
@@ -124,7 +132,7 @@ class Source:
                         _, picture = capture.retrieve()
                     if picture is None:
                         break
-                    # A stream that changes its size in the middle goes on.
+                    # A stream may change its size.
                     if picture.shape[1::-1] != size:
                         picture = cv2.resize(picture, size)
                     pixels = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
@@ -143,7 +151,7 @@ class Source:
             capture.release()
 
     def _size(self, picture):
-        """(width, height) of the picture in square pixels."""
+        """(width, height) of the frame in square pixels."""
         height, width = picture.shape[:2]
         above = self._capture.get(cv2.CAP_PROP_SAR_NUM)
         below = self._capture.get(cv2.CAP_PROP_SAR_DEN)
@@ -152,39 +160,41 @@ class Source:
         return width, height
 
     def _is_short(self, frames, moment):
-        """Whether so many frames, up to this second, are not all there are."""
+        """Whether a source that ended after `frames` frames is incomplete."""
         if not self._is_counted or frames >= 0.95 * self.count:
             return False
         if self._container == "avi":
             return True
-        # An MP4 that was cut without encoding it anew counts, but hides, what
-        # is before the cut; its duration is that of the rest.
+        # An MP4 that was cut without encoding still counts the frames before
+        # the cut, which it hides. Its duration is that of the visible part.
         duration = _duration(self._place)
         return duration is None or moment + 1 / self.fps < 0.95 * duration
 
     def _moment(self, before, began):
-        """Seconds of the frame that was just grabbed."""
+        """Time in seconds of the frame that was just grabbed."""
         if self._is_live:
             return time.monotonic() - began
         stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         step, self._stamp = stamp - self._stamp, stamp
-        # Broken time stamps stand still, go back or jump away.
+        # Damaged time stamps do not increase, or increase by far too much.
         is_known = self.duration and stamp <= self.duration + 1
         longest = math.inf if self._is_counted or is_known else LONGEST_GAP
         return before + (step if 0 < step < longest else 1 / self.fps)
 
 
 class Clip:
-    """The sample: a camera that wanders over the sample portrait.
+    """The sample clip: a virtual camera that moves over the sample portrait.
 
-    Attributes: as of `Source`.
+    Its attributes are those of `Source`.
     """
 
     name, fps, is_broken = "sample_clip", 25.0, False
     count, duration = int(fps * CLIP_SECONDS), CLIP_SECONDS
 
-    def frames(self, start=0.0, end=math.inf, every=1):
-        """Yield the Frames from `start` to `end` seconds, every so many."""
+    def frames(
+        self, start: float = 0.0, end: float = math.inf, every: int = 1
+    ) -> Iterator[Frame]:
+        """Yield every n-th Frame from `start` to `end`, as `Source.frames`."""
         portrait = inputs.read(inputs.portrait()).pixels
         first = math.ceil(start * self.fps - 1e-9)
         for index in range(first, self.count, every):
@@ -192,24 +202,26 @@ class Clip:
             if moment < end:
                 yield Frame(index, moment, _view(portrait, moment))
 
-    def stop(self):
-        """As of `Source`; every frame is yielded here, none is skipped."""
+    def stop(self) -> None:
+        """As `Source.stop`. Without effect, as the clip skips no frames."""
 
 
-def open_source(address):
+def open_source(address: str | None) -> Source | Clip:
     """The Source of an address, or the sample Clip for None."""
     return Clip() if address is None else Source(address)
 
 
-def ahead(items, size=AHEAD):
-    """Run an iterator in a thread of its own, a few items ahead.
+def ahead(
+    items: Generator[Item, None, None], size: int = AHEAD
+) -> Generator[Item, None, None]:
+    """Run a generator in a thread of its own, a few items ahead.
 
-    What it raises is raised here. When the loop over this generator ends
-    early, the thread closes the iterator and ends too.
+    Its exceptions are raised here. When the loop over this generator ends
+    early, the thread closes `items` and ends too.
 
     Args:
         items: generator.
-        size: items that may wait.
+        size: of the queue.
     """
     waiting = queue.Queue(size)
     stop = threading.Event()
@@ -228,7 +240,7 @@ def ahead(items, size=AHEAD):
                 if stop.is_set():
                     break
             put((None, None, True))
-        # Whatever it is, it belongs to the thread that reads.
+        # Any exception is passed on to the thread that reads.
         except Exception as error:
             put((None, error, True))
         finally:
@@ -246,7 +258,7 @@ def ahead(items, size=AHEAD):
             yield item
     finally:
         stop.set()
-        # A camera that hangs must not keep the program from ending.
+        # A timeout, as a camera may hang.
         thread.join(timeout=5)
 
 
@@ -271,18 +283,18 @@ def _check_name(place):
         place.encode()
     except UnicodeEncodeError as error:
         raise UserError(
-            f"the name {output.printable(place)} is no UTF-8, and OpenCV reads "
-            "no such file; rename it"
+            f"the name {output.printable(place)} is not valid UTF-8, which "
+            "OpenCV cannot read; rename the file"
         ) from error
 
 
 def _container(path, is_url):
-    """ "mp4" or "avi", where the header counts the frames, else None."""
+    """ "mp4" or "avi", whose headers count the frames; else None."""
     if is_url:
         known = {".avi": "avi", ".mkv": None, ".webm": None}
         return known.get(Path(_bare(path)).suffix.lower(), "mp4")
     if not Path(path).is_file():
-        return None  # what is read from a pipe is gone
+        return None  # bytes that are read from a pipe are lost
     with Path(path).open("rb") as file:
         head = file.read(8)
     boxes = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
@@ -292,7 +304,7 @@ def _container(path, is_url):
 
 
 def _duration(place):
-    """Seconds that a source lasts, as FFmpeg says; None where it does not."""
+    """Duration in seconds according to FFmpeg; None if unknown."""
     frames = imageio_ffmpeg.read_frames(place)
     try:
         return next(frames)["duration"] or None
@@ -304,17 +316,23 @@ def _duration(place):
 
 def _unreadable(address, is_camera, is_url):
     if is_camera:
-        return f"camera {address} gives no picture; is it plugged in and free?"
+        return (
+            f"camera {address} gives no picture; check that it is connected "
+            "and not in use"
+        )
     if is_url:
-        return f"{_bare(address)} gives no picture; can a browser play it?"
+        return (
+            f"{_bare(address)} gives no picture; check in a browser whether it "
+            "plays"
+        )
     return (
-        f"{address} has no frame that OpenCV can decode: it is no video, "
-        "broken, or of an unknown codec; convert it with ffmpeg to H.264"
+        f"{address} has no frame that OpenCV can decode: it is not a video, "
+        "damaged, or of an unknown codec; convert it with ffmpeg to H.264"
     )
 
 
 def _bare(address):
-    """A URL without user, password and query, which may be secrets."""
+    """A URL without user, password and query, which may be secret."""
     return re.sub(r"://[^/]*@", "://", address).split("?")[0]
 
 
@@ -324,7 +342,7 @@ def _stem(address, is_url):
 
 
 def _view(portrait, moment):
-    """What the wandering camera sees, uint8 [480, 640, 3]."""
+    """The frame of the virtual camera at a time, uint8 [480, 640, 3]."""
     width, height = CLIP_SIZE
     phase = 2 * math.pi * moment / CLIP_SECONDS
     zoom = 1.6 - 0.25 * math.cos(phase)

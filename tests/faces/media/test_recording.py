@@ -46,7 +46,7 @@ def test_what_a_link_leads_to_stays(tmp_path):
 
 def _interrupted(path):
     with recording.Writer(path, FPS) as writer:
-        writer._make_way()
+        writer._set_aside()
         writer._process = writer._encoder((48, 64))
         writer._process.stdin.write(bytes(100))  # of a frame's 9216
 
@@ -86,7 +86,9 @@ def test_where_ffmpeg_is_killed_the_file_plays(tmp_path):
 
 
 def test_a_reserved_name_is_taken(tmp_path):
-    free = [output.Names(tmp_path, False).reserve("a", ".mp4") for _ in "12"]
+    free = [
+        output.OutputPaths(tmp_path, False).reserve("a", ".mp4") for _ in "12"
+    ]
     assert [path.name for path in free] == ["a_faces.mp4", "a_faces_2.mp4"]
-    again = output.Names(tmp_path, True).reserve("a", ".mp4")
+    again = output.OutputPaths(tmp_path, True).reserve("a", ".mp4")
     assert again == free[0]

@@ -201,7 +201,7 @@ def test_no_password_in_the_error():
 def test_a_name_that_is_no_text_is_refused(clip, tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
     path.write_bytes(clip.read_bytes())
-    with pytest.raises(UserError, match=r"caf\\udce9\.mp4 is no UTF-8"):
+    with pytest.raises(UserError, match=r"caf\\udce9\.mp4 is not valid UTF-8"):
         video.Source(str(path))
 
 
