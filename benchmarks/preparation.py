@@ -1,4 +1,4 @@
-"""How well preparing photos uses a second core, and what a second run costs.
+"""Speed of the preparation with one and two processes, and of a second run.
 
     python -m benchmarks.preparation
 

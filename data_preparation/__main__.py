@@ -54,7 +54,7 @@ def main(argv=None):
     name = argv[0].lower().replace("+", "plus")
     if name not in DATASETS:
         raise UserError(
-            f"{argv[0]!r} is no dataset; give one of {', '.join(DATASETS)} "
+            f"{argv[0]!r} is not a dataset; give one of {', '.join(DATASETS)} "
             f"first: {COMMAND} NAME"
         )
     module = DATASETS[name]
@@ -64,8 +64,8 @@ def main(argv=None):
     args = parser.parse_args(argv[1:])
     if "source" in args and not args.source.is_dir():
         raise UserError(
-            f"--source={args.source} is no folder; give the one that holds "
-            f"the files of {name}"
+            f"--source={args.source} is not a directory; give the one that "
+            f"holds the files of {name}"
         )
     module.prepare(args)
 

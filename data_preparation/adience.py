@@ -9,7 +9,7 @@ Source folder, the published files with one of the two archives unpacked:
     faces/USER/coarse_tilt_aligned_face.FACE_ID.ORIGINAL_IMAGE
 
 The images are crops already and kept whole; where both folders hold some,
-aligned/ is read. One of the five official folds tests (--fold, the owners' is
+aligned/ is read. One of the five official folds tests (--fold; the authors' is
 the last), the next one validates (after the last the first), the other three
 train. No photographer is in two folds.
 

@@ -46,6 +46,7 @@ DATASET = common.Dataset(
         "the Wild, ICCV Workshops 2011"
     ),
     terms="for non-commercial research, on request from TU Graz",
+    is_padded=True,
 )
 DATABASE = "aflw.sqlite"
 # Columns that are read. The first three tables are needed.
@@ -85,9 +86,8 @@ def prepare(args):
         DATASET,
         faces,
         args,
-        layout=f"{layout_of(args.source)}; {check(faces)}",
+        layout=f"{layout_of(args.source)}; {check_yaw_sign(faces)}",
         columns=["yaw", "pitch", "roll", "sex"],
-        is_padded=True,
     )
 
 
@@ -103,7 +103,7 @@ def read(args):
         UserError: the tables or the photos are missing or cannot be read.
     """
     source = args.source
-    labels = load(source)
+    labels = load_tables(source)
     photos = _photos(source, args.data_dir)
     paths = {row["file_id"]: row["filepath"] for row in labels["faceimages"]}
     details = [
@@ -136,7 +136,7 @@ def layout_of(source):
     return ", ".join(path.name for path in _tables(source).values())
 
 
-def load(source):
+def load_tables(source):
     """Read the tables that are there.
 
     Returns:
@@ -217,7 +217,7 @@ def _by_face(rows):
 
 
 def parse_face(row):
-    """Check and convert what the tables say about one face.
+    """Check and convert one face's row of the joined tables.
 
     Args:
         row: dict with the columns of `COLUMNS`, or fewer; any values.
@@ -318,14 +318,14 @@ def nose_offset(eye, other, nose):
     return ((nose - (left + right) / 2) / line).real
 
 
-def check(faces):
+def check_yaw_sign(faces):
     """Compare the sign of yaw with the side that the nose is on.
 
     Args:
         faces: of `read`.
 
     Returns:
-        What was found, in words.
+        str, the result in words.
 
     Raises:
         UserError: the signs contradict each other.

@@ -1,7 +1,7 @@
 """Years of age as one of Adience's eight groups, which leave gaps.
 
 A group is extended to the midpoints of the gaps around it, so that every age
-has one. An age right on a midpoint goes to the older group.
+has a group. An age exactly at a midpoint belongs to the older group.
 
     group   midpoint where it starts   whole years
     0-2                                0 to 2

@@ -1,20 +1,20 @@
-"""What preparing any dataset of photos takes, from its rows to its table.
+"""Preparation that all datasets of photos share: from rows to a table.
 
-A dataset's module parses the owners' label files into a DataFrame, one row a
-face, and hands it to `build`. Its columns:
+A dataset's module parses the published label files into a DataFrame, one row
+a face, and passes it to `build`. Its columns:
 
     source   Path of the image file, or uint8 pixels [H, W]
     name     the row's name in messages and in <name>.dropped.csv
     crop     file to write, relative to the dataset's folder
     box      (left, top, right, bottom) in pixels, right and bottom exclusive,
-             before the margin; None: the whole image; a float: the middle of
-             the image, that share of its width and height
-    split    "train", "validation" or "test"; "" where the owners give none
+             before the margin; None: the whole image; a float: the centre of
+             the image, with this share of its width and height
+    split    "train", "validation" or "test"; "" where there is no official one
     group    rows with the same value must stay in one split
-    <task>   class index, one column a task; anything where there is a reason
-    reason   "", or why the row cannot be used
+    <task>   class index, one column a task; any value where there is a reason
+    reason   "", or the reason why the row is dropped
 
-and whatever other columns the table shall have.
+and any other columns of the table.
 """
 
 from collections import Counter
@@ -39,21 +39,25 @@ DUPLICATE = "duplicate in another split"
 REPEATED = "listed twice"
 CONTRADICTED = "listed twice, with another label"
 ODD_NAME = "file name is not UTF-8"
-# Dropped before it had a split.
+# Split of rows that were dropped before the splits were drawn.
 UNSPLIT = "no split"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a dataset is.
+    """Description of a dataset.
 
     Attributes:
         name: of its files and in commands.
         title: labels and size, one line.
-        url: where to get it; "" where there is nothing to get.
+        url: of the download; "" where nothing has to be downloaded.
         tasks: its Tasks; splits are stratified by the first.
         citation: the paper to cite.
-        terms: of use, one line.
+        terms: terms of use, one line.
+        is_gray: crops have one channel instead of three.
+        is_padded: a box beyond the photo is padded with the photo's edge
+            pixels, so that every crop shows the whole box; otherwise, the
+            box is clipped to the photo.
     """
 
     name: str
@@ -62,15 +66,17 @@ class Dataset:
     tasks: tuple[Task, ...]
     citation: str
     terms: str
+    is_gray: bool = False
+    is_padded: bool = False
 
 
 def add_arguments(parser, margin=None):
     """The flags of every dataset that is prepared from downloaded files.
 
     Args:
-        parser: of the dataset.
-        margin: default of --margin, around the box of `faces`. None leaves
-            out the flags of photos: sets of small faces with fixed splits.
+        parser: argparse parser of the dataset.
+        margin: default of --margin, around the box of `faces`. None: no
+            flags for photos, for sets of small faces with official splits.
     """
     parser.add_argument(
         "--source",
@@ -79,7 +85,7 @@ def add_arguments(parser, margin=None):
         metavar="PATH",
         help="folder of the downloaded files, as shown above",
     )
-    text = "folder that the prepared dataset goes to"
+    text = "folder of the prepared dataset"
     flags.add_flag(parser, "data_dir", Path, Path("data"), text)
     text = "replace the dataset if it is already prepared"
     flags.add_flag(parser, "overwrite", flags.boolean, False, text)
@@ -96,34 +102,44 @@ def add_arguments(parser, margin=None):
     text = "largest width and height of a crop, in pixels"
     flags.add_flag(parser, "size", flags.Number(int, 16, 4096), 128, text)
     text = (
-        "crop the face that the detector finds, at the box if the set has "
-        "one, instead of the set's own box or image"
+        "crop the detected face, at the box if the set has one, instead of "
+        "the set's own box or image"
     )
     flags.add_flag(parser, "detector", flags.boolean, False, text)
     detect.add_flag(parser)
-    text = "seed of the splits that are drawn"
+    text = "random seed of the splits"
     seeds = flags.Number(int, 0, 2**32 - 1)
     flags.add_flag(parser, "seed", seeds, 0, text)
 
 
-def build(
-    dataset, faces, args, layout, columns=(), is_gray=False, is_padded=False
-):
+@dataclass(frozen=True)
+class Prepared:
+    """A cropped and split dataset, ready to be published.
+
+    Attributes:
+        faces: DataFrame of the kept rows, with `path`.
+        dropped: Dropped, the other rows.
+        columns: names of further columns of the table.
+        facts: dict, entries of the JSON, see `tables.write`.
+    """
+
+    faces: pd.DataFrame
+    dropped: "Dropped"
+    columns: tuple[str, ...]
+    facts: dict
+
+
+def build(dataset, faces, args, layout, columns=()):
     """Write the crops, `db/<name>.csv` and its JSON, and print a summary.
 
-    Goes on where a run that was killed stopped, and does nothing if the set
-    is up to date.
+    Resumes a killed run, and does nothing if the set is up to date.
 
     Args:
         dataset: Dataset.
         faces: DataFrame as described above.
         args: of `add_arguments`.
-        layout: the files that were read, in words, for the JSON.
-        columns: further columns of the table.
-        is_gray: crops have one channel instead of three.
-        is_padded: a box that leaves the photo is filled up by repeating the
-            photo's edge pixels, so that every crop shows the whole box;
-            without, it is clipped to the photo.
+        layout: str, the files that were read, for the JSON.
+        columns: names of further columns of the table.
 
     Raises:
         UserError: a split has no usable face, the dataset is prepared from
@@ -137,7 +153,9 @@ def build(
         say(f"{dataset.name} is up to date in {args.data_dir}")
         return
     staging.require_own(dataset.name, args.data_dir, args.source)
-    recipe = crops.Recipe(args.margin, args.size, is_gray, is_padded, detector)
+    recipe = crops.Recipe(
+        args.margin, args.size, dataset.is_gray, dataset.is_padded, detector
+    )
     with staging.lock(dataset.name, args.data_dir):
         work = staging.Staging(dataset.name, args, origin)
         faces, dropped = _crop(dataset, faces, args, recipe, work)
@@ -150,12 +168,13 @@ def build(
             "near_duplicates": duplicates.report(faces),
             "origin": origin,
         }
-        _publish(dataset, faces, columns, work, args.data_dir, dropped, facts)
+        prepared = Prepared(faces, dropped, tuple(columns), facts)
+        _publish(dataset, prepared, work, args.data_dir)
         work.remove()
 
 
 def _crop(dataset, faces, args, recipe, work):
-    """Crop and split the faces; returns those that stay, and Dropped."""
+    """Crop and split the faces; returns (kept faces, Dropped)."""
     official = set(faces["split"])
     dropped = Dropped()
     faces = dropped.keep(faces, faces["reason"])
@@ -164,7 +183,7 @@ def _crop(dataset, faces, args, recipe, work):
     faces = dropped.keep(faces, _repetition(faces, dataset.tasks))
     faces = dropped.keep(*_cut(faces, work, recipe, args))
     labels = faces[dataset.tasks[0].name]
-    faces["split"] = splits.fill(
+    faces["split"] = splits.draw_missing(
         faces["split"], official, labels, faces["group"], args.seed
     )
     is_copy = duplicates.straddling(faces["digest"], faces["split"])
@@ -177,12 +196,12 @@ def _crop(dataset, faces, args, recipe, work):
 
 
 def _is_text(name):
-    # File systems allow any bytes; tables hold text.
+    # File names may hold any bytes; tables hold text.
     return name == name.encode(errors="ignore").decode()
 
 
 def _repetition(faces, tasks):
-    """Why a face is dropped that stands further up, "" where it does not."""
+    """Reason for a face that an earlier row lists already, else ""."""
     labels = faces[[task.name for task in tasks]]
     differs = labels != labels.groupby(faces["crop"]).transform("first")
     why = np.where(differs.any(axis=1), CONTRADICTED, REPEATED)
@@ -190,10 +209,10 @@ def _repetition(faces, tasks):
 
 
 def _cut(faces, work, recipe, args):
-    """Crop what is not done yet; returns the faces and their reasons."""
+    """Crop the faces that have no crop yet; returns (faces, reasons)."""
     left = faces[~faces["crop"].isin(work.done.keys())]
     if 0 < len(left) < len(faces):
-        say(f"{len(faces) - len(left):,} faces are done, going on")
+        say(f"{len(faces) - len(left):,} faces are done, resuming")
     cut = crops.cut(left, work.crops, recipe, args.jobs, args.scheduler)
     for done in cut:
         work.note(done)
@@ -209,7 +228,7 @@ def _require_splits(faces, dropped, name, source):
     for split in tables.SPLITS:
         if not (faces["split"] == split).any():
             lost = dropped.by_split()
-            # Rows that were dropped before they had a split may lack here.
+            # Rows dropped before the splits were drawn may be missing here.
             lost = Counter(lost[split]) + Counter(lost.get(UNSPLIT, {}))
             why = ", ".join(f"{lost[reason]} {reason}" for reason in lost)
             raise UserError(
@@ -219,17 +238,18 @@ def _require_splits(faces, dropped, name, source):
 
 
 class Dropped:
-    """The rows that are left out.
+    """The rows that were dropped.
 
     Attributes:
-        rows: DataFrame with `name`, `split` ("" before it had one), `reason`.
+        rows: DataFrame with `name`, `split` ("" before the splits were
+            drawn), `reason`.
     """
 
     def __init__(self):
         self.rows = pd.DataFrame(columns=["name", "split", "reason"])
 
     def keep(self, faces, reasons):
-        """Note the faces that have a reason; return the others."""
+        """Record the faces that have a reason; return the others."""
         faces = faces.assign(reason=np.asarray(reasons, dtype=object))
         is_out = faces["reason"] != ""
         lost = faces.loc[is_out, list(self.rows)]
@@ -246,20 +266,20 @@ class Dropped:
         return result
 
 
-def _publish(dataset, faces, columns, work, data_dir, dropped, facts):
-    """Put crops and table in place of the old ones; print the summary."""
-    name = dataset.name
+def _publish(dataset, prepared, work, data_dir):
+    """Replace the old crops and table with the new ones; print a summary."""
+    name, faces, facts = dataset.name, prepared.faces, prepared.facts
     final = data_dir / "db" / name
     staging.replace(final, work.crops)
     with files.write(final.with_suffix(".dropped.csv")) as temporary:
-        dropped.rows.to_csv(
+        prepared.dropped.rows.to_csv(
             temporary,
             index=False,
             lineterminator="\n",
             errors="backslashreplace",
         )
     names = [task.name for task in dataset.tasks]
-    rows = faces[["path", "split", *names, *columns]]
+    rows = faces[["path", "split", *names, *prepared.columns]]
     tables.write(name, rows, dataset.tasks, data_dir, facts)
     summarise(name, faces, dataset.tasks, facts["dropped"])
     near = facts["near_duplicates"]
@@ -273,7 +293,7 @@ def _publish(dataset, faces, columns, work, data_dir, dropped, facts):
 
 
 def say(text):
-    """Print a line as it is."""
+    """Print a line without markup or line breaks."""
     Console().print(Text(text), soft_wrap=True)
 
 
@@ -308,5 +328,5 @@ def summarise(name, faces, tasks, dropped):
     for reason in sorted({r for lost in dropped.values() for r in lost}):
         numbers = {s: lost.get(reason, 0) for s, lost in dropped.items()}
         add(f"dropped: {reason}", numbers)
-    # Names of classes may look like markup.
+    # Names of classes may contain markup.
     Console(markup=False, emoji=False).print(table)

@@ -1,4 +1,4 @@
-"""From a photo and a box to the file of a crop."""
+"""Cut crops out of photos and write them to files."""
 
 import os
 from collections.abc import Callable
@@ -17,16 +17,16 @@ from samtl.common.errors import UserError
 from samtl.distributed import cluster
 
 JPEG_QUALITY = 95
-# Boxes wider or higher than so many images are taken for mistakes.
+# Boxes more than this many times as wide or high as the image are mistakes.
 LARGEST_BOX = 8
 DEGENERATE = "degenerate box"
 OUTSIDE = "box outside the photo"
-# Faces that a process gets at a time, and as many times that one process does.
+# Faces in a batch; up to FEW batches, one process is enough.
 BATCH, FEW = 32, 8
 
 
 class Crop(NamedTuple):
-    """What became of a face: the crop's file, or the reason for none.
+    """Result for one face: a crop's file, or the reason for none.
 
     Attributes:
         digest: hash of the crop's pixels.
@@ -43,16 +43,16 @@ class Crop(NamedTuple):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How crops are cut.
+    """Parameters of the cropping.
 
     Attributes:
         margin: around the box, see `grow`.
-        size: crops with a longer side are reduced to so many pixels.
+        size: largest side of a crop in pixels; larger crops are reduced.
         is_gray: one channel instead of three.
         is_padded: see `crop`.
         detector: finds the box, see `samtl.faces.detect`. Of several faces,
-            the one that shares most with the owners' box is taken, the best
-            one where they give none.
+            it takes the one with the largest overlap with the dataset's box,
+            or without a box the one with the best score.
     """
 
     margin: float = 0.0
@@ -63,7 +63,7 @@ class Recipe:
 
 
 def grow(box, margin):
-    """Grow a box around its middle, to whole pixels.
+    """Grow a box around its centre, to whole pixels.
 
     Args:
         box: (left, top, right, bottom) in pixels, right and bottom exclusive;
@@ -83,7 +83,7 @@ def grow(box, margin):
 
 
 def middle(image, share):
-    """The box around an image's middle.
+    """The box around an image's centre.
 
     Args:
         image: uint8 [H, W] or [H, W, C].
@@ -104,8 +104,8 @@ def crop(image, box, is_padded=False):
         image: uint8 [H, W] or [H, W, C].
         box: (left, top, right, bottom) in pixels, right and bottom exclusive;
             int, may reach beyond the image.
-        is_padded: outside the image, its edge pixels repeat; without, the box
-            is clipped to the image.
+        is_padded: repeat the edge pixels outside the image; otherwise, clip
+            the box to the image.
 
     Returns:
         uint8 [h, w] or [h, w, C]; padded, h = bottom - top, w = right - left.
@@ -134,11 +134,11 @@ def cut(faces, folder, recipe, jobs=0, scheduler=None):
         folder: for the crops.
         recipe: Recipe.
         jobs: processes or threads; 0 is one a core.
-        scheduler: of a Dask cluster that does it instead, see
+        scheduler: address of a Dask cluster that crops instead, see
             `cluster.connect`.
 
     Yields:
-        dicts {crop: Crop}, which together hold every face.
+        dicts {crop: Crop}; together, they contain every face.
 
     Raises:
         UserError: a crop cannot be written, or the cluster cannot be used.
@@ -146,35 +146,35 @@ def cut(faces, folder, recipe, jobs=0, scheduler=None):
     rows = list(zip(faces["source"], faces["box"], faces["crop"], strict=True))
     batches = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
     if scheduler:
-        results = _cut_there(batches, folder, recipe, scheduler)
+        results = _cut_on_cluster(batches, folder, recipe, scheduler)
     else:
-        results = _cut_here(batches, folder, recipe, jobs)
+        results = _cut_locally(batches, folder, recipe, jobs)
     title = f"cropping {len(rows):,} faces"
     yield from track(results, title, total=len(batches))
 
 
-def _cut_here(batches, folder, recipe, jobs):
-    # Python's own share of a small crop keeps threads waiting for each other,
-    # so processes, unless there is too little to do to start them. Detection
-    # does run beside itself, in threads, which share the one detector.
+def _cut_locally(batches, folder, recipe, jobs):
+    # Threads would wait for Python's interpreter lock on small crops, so use
+    # processes, unless the work is too little for their start. Detection
+    # releases the lock: threads, which share the one detector.
     parallel = Parallel(
         n_jobs=(jobs or -1) if len(batches) > FEW else 1,
         prefer="threads" if recipe.detector else "processes",
         return_as="generator",
     )
     return parallel(
-        delayed(_cut_some)(batch, folder, recipe, os.getpid())
+        delayed(_cut_batch)(batch, folder, recipe, os.getpid())
         for batch in batches
     )
 
 
-def _cut_there(batches, folder, recipe, scheduler):
+def _cut_on_cluster(batches, folder, recipe, scheduler):
     with cluster.connect(scheduler) as client:
         tasks = (
             (_absolute(batch), folder.absolute(), recipe) for batch in batches
         )
         ended = cluster.results(
-            client, _cut_some, tasks, lambda threads: 2 * sum(threads.values())
+            client, _cut_batch, tasks, lambda threads: 2 * sum(threads.values())
         )
         for _, done, error in ended:
             if error is not None:
@@ -183,20 +183,20 @@ def _cut_there(batches, folder, recipe, scheduler):
 
 
 def _absolute(batch):
-    """The batch for workers that were started in another folder."""
+    """Absolute paths, for workers with another working directory."""
     return [
         (source.absolute() if isinstance(source, Path) else source, *others)
         for source, *others in batch
     ]
 
 
-def _cut_some(batch, folder, recipe, master=None):
-    # One core a process; OpenCV would start threads on top.
+def _cut_batch(batch, folder, recipe, master=None):
+    # One core a process; OpenCV would start further threads.
     cv2.setNumThreads(1)
     done = {}
     for source, box, name in batch:
         if master and master not in (os.getpid(), os.getppid()):
-            # The run was killed; a new one may be writing the same files.
+            # The run was killed; a new run may be writing the same files.
             os._exit(1)
         done[name] = _cut_one(source, box, folder / name, recipe)
     return done
@@ -221,7 +221,7 @@ def _cut_one(source, box, target, recipe):
 
 
 class _UnusableError(Exception):
-    """Why a face has no crop."""
+    """The reason why a face has no crop."""
 
 
 def _open(source, recipe):
@@ -236,7 +236,7 @@ def _open(source, recipe):
 
 
 def _chosen(image, box, detector):
-    """The owners' box or, with a detector, that of the face it belongs to."""
+    """The dataset's box or, with a detector, the box of the detected face."""
     if isinstance(box, float):
         box = middle(image, box)
     if box is not None:
@@ -245,8 +245,8 @@ def _chosen(image, box, detector):
         return box
     boxes = [face.box for face in detector(image)]
     if box is not None:
-        # A neighbour's face may touch the box. Of boxes that are drawn loosely,
-        # the face's own may have its middle where the owners' has not.
+        # A neighbour's face may touch the box: require that one centre lies in
+        # the other box. Either one, because some datasets' boxes are loose.
         boxes = [f for f in boxes if _centred(f, box) or _centred(box, f)]
         boxes = sorted(boxes, key=lambda found: -overlap(found, box))
     if not boxes:
@@ -256,13 +256,13 @@ def _chosen(image, box, detector):
 
 
 def _centred(box, within):
-    """Whether a box's middle lies in another box."""
+    """Whether a box's centre lies in another box."""
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     return within[0] <= x <= within[2] and within[1] <= y <= within[3]
 
 
 def overlap(one, other):
-    """Area that two boxes share over the area they cover together, 0..1."""
+    """Intersection over union of two boxes, 0..1."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     shared = max(0, width) * max(0, height)
@@ -271,7 +271,7 @@ def overlap(one, other):
 
 
 def _check(box, image):
-    """Refuse a box that is empty or whose middle is off the image.
+    """Refuse a box that is empty or has its centre outside the image.
 
     A box many times as large as the image is a mistake too, and padding to it
     would fill the memory.
@@ -293,13 +293,13 @@ def _check(box, image):
 def decode(path, mode):
     """Pixels of an image file as stored, or None where it is broken.
 
-    Pillow, because it refuses a truncated file, which OpenCV fills with gray,
-    and does not turn the image, to which boxes and landmarks refer.
+    Pillow, because it refuses truncated files, which OpenCV fills with gray,
+    and ignores EXIF orientation: boxes refer to the stored pixels.
     """
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert(mode))
-    # Pillow's decoders fail on broken files in every way there is.
+    # Pillow's decoders raise any kind of exception on broken files.
     except Exception:
         return None
 
@@ -307,7 +307,8 @@ def decode(path, mode):
 def _save(target, image):
     """Write an image whole or not at all; returns its bytes."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    # The same name in every run, so that what a killed one left is replaced.
+    # The same name in every run, so that leftovers of a killed run are
+    # replaced.
     temporary = target.with_name(f".{target.name}")
     try:
         Image.fromarray(image).save(temporary, quality=JPEG_QUALITY)

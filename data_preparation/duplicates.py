@@ -1,4 +1,4 @@
-"""Images that are the same, or nearly."""
+"""Exact duplicates and near-duplicates of images."""
 
 import hashlib
 import itertools
@@ -35,12 +35,13 @@ def digest(image):
 
 
 def perceptual_hash(image):
-    """The signs of an image's slow waves, without its brightness.
+    """Signs of the low-frequency cosine coefficients of an image (pHash).
 
-    Bit k says whether the k-th of the 8 x 8 lowest cosine coefficients of a
-    32 x 32 copy, those constant in a direction left out, is above their
-    median. Source: Zauner, "Implementation and Benchmarking of Perceptual
-    Image Hash Functions", 2010, section 3.2.1.
+    Bit k tells whether the k-th of 8 x 8 cosine coefficients of a 32 x 32 copy
+    is above their median. The coefficients are the lowest ones that vary in
+    both directions, so brightness has no effect. Source: Zauner,
+    "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010,
+    section 3.2.1.
 
     Args:
         image: uint8 [H, W] or [H, W, 3] RGB.
@@ -119,7 +120,7 @@ def _near_values(hashes, distance):
 
 
 def report(faces):
-    """Pairs of near-duplicates that are no exact copies.
+    """Pairs of near-duplicates that are not exact duplicates.
 
     Args:
         faces: DataFrame with `path`, `split`, `digest` and `hash`.

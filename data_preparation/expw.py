@@ -34,7 +34,8 @@ DATASET = common.Dataset(
         "Zhang, Luo, Loy, Tang: From Facial Expression Recognition to "
         "Interpersonal Relation Prediction, IJCV 2018"
     ),
-    terms="for research; photos belong to their owners",
+    terms="for research; photos belong to their copyright holders",
+    is_padded=True,
 )
 LISTS = ("label.lst", "label/label.lst")
 PHOTOS = ("origin", "image/origin")
@@ -64,14 +65,14 @@ def prepare(args):
     layout = " with ".join(
         str(path.relative_to(args.source)) for path in (labels, photos)
     )
-    common.build(DATASET, read(args), args, layout=layout, is_padded=True)
+    common.build(DATASET, read(args), args, layout=layout)
 
 
 def find(source):
     """The list of faces and the folder of photos, two Paths.
 
     Raises:
-        UserError: one is missing; says what is there.
+        UserError: one is missing; the message lists the files that exist.
     """
     labels = [source / name for name in LISTS if (source / name).is_file()]
     photos = [source / name for name in PHOTOS if (source / name).is_dir()]

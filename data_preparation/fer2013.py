@@ -48,6 +48,7 @@ DATASET = common.Dataset(
         "on Three Machine Learning Contests, ICONIP 2013"
     ),
     terms="rules of the challenge on Kaggle; for research",
+    is_gray=True,
 )
 SIDE = 48
 TABLES = ("fer2013.csv", "icml_face_data.csv")
@@ -95,7 +96,7 @@ def prepare(args):
     faces = read(args)
     table = find_table(args.source)
     layout = table.name if table else "images in class folders"
-    common.build(DATASET, faces, args, layout=layout, is_gray=True)
+    common.build(DATASET, faces, args, layout=layout)
 
 
 def read(args):
@@ -159,7 +160,7 @@ def parse_row(emotion, pixels, usage):
 
 
 def parse_pixels(text):
-    """uint8 [48, 48] from its numbers, or None where they are no image."""
+    """uint8 [48, 48] from its numbers, or None where they are not an image."""
     # Checked and read as a whole: number by number takes a minute for the set.
     if not re.fullmatch(r"[\d\s]+", text, re.ASCII):
         return None
@@ -193,8 +194,8 @@ def _require_classes(source, rows):
     if odd and missing:
         raise UserError(
             f"{source} has no training image of {', '.join(missing)} but some "
-            f"in folders {', '.join(sorted(odd))}, which are no class; rename "
-            "or remove these, see --help"
+            f"in folders {', '.join(sorted(odd))}, which are not "
+            "classes; rename or remove these, see --help"
         )
 
 

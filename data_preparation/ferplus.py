@@ -39,6 +39,7 @@ DATASET = common.Dataset(
         "Learning, ICONIP 2013"
     ),
     terms="votes: MIT licence; images: FER2013 challenge, for research",
+    is_gray=True,
 )
 # Order of the published vote columns, in the words of samtl.data.tasks.
 VOTED = (
@@ -92,7 +93,6 @@ def prepare(args):
         args,
         layout=find_layout(args.source),
         columns=tables.share_columns(EMOTION),
-        is_gray=True,
     )
 
 
@@ -148,7 +148,7 @@ def find_layout(source):
     """Which layout is complete, FOLDER_LAYOUT or TABLE_LAYOUT.
 
     Raises:
-        UserError: neither is; says what is there.
+        UserError: neither is; the message lists the files that exist.
     """
     found = [name for name in FOLDERS if (source / name / "label.csv").exists()]
     if len(found) == len(FOLDERS):

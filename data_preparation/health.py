@@ -1,4 +1,4 @@
-"""What may be wrong with a prepared set, as plain figures."""
+"""Statistics on possible errors of a prepared set."""
 
 import numpy as np
 import pandas as pd
@@ -28,11 +28,10 @@ def imbalance(table):
 
 
 def find_copies(rows, tasks):
-    """Pairs of images that are the same or nearly.
+    """Pairs of exact and near-duplicates.
 
-    Of an image that is there n times, n - 1 exact pairs are listed, each copy
-    with the one before; nearly equal ones are those of
-    `duplicates.near_pairs`.
+    Of an image with n copies, n - 1 exact pairs are listed, each copy with the
+    one before it. Near-duplicates are those of `duplicates.near_pairs`.
 
     Args:
         rows: DataFrame with `path`, `split`, `digest`, `hash` and the tasks.
@@ -88,7 +87,7 @@ def summarise_copies(pairs):
 
 
 def straddling_subjects(rows):
-    """People who stand in more than one split.
+    """People who appear in more than one split.
 
     Args:
         rows: DataFrame with `split` and perhaps `subject`, NaN where unknown.
@@ -106,10 +105,10 @@ def straddling_subjects(rows):
 
 
 def find_suspects(table, task, probabilities, classes, confidence):
-    """Rows whose label a confident network disputes, the surest first.
+    """Rows where a confident prediction differs from the label, sorted.
 
-    Only rows whose label the network knows, and whose prediction the set
-    knows, are compared: classes go by name.
+    The most confident predictions come first. Classes are matched by name; rows
+    with a class that either the network or the set lacks are not compared.
 
     Args:
         table: `tables.Table` of N rows.

@@ -9,9 +9,9 @@ imdb_crop itself; imdb.mat may also come from imdb_meta.tar:
     imdb_crop/00/ ...     the faces, cut out with 40 % of their size around
 
 Age is the number of birthdays up to July 1 of the year of the photo, as the
-owners count it. Faces are dropped that have an impossible date of birth, an
+authors count it. Faces are dropped that have an impossible date of birth, an
 age outside 0 to 100, no gender, no or a weak face detection, or a second face
-in the photo: then it is not sure whose age and gender it is.
+in the photo: the labels may belong to the second face.
 
 Of the 40 %, --margin keeps 10 %: that shows the face from forehead to chin, as
 in the other datasets.
@@ -37,7 +37,7 @@ CITATION = (
     "Rothe, Timofte, Van Gool: Deep Expectation of Real and Apparent Age from "
     "a Single Image Without Facial Landmarks, IJCV 2018"
 )
-TERMS = "for academic research only; photos belong to their owners"
+TERMS = "for academic research only; photos belong to their copyright holders"
 DATASET = common.Dataset(
     name="imdb",
     title="8 age groups and gender, 460,723 photos of 20,284 actors",
@@ -50,7 +50,7 @@ NUMBERS = ("dob", "photo_taken", "gender", "face_score", "second_face_score")
 TEXTS = ("full_path", "name")
 # Day 1 of Matlab's calendar is January 1 of the year 0, a leap year.
 DAY_ZERO = np.datetime64("0000-01-01", "D") - 1
-# Dates of birth before the year 1 and after 2737 are no dates.
+# Dates of birth before the year 1 and after 2737 are not dates.
 FIRST_DAY, LAST_DAY = 367, 1_000_000
 OLDEST = 100
 # Share of a published crop that is the detected face; the rest is margin.
@@ -212,7 +212,7 @@ def parse(table, min_face_score, max_second_face_score):
 def age_years(birth, photo):
     """Completed years on July 1 of the year of the photo.
 
-    The owners compute datevec(datenum(photo_taken, 7, 1) - dob) in Matlab,
+    The authors compute datevec(datenum(photo_taken, 7, 1) - dob) in Matlab,
     which is one less for birthdays on June 30 and July 1 in some years.
 
     Args:

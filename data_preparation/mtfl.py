@@ -7,7 +7,7 @@ Source folder, as in the published archive MTFL.zip:
     lfw_5590/  net_7876/        photos of training.txt
     AFLW/                       photos of testing.txt
 
-Pose says where the face looks as seen by the viewer: in "left profile" and
+Pose is the direction of the face as seen by the viewer: in "left profile" and
 "left" the nose points to the left edge of the image, in "right" and "right
 profile" to the right edge. So it is in 99 % of the faces of these classes,
 judged by the nose against the middle of the eyes; names and pixels agree with
@@ -35,7 +35,11 @@ DATASET = common.Dataset(
         "Zhang, Luo, Loy, Tang: Facial Landmark Detection by Deep Multi-task "
         "Learning, ECCV 2014"
     ),
-    terms="for research; photos belong to their owners (LFW, AFLW, web)",
+    terms=(
+        "for research; photos belong to their copyright holders (LFW, AFLW, "
+        "web)"
+    ),
+    is_padded=True,
 )
 LISTS = {"testing.txt": "test", "training.txt": "train"}
 # Position in the published code -> class name.
@@ -60,7 +64,6 @@ def prepare(args):
         args,
         layout=", ".join(LISTS),
         columns=["subject"],
-        is_padded=True,
     )
 
 
@@ -88,8 +91,8 @@ def square(points):
     """The square around points.
 
     Its side is the larger of the points' width and height, so that a face in
-    profile, whose landmarks lie close together in x, gets the crop that the
-    same face gets from the front.
+    profile, with landmarks close together in x, gets the crop that the same
+    face gets from the front.
 
     Args:
         points: float [P, 2], x and y in pixels.
@@ -140,7 +143,7 @@ def parse_line(line):
     landmarks = numbers.reshape(2, 5).T
     if np.ptp(landmarks, axis=0).max() < 1:
         return {**bad, "reason": crops.DEGENERATE}
-    subject, group = whose(name)
+    subject, group = identity(name)
     return {
         "name": name,
         "box": square(landmarks),
@@ -152,15 +155,15 @@ def parse_line(line):
     }
 
 
-def whose(name):
-    """The person in a photo, and the group it must not be split from.
+def identity(name):
+    """The person in a photo, and the group that must share one split.
 
     LFW names its files after the person, `lfw_5590/Ann_Lee_0001.jpg`; some
     files of the web part are faces of one photo, `net_7876/106_0_0.jpg` and
     `net_7876/106_2_0.jpg`. Other photos are groups of their own.
 
     Returns:
-        (subject, group); subject is "" where the name does not tell.
+        (subject, group); subject is "" where the name has no person.
     """
     stem = name.rsplit("/", 1)[1].rsplit(".", 1)[0]
     person = re.fullmatch(r"([^\W\d].*)_\d{4}", stem)

@@ -1,4 +1,4 @@
-"""Reading the owners' label files; what is wrong with one is one line."""
+"""Read the published label files; an error message is one line."""
 
 import csv
 import os
@@ -11,16 +11,16 @@ def lines(path):
     """The lines of a text file that are not blank.
 
     Raises:
-        UserError: the file is missing or is no text.
+        UserError: the file is missing or is not valid UTF-8.
     """
     return [line for line in _text(path).splitlines() if line.strip()]
 
 
 def csv_rows(path):
-    """The rows of a CSV file, a list of str each; empty lines are left out.
+    """The rows of a CSV file, a list of str each; empty lines are skipped.
 
     Raises:
-        UserError: the file is missing or is no CSV.
+        UserError: the file is missing or is not a CSV file.
     """
     try:
         rows = csv.reader(_text(path).splitlines(keepends=True))
@@ -62,7 +62,7 @@ def csv_table(path, needed):
 def images(folder, data_dir):
     """PNG and JPEG files in a folder and its subfolders, also linked ones.
 
-    Prepared sets, which a folder around `data_dir` holds too, are left out.
+    Prepared sets below `data_dir` are skipped: `folder` may contain it.
 
     Returns:
         sorted list of Path.
@@ -70,11 +70,11 @@ def images(folder, data_dir):
     Raises:
         UserError: a folder cannot be read.
     """
-    return sorted(_images(folder, {os.path.realpath(data_dir / "db")}))
+    return sorted(_walk(folder, {os.path.realpath(data_dir / "db")}))
 
 
-def _images(folder, closed):
-    """Those in a folder, unless its real path is one of `closed`."""
+def _walk(folder, closed):
+    """Yield the images below a folder; skip the real paths in `closed`."""
     real = os.path.realpath(folder)
     if real in closed:
         return
@@ -88,14 +88,14 @@ def _images(folder, closed):
         ) from error
     for path, is_folder in kinds.items():
         if is_folder:
-            # A link may lead back up.
-            yield from _images(path, {*closed, real})
+            # A link may lead to a parent folder.
+            yield from _walk(path, {*closed, real})
         elif path.name.lower().endswith((".png", ".jpg", ".jpeg")):
             yield path
 
 
 def found(folder, most=6):
-    """What is in a folder, in words for the end of a message."""
+    """The first `most` names in a folder, for the end of an error message."""
     names = sorted(path.name for path in folder.iterdir())
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return (", ".join(names[:most]) or "nothing") + more

@@ -26,7 +26,7 @@ EMOTION = Task("emotion", EMOTION_7)
 DATASET = common.Dataset(
     name="sfew",
     title="7 emotions, 1,394 labelled faces from films",
-    url="https://cs.anu.edu.au/few/AFEW.html (by agreement with the owners)",
+    url="https://cs.anu.edu.au/few/AFEW.html (by agreement with the authors)",
     tasks=(EMOTION,),
     citation=(
         "Dhall, Goecke, Lucey, Gedeon: Static Facial Expression Analysis in "
@@ -35,7 +35,7 @@ DATASET = common.Dataset(
         "and Image based Emotion Recognition Challenges in the Wild: EmotiW "
         "2015, ICMI 2015"
     ),
-    terms="for academic research, under the owners' licence agreement",
+    terms="for academic research, under the authors' licence agreement",
 )
 FACES = re.compile(r"(train|val)_aligned_faces", re.IGNORECASE)
 SPLITS = {"train": "train", "val": "test"}

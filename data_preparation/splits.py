@@ -1,4 +1,4 @@
-"""Which faces train, validate and test, where the owners do not say."""
+"""Random splits, where a dataset has no official ones."""
 
 import warnings
 from collections import Counter
@@ -8,23 +8,24 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from samtl.common.errors import UserError
 
-# One part in so many.
+# The held-out part is 1 / TEST or 1 / VALIDATION of the rows.
 TEST, VALIDATION = 5, 10
 
 
-def fill(splits, official, labels, groups, seed):
-    """Draw the splits that the owners do not give.
+def draw_missing(splits, official, labels, groups, seed):
+    """Draw the splits that are not official, stratified and grouped.
 
     Without a test split, a fifth of the rows that have no split become one;
     the others train. Without a validation split, a tenth of the training rows
     become one. Both are stratified by label and keep groups whole.
 
     Args:
-        splits: str [N], "" where the owners give no split.
-        official: the owners' splits, also those of which no row is left.
+        splits: str [N], "" where a row has no official split.
+        official: set of the official splits; a split may have lost all its
+            rows.
         labels: int [N].
         groups: [N]; rows with the same value stay together.
-        seed: of the shuffles.
+        seed: random seed of the shuffles.
 
     Returns:
         str [N] without "".
@@ -55,7 +56,7 @@ def one_part(labels, groups, parts, seed):
         groups: [N]; rows with the same value stay together.
         parts: the chosen part is about 1 / parts of the rows, or one group
             where there are fewer.
-        seed: of the shuffle.
+        seed: random seed of the shuffle.
 
     Returns:
         int [M], positions of the chosen rows, ascending.
@@ -73,12 +74,13 @@ def one_part(labels, groups, parts, seed):
             "aside; is --source complete?"
         )
     if count == len(groups):
-        # On groups of one both do the same, this one a hundred times faster.
+        # For groups of one row, both splitters give the same result; this one
+        # is a hundred times faster.
         kind, groups = StratifiedKFold, None
     else:
         kind = StratifiedGroupKFold
     splitter = kind(parts, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        # A class with fewer rows than parts is in some parts only.
+        # A class with fewer rows than parts is missing in some parts.
         warnings.filterwarnings("ignore", "The least populated class")
         return next(splitter.split(labels, labels, groups))[1]

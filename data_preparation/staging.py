@@ -1,9 +1,9 @@
-"""Where a set comes from, and its crops on their way into place.
+"""Origin of a prepared set, and the folder for its unfinished crops.
 
-While a set is prepared, `db/.<name>.partial` holds the crops that are done and
-a journal of them, so that a run goes on where one that was killed stopped. As
-soon as they take the place of the old set, it holds a mark, by which a later
-run knows that pictures without a table are no user's.
+During preparation, `db/.<name>.partial` holds the finished crops and a journal
+of them, so that the next run resumes a killed one. Before the crops replace the
+old set, a mark is written into that folder. By the mark, a later run recognises
+pictures without a table as its own and not as a user's.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from samtl.common import files
 from samtl.common.errors import UserError
 from samtl.data import tables
 
-# What stands beside the folder of a set, in the order of removal.
+# Suffixes of the files beside a set's folder, in the order of removal.
 TABLES = (".json", ".csv", ".truth.csv", ".dropped.csv")
 MARK = "publishing"
 # Flags that do not change what is written.
@@ -35,12 +35,12 @@ INERT = (
 
 
 def origin(faces, args, detector):
-    """What decides a prepared set, JSON-able.
+    """Everything that determines a prepared set, as JSON values.
 
     Args:
         faces: DataFrame, see `common`.
         args: of the dataset.
-        detector: name of the face detector, None without.
+        detector: name of the face detector, or None.
 
     Returns:
         dict: flags, and hashes of the rows read from the label files
@@ -50,7 +50,7 @@ def origin(faces, args, detector):
     labels, images = hashlib.sha256(), hashlib.sha256()
     for column in faces.columns.drop("source"):
         text = "\n".join([column, *map(str, faces[column])])
-        # File names may hold bytes that are no text.
+        # File names may hold bytes that are not valid UTF-8.
         labels.update(text.encode(errors="surrogateescape"))
     stamps = {}
     for source in faces["source"][faces["reason"] == ""]:
@@ -79,16 +79,17 @@ def _stamp(path):
 
 
 def is_up_to_date(name, args, now):
-    """Whether a set stands prepared from the same origin.
+    """Whether a set is prepared from the same origin.
 
     Args:
         name: of the dataset.
         args: with data_dir and overwrite.
-        now: what `origin` returns.
+        now: result of `origin`.
 
     Raises:
         UserError: it is prepared from another origin, or crops or its JSON are
-            missing, and --overwrite is not given; says what is different.
+            missing, and --overwrite is not given; the message lists the
+            differences.
     """
     if args.overwrite:
         return False
@@ -110,7 +111,7 @@ def is_up_to_date(name, args, now):
         if there != kept:
             different.append(f"{there} of {kept} crops are there")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        different = ["its JSON does not say from what"]
+        different = ["its JSON does not name its origin"]
     if not different:
         return True
     raise UserError(
@@ -125,7 +126,8 @@ def _differences(before, now):
         old, new = before["flags"].get(flag), now["flags"].get(flag)
         if old != new:
             different.append(f"--{flag} was {old} and is {new}")
-    # Flags may decide splits and which rows are used, and so change the rest.
+    # Flags decide about splits and rows: report their consequences only if
+    # no flag has changed.
     return different or [
         f"the {what} in --source have changed"
         for what in now
@@ -134,18 +136,18 @@ def _differences(before, now):
 
 
 def partial(name, data_dir):
-    """The folder of a set in the making."""
+    """The folder of an unfinished set."""
     return Path(data_dir, "db", f".{name}.partial")
 
 
 @contextlib.contextmanager
 def lock(name, data_dir, is_patient=False):
-    """Keep other preparations of a set away.
+    """Exclude other preparations of the same set.
 
     Args:
         name: of the dataset.
-        data_dir: the folder that gets it.
-        is_patient: wait until no other one is running.
+        data_dir: folder of the prepared sets.
+        is_patient: wait for the end of another one.
 
     Raises:
         UserError: another one is running, or --data_dir cannot be written.
@@ -171,46 +173,47 @@ def lock(name, data_dir, is_patient=False):
         except OSError:
             pass  # Some network file systems have no locks.
         yield
-        # Only now: those who wait after a failure must wait at one file.
+        # Only after success: after a failure, all waiting processes must
+        # share one file.
         path.unlink(missing_ok=True)
 
 
 def require_json(name, data_dir):
-    """Refuse to replace a table that no preparation has finished.
+    """Refuse to replace a table that is not from a finished preparation.
 
     Raises:
-        UserError: there is a table without a JSON, and it is not what a killed
-            run leaves.
+        UserError: there is a table without a JSON, and it is not from a killed
+            run.
     """
     table = Path(data_dir, "db", f"{name}.csv")
     known = table.with_suffix(".json"), partial(name, data_dir) / MARK
     if table.exists() and not any(path.exists() for path in known):
         raise UserError(
-            f"{table} is there, but not the JSON that a prepared set has; move "
+            f"{table} exists, but not the JSON that a prepared set has; move "
             f"it and {table.with_suffix('')} elsewhere, or prepare {name} with "
             "--overwrite to replace both"
         )
 
 
 def require_own(name, data_dir, source=None):
-    """Refuse to replace pictures that no preparation has put there.
+    """Refuse to replace pictures that are not from a preparation.
 
     Args:
         name: of the dataset.
-        data_dir: the folder whose `db/<name>` is to be replaced.
+        data_dir: Path; its `db/<name>` will be replaced.
         source: folder of the downloaded files.
 
     Raises:
-        UserError: `db/<name>` is a link, holds `source`, or holds files of
-            which neither a table nor a killed run knows.
+        UserError: `db/<name>` is a link, contains `source`, or contains files
+            that belong neither to a table nor to a killed run.
     """
     final = data_dir / "db" / name
     move = "move it elsewhere, or choose another --data_dir"
     if final.is_symlink():
-        raise UserError(f"{final} is a link, which is not followed; {move}")
+        raise UserError(f"{final} is a symbolic link; {move}")
     if source and source.resolve().is_relative_to(final.resolve()):
         raise UserError(
-            f"--source={source} is in {final}, which is to be replaced; {move}"
+            f"--source={source} is in {final}, which would be replaced; {move}"
         )
     marks = [final.with_suffix(end) for end in TABLES]
     marks.append(partial(name, data_dir) / MARK)
@@ -218,23 +221,23 @@ def require_own(name, data_dir, source=None):
     if not is_ours and final.exists() and any(final.iterdir()):
         raise UserError(
             f"{final} holds files, but there is no table of them, and no "
-            f"preparation of {name} that was stopped; {move}"
+            f"stopped preparation of {name}; {move}"
         )
 
 
 def replace(final, folder):
-    """Put a folder of pictures in place of a set's old one.
+    """Replace a set's folder of pictures by a new one.
 
     Args:
         final: `db/<name>`.
-        folder: in the one that `partial` names.
+        folder: new pictures, a subfolder of `partial`.
 
     Raises:
         UserError: the old one cannot be removed.
     """
     try:
         (folder.parent / MARK).touch()
-        # The old table goes first: it must never stand over other pictures.
+        # Remove the old table first: it must never describe other pictures.
         for suffix in TABLES:
             final.with_suffix(suffix).unlink(missing_ok=True)
         if final.exists():
@@ -247,20 +250,20 @@ def replace(final, folder):
 
 
 class Staging:
-    """The folder of a set in the making.
+    """Finished crops of an unfinished set, and a journal of them.
 
     Attributes:
         crops: folder for the crops.
-        done: {crop: Crop} of the faces that need no more work.
+        done: {crop: Crop} of the finished faces.
     """
 
     def __init__(self, name, args, now):
-        """Open the folder that a killed run left, or a new one.
+        """Open the folder of a killed run, or a new one.
 
         Args:
             name: of the dataset.
             args: with data_dir.
-            now: what `origin` returns; crops from another origin are removed.
+            now: result of `origin`; crops from another origin are removed.
 
         Raises:
             UserError: --data_dir cannot be written.
@@ -269,11 +272,11 @@ class Staging:
         self._journal = self._folder / "journal"
         self.crops = self._folder / "crops"
         try:
-            self.done = self._read(now)
+            self.done = self._read_journal(now)
             if not self.done:
                 shutil.rmtree(self.crops, ignore_errors=True)
                 self.crops.mkdir(parents=True)
-            # Written anew, because a killed run may leave half a line.
+            # Rewritten, because a killed run may leave half a line.
             lines = [_line(now), *map(_entry, self.done.items())]
             self._journal.write_text("".join(lines))
         except OSError as error:
@@ -282,7 +285,7 @@ class Staging:
                 "another --data_dir"
             ) from error
 
-    def _read(self, now):
+    def _read_journal(self, now):
         try:
             lines = self._journal.read_text(errors="replace").splitlines()
         except FileNotFoundError:
@@ -302,7 +305,7 @@ class Staging:
             return False
 
     def note(self, done):
-        """Write down faces that are done, {crop: Crop}.
+        """Record finished faces, {crop: Crop}, in the journal.
 
         Raises:
             UserError: the disk is full.

@@ -1,15 +1,16 @@
-"""Synthetic: drawn faces with known emotion, pose, gender and age.
+"""Synthetic: synthetic faces with known emotion, pose, gender and age.
 
-Nothing to download. Three disjoint sets are drawn from parameters:
+Nothing to download. Three disjoint sets are rendered from random parameters:
 
     synthetic_emotion      publishes the emotion
     synthetic_pose         publishes the pose (and the yaw angle, degrees)
     synthetic_gender_age   publishes gender and age group (and years)
 
-What a set does not publish goes to <name>.truth.csv, for audits only. Pose
-classes say which side of the image the nose points to: "left" is yaw < 0.
-Faces depend on --seed and on their own number, on nothing else: a larger set
-begins with the smaller one, and the number of processes does not matter.
+Labels that a set does not publish go to <name>.truth.csv, for pseudo-label
+diagnostics only. Pose classes are named after the side of the image that the
+nose points to: "left" is yaw < 0. A face depends on --seed and on its own
+number only: a larger set begins with the smaller one, and the number of
+processes has no effect.
 """
 
 import math
@@ -40,7 +41,7 @@ TASKS = {
 }
 DATASET = common.Dataset(
     name="synthetic",
-    title="emotion, pose, gender and age of drawn faces",
+    title="emotion, pose, gender and age of synthetic faces",
     url="",
     tasks=tuple(TASKS.values()),
     citation="",
@@ -51,14 +52,14 @@ SETS = {
     "synthetic_pose": ("pose",),
     "synthetic_gender_age": ("gender", "age"),
 }
-# Extra columns that follow from what a set publishes.
+# Extra columns that belong to the published labels of a set.
 COLUMNS = {"synthetic_pose": ["yaw"], "synthetic_gender_age": ["age_years"]}
 # Images of a split, as a share of the training images.
 SHARES = {"train": 1.0, "validation": 0.2, "test": 0.3}
 IMAGES, SIZE, SEED = 2000, 72, 0
-# Faces of the sets that do not teach pose: mostly frontal, as photos are.
+# Pose shares of the sets without published pose: mostly frontal, as photos.
 POSE_SHARES = (0.03, 0.16, 0.62, 0.16, 0.03)
-# Pose is coarse: only poor photographs make it a task. The rest is subtle.
+# Pose is coarse: with good photographs, it would be too easy.
 ROUGHNESS = {
     "synthetic_emotion": 0.6,
     "synthetic_pose": 2.2,
@@ -68,16 +69,16 @@ BATCH = 25
 
 
 def add_arguments(parser):
-    """The flags of the drawn faces."""
+    """The flags of the synthetic faces."""
     text = "training faces of each set; a fifth more for validation, 3/10 test"
     flags.add_flag(parser, "images", flags.Number(int, 40, 10**6), IMAGES, text)
     text = "side of the pictures, pixels"
     flags.add_flag(parser, "size", flags.Number(int, 32, 160), SIZE, text)
-    text = "of all chance; other faces for other numbers"
+    text = "random seed; another number gives other faces"
     flags.add_flag(parser, "seed", flags.Number(int, 0), SEED, text)
-    text = "folder that the prepared datasets go to"
+    text = "folder of the prepared datasets"
     flags.add_flag(parser, "data_dir", Path, Path("data"), text)
-    text = "replace sets that are already there"
+    text = "replace sets that exist already"
     flags.add_flag(parser, "overwrite", flags.boolean, False, text)
 
 
@@ -85,7 +86,7 @@ def prepare(args):
     """Draw those of the three sets that are not up to date.
 
     Raises:
-        UserError: a set is there with other flags and --overwrite is not
+        UserError: a set exists with other flags and --overwrite is not
             given, or a file cannot be written.
     """
     numbers = args.images, args.size, args.seed
@@ -96,18 +97,19 @@ def prepare(args):
             common.say(f"{name} is up to date in {args.data_dir}")
             continue
         with staging.lock(name, args.data_dir):
-            # A script may have drawn it meanwhile.
+            # Another process may have drawn it meanwhile.
             if not staging.is_up_to_date(name, args, now):
                 draw_set(name, args.data_dir, *numbers)
 
 
 def ensure(names, data_dir="data"):
-    """Draw those of the named sets that are embedded and not there yet.
+    """Draw those of the named sets that are synthetic and do not exist yet.
 
-    A set that another process is drawing is waited for.
+    Waits for a set that another process is drawing.
 
     Raises:
-        UserError: a table of this name is no set, or a file cannot be written.
+        UserError: a table of this name is not a prepared set, or a file cannot
+            be written.
     """
     there = tables.prepared(data_dir)
     for name in SETS:
@@ -127,7 +129,7 @@ def draw_set(name, data_dir, images=IMAGES, size=SIZE, seed=SEED, processes=-1):
         data_dir: the folder that gets `db/<name>` and `db/<name>.csv`.
         images: number of training faces.
         size: side of the pictures, pixels.
-        seed: of all chance.
+        seed: random seed.
         processes: to draw with; -1 is one per core.
 
     Raises:
@@ -161,12 +163,12 @@ def draw_set(name, data_dir, images=IMAGES, size=SIZE, seed=SEED, processes=-1):
 
 
 def _origin(images, size, seed):
-    """What decides the sets, see `staging.origin`."""
+    """Everything that determines the sets, see `staging.origin`."""
     return {"flags": {"images": images, "size": size, "seed": seed}}
 
 
 def _new_folder(path):
-    """Make an empty folder, in place of what a killed run left."""
+    """Make an empty folder; remove the leftovers of a killed run."""
     try:
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True)
@@ -187,8 +189,8 @@ def pose_of(yaw):
 def labels_of(name, number):
     """The published labels of a set's face, by its number in its split.
 
-    Classes (pairs of them, where two tasks are published) take turns, so that
-    all are equally frequent in every split.
+    Classes, or pairs of classes where two tasks are published, alternate, so
+    that all are equally frequent in every split.
     """
     labels = {}
     for task in SETS[name]:
@@ -200,9 +202,9 @@ def draw_face(name, split, number, size, seed):
     """One face of a set.
 
     Args:
-        name, split, number: which face.
+        name, split, number: of the set, of its split, and of the face in it.
         size: side of the picture, pixels.
-        seed: of all chance.
+        seed: random seed.
 
     Returns:
         (picture [size, size, 3] uint8 RGB, dict of its labels, yaw in degrees
@@ -228,7 +230,7 @@ def draw_face(name, split, number, size, seed):
     photo = traits.photograph(generator, ROUGHNESS[name])
     picture = portrait.draw(face, photo, size)
     return picture, labels | {
-        # Rounded so that neither leaves its class.
+        # Rounded such that both stay inside their class.
         "yaw": math.copysign(math.ceil(100 * abs(yaw)) / 100, yaw),
         "age_years": math.floor(10 * years) / 10,
     }
@@ -247,8 +249,8 @@ def _draw_all(name, folder, images, size, seed, processes):
         numbers[start : start + BATCH]
         for start in range(0, len(numbers), BATCH)
     ]
-    # Processes, because drawing holds the interpreter's lock; few faces are
-    # drawn before the first process has started.
+    # Processes, because drawing holds the interpreter's lock. Few faces are
+    # drawn sooner than the first process starts.
     parallel = Parallel(
         n_jobs=processes if len(batches) > 8 else 1, return_as="generator"
     )

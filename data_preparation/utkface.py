@@ -11,7 +11,7 @@ race, 0 to 4, which is not used. Three published names lack a part; they are
 dropped as malformed.
 
 A chip shows a face from forehead to chin, as the crops of MTFL and FER+ do,
-and is kept whole. Neither a split nor who is who is published: the splits are
+and is kept whole. Neither splits nor identities are published: the splits are
 drawn with equal shares of the age groups.
 """
 
@@ -32,9 +32,11 @@ DATASET = common.Dataset(
         "Zhang, Song, Qi: Age Progression/Regression by Conditional "
         "Adversarial Autoencoder, CVPR 2017"
     ),
-    terms="for non-commercial research; photos belong to their owners",
+    terms=(
+        "for non-commercial research; photos belong to their copyright holders"
+    ),
 )
-# Of the published names, one has a blank before .jpg and one no dot.
+# One published name has a blank before .jpg; another one has no dot.
 ENDING = r" ?\.?jpg\.chip\.jpg"
 NAME = re.compile(rf"([0-9]{{1,3}})_([01])_[0-4]_[0-9]+{ENDING}")
 # Digit in the name -> class name.

@@ -1,6 +1,6 @@
-"""Faces drawn from parameters: `traits.sample` one, `portrait.draw` it.
+"""Synthetic faces: `traits.sample` gives a Face, `portrait.draw` a picture.
 
-portrait     what a face and its photograph consist of; draws them
+portrait     parameters of a face and of its photograph; draws them
 traits       labels in, parameters out
 expressions  the muscle actions of the emotions
 hair         styles and colours by age and gender
@@ -9,5 +9,5 @@ features     eyes, nose, mouth and beard, painted on the unrolled skin
 wrinkles     lines of age and of expression, likewise
 canvas       soft-edged polygons for the two
 surfaces     turns, lights and rasters surfaces
-sheet        a picture of drawn faces, class by class
+sheet        a picture of synthetic faces, class by class
 """

@@ -1,4 +1,4 @@
-"""The faces of the emotions: what the muscles do, on average and by chance."""
+"""Facial expressions: means and deviations of the muscle actions."""
 
 import numpy as np
 

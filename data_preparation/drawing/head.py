@@ -1,4 +1,4 @@
-"""The solid part of a drawn face: skull, relief, ears, neck, hair, clothes."""
+"""Solids of a synthetic face: skull, relief, ears, neck, hair, clothes."""
 
 import cv2
 import numpy as np

@@ -1,9 +1,9 @@
-"""Faces drawn from parameters: their labels, their traits, their photograph.
+"""Parameters of synthetic faces and of their photographs, and their picture.
 
-`sample` draws a Face with given labels from a random generator; `draw` turns
-it into a picture. Signs: positive yaw turns the head to the subject's own
-left, its nose towards the image's right; pose classes are named after the
-image side that the nose points to ("left" is yaw < 0).
+`traits.sample` gives a random Face with given labels, `draw` its picture.
+Signs: positive yaw turns the head to the subject's own left, its nose towards
+the image's right; pose classes are named after the image side that the nose
+points to ("left" is yaw < 0).
 """
 
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ ADULT_MIDDLE = 0.3  # y between eyes and mouth
 
 @dataclass(frozen=True)
 class Face:
-    """Everything that is drawn. Lengths are in units of half a head.
+    """All parameters of a face. Lengths are in units of half a head.
 
-    Shares and strengths are 0..1 unless said otherwise; the defaults are a
+    Shares and strengths are 0..1 unless stated otherwise; the defaults are a
     neutral adult seen from the front.
     """
 
-    # Where the head looks, degrees.
+    # Direction of the head, degrees.
     yaw: float = 0.0
     pitch: float = 0.0
     roll: float = 0.0

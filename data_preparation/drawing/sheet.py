@@ -1,4 +1,4 @@
-"""A picture of drawn faces, class by class, to see what they are like.
+"""A picture of synthetic faces, class by class.
 
 python -m data_preparation.drawing.sheet docs/images/synthetic_faces.png
 """

@@ -1,4 +1,4 @@
-"""Small renderer of drawn faces: surfaces of points, turned, lit, splatted.
+"""Small renderer of synthetic faces: turned, lit and splatted points.
 
 Coordinates are the head's: x to the right of the image of a frontal face, y
 down, z towards the viewer; the head is about two units high, with the middle

@@ -1,8 +1,8 @@
-"""From labels to traits: what makes a drawn face happy, old or a man's.
+"""From labels to traits of a synthetic face.
 
-All of it is statistics with overlap, so that labels can be learned but not
-read off: a weak smile is almost neutral, some women wear their hair short,
-some sixty-year-olds dye it.
+The distributions of different classes overlap, so that labels can be learned
+but not read off: a weak smile is almost neutral, some women have short hair,
+some sixty-year-olds dyed hair.
 """
 
 import numpy as np

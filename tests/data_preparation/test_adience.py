@@ -137,7 +137,7 @@ def test_any_fold_tests_and_the_next_one_validates(source, tmp_path, test):
     assert sorted(written(tmp_path / "data")[1:]) == expected(splits)
 
 
-def test_a_changed_fold_is_no_change_of_the_labels(source, tmp_path):
+def test_a_changed_fold_does_not_change_the_labels(source, tmp_path):
     prepare(source, tmp_path / "data")
     message = "but --fold was 4 and is 1; give --overwrite"
     with pytest.raises(UserError, match=message):

@@ -218,7 +218,7 @@ def test_the_other_sign_of_yaw_is_refused(tmp_path, save):
 
 
 @pytest.mark.parametrize("save", SAVE.values())
-def test_without_optional_tables_the_sign_is_said_to_be_unchecked(
+def test_without_optional_tables_the_sign_is_reported_as_unchecked(
     tmp_path, save
 ):
     save_photos(tmp_path / "raw" / "images")

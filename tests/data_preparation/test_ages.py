@@ -55,7 +55,7 @@ def test_whole_years_are_grouped_as_documented(index, first, last):
 
 
 @pytest.mark.parametrize("bad", [-1, -0.001, math.nan, math.inf, -math.inf])
-def test_what_is_no_age_has_no_group(bad):
+def test_values_that_are_not_ages_have_no_group(bad):
     assert ages.group(bad) == -1
 
 

@@ -1,4 +1,4 @@
-"""The check of a prepared set: its report, its files and its mistakes."""
+"""The check of a prepared set: report, files and user errors."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from samtl.inference.predictor import Predictor
 
 @pytest.fixture
 def data_dir(tmp_path):
-    """toy: an image that cannot be decoded, a copy and a straddling person."""
+    """A set, toy: an unreadable image, a duplicate, a person in two splits."""
     data_dir = tmp_path / "data"
     tiny.dataset(data_dir, "toy", ["pose", "gender"])
     folder = data_dir / "db" / "toy"
@@ -39,7 +39,7 @@ def check(data_dir, *words):
 
 
 def stand_in(path):
-    """A network that is sure that everybody is female."""
+    """A network with a confident prediction "female" for every face."""
     return Predictor(
         "best.onnx",
         {"gender": ("female", "male"), "age": ("young", "old")},
@@ -54,7 +54,7 @@ def stand_in(path):
     )
 
 
-def test_the_report_says_what_is_wrong(data_dir, capsys):
+def test_the_report_lists_the_errors(data_dir, capsys):
     report = check(data_dir)
     assert report["counts"]["train"]["rows"] == 16
     assert report["imbalance"]["gender"]["train"] == 1
@@ -89,7 +89,7 @@ def test_the_report_says_what_is_wrong(data_dir, capsys):
     assert "2 of 2" in shown
 
 
-def test_a_network_lists_the_labels_that_it_disputes(data_dir, monkeypatch):
+def test_a_network_lists_suspicious_labels(data_dir, monkeypatch):
     monkeypatch.setattr(loading, "load", stand_in)
     report = check(data_dir, "--weights=best.onnx")
     # 31 images can be read; train3 was one of the 16 men.
@@ -111,7 +111,7 @@ def test_a_network_lists_the_labels_that_it_disputes(data_dir, monkeypatch):
     assert not (out / "sheet_gender_suspects.png").exists()
 
 
-def test_what_is_looked_at_is_what_training_sees(data_dir, monkeypatch):
+def test_images_are_decoded_as_in_training(data_dir, monkeypatch):
     path = data_dir / "db" / "toy" / "train0.png"
     # On its side, as a phone stores it.
     turned = Image.Exif()
@@ -172,7 +172,7 @@ def test_a_report_is_replaced_only_on_request(data_dir, tmp_path):
     assert (other / "sheet_music.png").exists()
 
 
-def test_what_is_no_prepared_set_is_refused_as_in_training(data_dir):
+def test_unprepared_sets_are_refused_as_in_training(data_dir):
     with pytest.raises(UserError, match="dataset none is not prepared"):
         command.main(["check", "none", f"--data_dir={data_dir}"])
     (data_dir / "db" / "toy" / "train5.png").unlink()

@@ -1,4 +1,4 @@
-"""What all photo datasets share: from their rows to table and summary."""
+"""Preparation that all photo datasets share: from rows to a table."""
 
 import argparse
 import csv
@@ -129,7 +129,7 @@ def test_names_that_look_like_markup_are_printed_as_they_are(tmp_path, capsys):
     assert all(f"pose: {label} " in shown for label in task.classes)
 
 
-def test_names_that_are_no_text_are_dropped_and_counted(tmp_path):
+def test_names_that_are_not_text_are_dropped_and_counted(tmp_path):
     faces = toy()
     odd = os.fsdecode(b"caf\xe9.png")
     faces.loc[3, ["name", "crop"]] = odd
@@ -211,7 +211,7 @@ def test_a_table_without_a_json_is_replaced_only_on_request(tmp_path):
     (db / "toy.csv").write_text("path,split,pose\n")
     # As a run leaves it that was killed before it replaced anything.
     (db / ".toy.partial").mkdir()
-    with pytest.raises(UserError, match=r"toy\.csv is there, but not the JSON"):
+    with pytest.raises(UserError, match=r"toy\.csv exists, but not the JSON"):
         build(args, toy())
     assert (db / "toy" / "mine.png").exists()
     build(arguments(tmp_path, "--overwrite"), toy())
@@ -248,7 +248,7 @@ def test_a_source_inside_the_set_is_not_replaced(tmp_path):
     build(args, toy())
     args.source = args.data_dir / "db" / "toy" / "raw"
     args.source.mkdir()
-    with pytest.raises(UserError, match="toy, which is to be replaced"):
+    with pytest.raises(UserError, match="toy, which would be replaced"):
         build(args, toy())
     assert args.source.exists()
 
@@ -259,7 +259,7 @@ def test_a_linked_folder_is_not_replaced(tmp_path):
     folder = args.data_dir / "db" / "toy"
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match="is a link"):
+    with pytest.raises(UserError, match="is a symbolic link"):
         build(args, toy())
     assert folder.with_suffix(".csv").exists()
     assert len(list(folder.iterdir())) == 4

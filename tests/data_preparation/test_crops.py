@@ -53,7 +53,7 @@ def test_grow_adds_a_share_of_the_longer_side():
     sides=st.tuples(st.floats(1, 1e3), st.floats(1, 1e3)),
     margin=st.floats(0, 2),
 )
-def test_grown_boxes_stay_around_their_middle(corner, sides, margin):
+def test_grown_boxes_stay_around_their_centre(corner, sides, margin):
     left, top = corner
     box = (left, top, left + sides[0], top + sides[1])
     grown = crops.grow(box, margin)
@@ -65,7 +65,7 @@ def test_grown_boxes_stay_around_their_middle(corner, sides, margin):
         assert abs(grown[low] + grown[low + 2] - middle) <= 1.01
 
 
-def test_a_share_is_the_middle_of_the_image():
+def test_a_share_is_the_centre_of_the_image():
     box = crops.middle(np.zeros((100, 200), np.uint8), 0.5)
     assert box == (50, 25, 150, 75)
 
@@ -121,7 +121,7 @@ def test_boxes_are_grown_and_clipped_or_padded(tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "1.png"), padded[30:, :20])
 
 
-def test_the_middle_is_cut(tmp_path):
+def test_the_centre_is_cut(tmp_path):
     cut(faces_of([gray(side=40)], [0.5]), tmp_path)
     np.testing.assert_array_equal(
         read(tmp_path / "0.png"), gray(side=40)[10:30, 10:30]
@@ -243,7 +243,7 @@ def test_two_processes_do_what_one_does(tmp_path):
         assert one.read_bytes() == two.read_bytes()
 
 
-def test_a_cluster_that_cannot_write_says_so(tmp_path, scheduler):
+def test_a_cluster_that_cannot_write_is_an_error(tmp_path, scheduler):
     (tmp_path / "file").touch()
     faces = faces_of([gray(0)])
     with pytest.raises(UserError, match=r"^FileExistsError: "):

@@ -146,7 +146,7 @@ def test_crops_show_the_box_and_its_margin(source, tmp_path, more, expected):
     assert np.abs(difference).mean() < 4
 
 
-def test_boxes_below_the_least_confidence_are_left_out(source, tmp_path):
+def test_boxes_below_the_least_confidence_are_dropped(source, tmp_path):
     prepare(source, tmp_path / "data", "--min_confidence=9.26")
     rows = written(tmp_path / "data")[1:]
     assert {row[2] for row in rows} == {"3"}
@@ -156,7 +156,7 @@ def test_boxes_below_the_least_confidence_are_left_out(source, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["label.lst", "origin"])
-def test_incomplete_source_says_what_is_needed_and_there(
+def test_an_incomplete_source_is_named_with_what_was_found(
     source, tmp_path, name
 ):
     (source / name).rename(source / "elsewhere")

@@ -204,7 +204,7 @@ def test_tables_of_different_length_are_refused(tmp_path):
         prepare(tmp_path / "raw", tmp_path / "data")
 
 
-def test_incomplete_source_says_what_is_there(folders, tmp_path):
+def test_an_incomplete_source_is_named_with_what_was_found(folders, tmp_path):
     (folders / "FER2013Test" / "label.csv").unlink()
     (folders / "fer2013.csv").touch()
     with pytest.raises(UserError) as caught:

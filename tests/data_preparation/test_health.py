@@ -1,4 +1,4 @@
-"""What is wrong with a prepared set, against sets made by hand."""
+"""Statistics of a prepared set, against hand-made sets."""
 
 import itertools
 
@@ -128,7 +128,7 @@ def test_suspects_are_the_confident_disagreements():
             [0.03, 0.97, 0.00],  # disputes, surer
             [0.20, 0.80, 0.00],  # disputes, but is not sure
             [0.99, 0.01, 0.00],  # cannot know the label
-            [0.01, 0.00, 0.99],  # says what the set does not know
+            [0.01, 0.00, 0.99],  # predicts a class that the set lacks
         ]
     )
     suspects, compared, share = health.find_suspects(

@@ -44,13 +44,13 @@ def test_help_of_photo_datasets_shows_the_files(capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["faces"], "'faces' is no dataset; give one of synthetic, "),
+        (["faces"], "'faces' is not a dataset; give one of synthetic, "),
         (["--source=x", "mtfl"], "give one of"),
         (["mtfl"], "--source"),
         (["mtfl", "--source=x", "--margin=-1"], "--margin"),
         (["mtfl", "--source=x", "--size=0"], "--size"),
         (["ferplus", "--source=x", "--side=3"], "--side"),
-        (["ferplus", "--source=x"], "--source=x is no folder"),
+        (["ferplus", "--source=x"], "--source=x is not a directory"),
     ],
 )
 def test_mistakes_are_one_line(words, message):
@@ -67,7 +67,7 @@ def test_module_exits_with_2_and_one_line():
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("error: --source=x is no folder")
+    assert done.stderr.startswith("error: --source=x is not a directory")
 
 
 def test_a_cluster_writes_the_same_files(tmp_path, scheduler, monkeypatch):

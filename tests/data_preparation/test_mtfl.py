@@ -180,8 +180,8 @@ def test_all_images_missing_is_an_error(source, tmp_path):
         ("AFLW/0002-image04733.jpg", ("", "AFLW/0002-image04733")),
     ],
 )
-def test_file_names_tell_who_stays_together(name, expected):
-    assert mtfl.whose(name) == expected
+def test_file_names_give_person_and_group(name, expected):
+    assert mtfl.identity(name) == expected
 
 
 def test_square_of_a_profile_is_as_high_as_that_of_a_frontal_face():

@@ -77,7 +77,7 @@ def test_images_are_found_at_any_depth_but_not_in_prepared_sets(tmp_path):
     assert raw.images(tmp_path, tmp_path / "link") == found
 
 
-def test_links_to_a_folder_around_are_not_followed(tmp_path):
+def test_links_to_a_parent_folder_are_not_followed(tmp_path):
     photo = touch(tmp_path / "raw" / "train" / "a.png")
     other = touch(tmp_path / "other" / "b.png")
     (tmp_path / "raw" / "latest").symlink_to(tmp_path / "raw")
@@ -90,7 +90,7 @@ def test_links_to_a_folder_around_are_not_followed(tmp_path):
     ]
 
 
-def test_a_folder_that_cannot_be_read_is_said(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     touch(tmp_path / "train" / "a.png")
     closed = touch(tmp_path / "train" / "fear" / "b.png").parent
     scan = os.scandir

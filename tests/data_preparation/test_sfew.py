@@ -161,7 +161,7 @@ def test_one_face_in_two_trees_counts_once(source, tmp_path):
 
 
 @pytest.mark.parametrize("folder", [TRAIN, VAL])
-def test_incomplete_source_says_what_is_needed_and_there(
+def test_an_incomplete_source_is_named_with_what_was_found(
     source, tmp_path, folder
 ):
     (source / folder).rename(source / "faces")

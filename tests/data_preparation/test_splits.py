@@ -1,4 +1,4 @@
-"""Drawn splits: stratified, grouped, repeatable, official ones untouched."""
+"""Random splits: stratified, grouped, repeatable, official ones untouched."""
 
 import contextlib
 
@@ -19,7 +19,7 @@ def drawn(given_splits, seed=0):
     groups = rng.integers(0, count // 3, count)
     labels = (rng.random(count) < 0.2).astype(int)
     return (
-        splits.fill(given_splits, given_splits, labels, groups, seed),
+        splits.draw_missing(given_splits, given_splits, labels, groups, seed),
         labels,
         groups,
     )
@@ -52,7 +52,7 @@ def test_rows_without_a_split_join_official_ones():
 def test_an_official_split_that_ran_empty_is_not_drawn():
     labels, groups = np.zeros(99), np.arange(99)
     official = {"train", "validation", "test"}
-    result = splits.fill(["train"] * 99, official, labels, groups, 0)
+    result = splits.draw_missing(["train"] * 99, official, labels, groups, 0)
     assert (result == "train").all()
 
 
@@ -66,7 +66,7 @@ def test_the_seed_decides():
 def test_every_row_gets_a_split_or_all_are_refused(given_splits):
     count = len(given_splits)
     with contextlib.suppress(UserError):
-        result = splits.fill(
+        result = splits.draw_missing(
             given_splits, given_splits, np.zeros(count), range(count), 0
         )
         assert set(result) <= set(tables.SPLITS)

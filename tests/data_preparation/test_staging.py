@@ -1,4 +1,4 @@
-"""A killed preparation goes on; a finished one is left alone."""
+"""A killed preparation is resumed; a finished one is not repeated."""
 
 import contextlib
 import json
@@ -66,14 +66,14 @@ def stamps(folder):
 
 @pytest.fixture(scope="module")
 def whole(source, tmp_path_factory):
-    """The data folder of a run that nobody disturbed."""
+    """The data folder of an undisturbed run."""
     data_dir = tmp_path_factory.mktemp("whole")
     prepare(source, data_dir, "--jobs=1")
     return data_dir
 
 
 def killed(source, data_dir):
-    """Start a run and kill it while it crops; returns what it had done."""
+    """Start a run and kill it while it crops; returns its finished crops."""
     words = ["-m", "data_preparation", "mtfl", f"--source={source}"]
     run = subprocess.Popen(
         [sys.executable, *words, f"--data_dir={data_dir}", "--jobs=2"],
@@ -95,12 +95,12 @@ def killed(source, data_dir):
     return {n: (partial / "crops" / n).stat().st_mtime_ns for n in names}
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_files(
+def test_a_killed_run_is_resumed_and_ends_with_the_same_files(
     source, whole, tmp_path, capsys
 ):
     done = killed(source, tmp_path)
     prepare(source, tmp_path)
-    assert "faces are done, going on" in capsys.readouterr().out
+    assert "faces are done, resuming" in capsys.readouterr().out
     assert tree(tmp_path) == tree(whole)
     now = stamps(tmp_path / "db" / "mtfl")
     assert {name: now[name] for name in done} == done
@@ -175,7 +175,7 @@ def test_crops_of_another_origin_are_removed(tmp_path):
     assert list(other.crops.iterdir()) == []
 
 
-def test_a_journal_that_is_no_journal_is_removed(tmp_path):
+def test_a_journal_of_other_content_is_removed(tmp_path):
     folder = tmp_path / "data" / "db" / ".toy.partial"
     folder.mkdir(parents=True)
     (folder / "journal").write_text("\0\0\n")
@@ -215,7 +215,7 @@ def add_line(path):
         ((remove, "data/db/mtfl/web/9.jpg"), [], "699 of 700 crops are there"),
     ],
 )
-def test_a_changed_origin_is_said_and_changes_nothing(
+def test_a_changed_origin_is_reported_and_changes_nothing(
     source, whole, tmp_path, change, words, message
 ):
     subprocess.run(["cp", "-a", source, tmp_path / "raw"], check=True)
@@ -230,13 +230,13 @@ def test_a_changed_origin_is_said_and_changes_nothing(
     assert stamps(tmp_path / "data") == before
 
 
-def test_sets_that_do_not_say_from_what_are_kept(source, whole, tmp_path):
+def test_sets_without_an_origin_are_kept(source, whole, tmp_path):
     subprocess.run(["cp", "-a", whole, tmp_path / "data"], check=True)
     path = tmp_path / "data" / "db" / "mtfl.json"
     description = json.loads(path.read_text())
     del description["origin"]
     path.write_text(json.dumps(description))
     before = tree(tmp_path / "data")
-    with pytest.raises(UserError, match="its JSON does not say from what"):
+    with pytest.raises(UserError, match="its JSON does not name its origin"):
         prepare(source, tmp_path / "data")
     assert tree(tmp_path / "data") == before

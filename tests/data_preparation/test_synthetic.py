@@ -1,4 +1,4 @@
-"""Drawn faces: repeatable, honestly labelled, their truth kept apart."""
+"""Synthetic faces: repeatable, correct labels, hidden labels in own files."""
 
 import argparse
 import hashlib
@@ -251,14 +251,12 @@ def test_ensure_replaces_no_table_of_another(tmp_path):
     path = tmp_path / "db" / "synthetic_pose.csv"
     path.parent.mkdir()
     path.write_text("path,split,pose\n")
-    with pytest.raises(
-        UserError, match=r"pose\.csv is there, but not the JSON"
-    ):
+    with pytest.raises(UserError, match=r"pose\.csv exists, but not the JSON"):
         synthetic.ensure(["synthetic_pose"], tmp_path)
     assert path.exists()
 
 
-def test_ensure_waits_for_who_is_drawing(tmp_path, monkeypatch):
+def test_ensure_waits_for_another_process(tmp_path, monkeypatch):
     drawn = []
 
     def draw_set(name, data_dir):
@@ -301,7 +299,7 @@ def test_a_folder_that_cannot_be_written_is_a_user_error(tmp_path):
 
 @given(st.integers(0, 2**32), st.sampled_from(list(synthetic.SETS)))
 def test_any_face_can_be_drawn(number, name):
-    """Traits are clipped to what can be drawn, whatever chance says."""
+    """Traits are clipped to drawable values, for any random numbers."""
     picture, facts = synthetic.draw_face(name, "test", number, 32, 5)
     assert picture.shape == (32, 32, 3)
     assert picture.dtype == np.uint8

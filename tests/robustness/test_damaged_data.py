@@ -173,7 +173,7 @@ def test_damaged_databases(tmp_path):
     for damaged in damages(path.read_bytes(), 100):
         path.write_bytes(damaged)
         attempt(
-            lambda: aflw.load(tmp_path),
+            lambda: aflw.load_tables(tmp_path),
             lambda found: [aflw.parse_face(row) for row in found["facerect"]],
         )
 
