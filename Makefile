@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 .PHONY: run test lint format clean help
 
 help:
-	@echo "make run     train SA-MTL on drawn faces, in a few minutes"
+	@echo "make run     train SA-MTL on synthetic faces, in a few minutes"
 	@echo "make test    check the style and run all tests"
 	@echo "make lint    check the style only"
-	@echo "make format  put the style right"
+	@echo "make format  correct the style"
 	@echo "make clean   remove the environment and caches; data and runs stay"
 
 run: $(VENV)/ready
@@ -30,7 +30,7 @@ clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# The stamps are touched last, so that a broken set-up is done again.
+# The stamps are touched last, so that a failed set-up is repeated.
 $(VENV)/ready: requirements.txt
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 	  { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 2; }

@@ -1,6 +1,6 @@
-"""Every command of the README is real: the scripts' own parsers read it."""
+"""Commands, paths, links and tables of the README and the docs."""
 
-import importlib
+import importlib.util
 import re
 import shlex
 import tomllib
@@ -17,20 +17,41 @@ from samtl.runs import run_folder
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
-COMMANDS = [
-    line
-    for block in BLOCKS
-    for line in block.replace("\\\n", " ").splitlines()
-    if line
+TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+# A file that a reader of docs/extending.md writes.
+EXAMPLES = ("samtl/pseudo_labels/margin.py",)
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "weights" / "MODEL_CARD.md",
 ]
 
 
-def test_the_readme_has_commands():
-    assert len(COMMANDS) > 10
+def commands(text):
+    """The command lines in the bash blocks of a page."""
+    blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line for line in lines if line]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+def test_the_pages_have_commands():
+    assert len(commands(README)) > 10
+    assert len(commands(TRAINING)) > 15
+
+
+def test_the_readme_is_short_and_starts_with_its_contents():
+    assert len(README.splitlines()) <= 250
+    titles = re.findall(r"^## (.+)$", README, flags=re.MULTILINE)
+    entries = re.findall(r"^- \[(.+)\]\(#(.+)\)$", README, flags=re.MULTILINE)
+    assert titles == ["Contents", *[title for title, _ in entries]]
+    for title, anchor in entries:
+        assert anchor == title.lower().replace(" ", "-")
+
+
+@pytest.mark.parametrize(
+    "command", dict.fromkeys(commands(README) + commands(TRAINING))
+)
 def test_command_is_real(command, monkeypatch):
     match shlex.split(command):
         case ["make", target]:
@@ -72,21 +93,35 @@ def _check_script(script, words, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "path", re.findall(r"^\| `([\w/.]+)` \|", README, flags=re.MULTILINE)
+    "path", re.findall(r"^\| `([\w/.]+)` \|", CONTRIBUTING, flags=re.MULTILINE)
 )
 def test_paths_exist(path):
     assert (ROOT / path).exists()
 
 
-@pytest.mark.parametrize(
-    "link", re.findall(r"""(?:\]\(|src=")([^):#"]+)[)"]""", README)
-)
-def test_links_lead_somewhere(link):
-    assert (ROOT / link).is_file()
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"""(?:\]\(|src=")([^):#"]+)[)#"]""", text):
+        assert (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_modules_in_the_docs_exist(page):
+    text = page.read_text(encoding="utf-8")
+    if page.name == "CHANGELOG.md":
+        text = re.sub(r"formerly `[^`]*`", "", text)
+    for path in re.findall(r"\b(?:samtl|utils)(?:/\w+)+(?:\.py)?\b", text):
+        assert path in EXAMPLES or (ROOT / path).exists(), path
+    for name in re.findall(r"python -m ([\w.]+)", text):
+        if name.split(".")[0] in ("samtl", "utils", "benchmarks", "docs"):
+            assert importlib.util.find_spec(name), name
 
 
 def test_table_of_methods_names_what_it_says():
-    rows = re.findall(r"^\| ([^|]+) \| `(--is_[^|]+)` \|", README, re.MULTILINE)
+    rows = re.findall(
+        r"^\| ([^|]+) \| `(--is_[^|]+)` \|", TRAINING, re.MULTILINE
+    )
     parser = importlib.import_module("ALTERNATIVE_EP").parser()
     names = [
         command_line.method_name(command_line.parse(parser, shlex.split(words)))
@@ -101,29 +136,14 @@ def test_table_of_methods_names_what_it_says():
     ]
 
 
-@pytest.mark.parametrize(
-    ("name", "columns"),
-    [
-        (
-            "taught",
-            {
-                "emotion-pose": ("emotion", "pose"),
-                "emotion-age": ("emotion", "age"),
-                "emotion-gender-age": ("emotion", "gender", "age"),
-            },
-        ),
-        (
-            "full",
-            {
-                "emotion-pose": ("emotion", "pose"),
-                "emotion-gender-age": ("emotion", "gender", "age"),
-            },
-        ),
-    ],
-)
-def test_the_tables_of_results_are_those_of_the_runs(name, columns):
-    """Mean and deviation from results.csv; bold where comparisons.csv says."""
-    folder = ROOT / "docs" / "results" / name
+def test_the_table_of_results_is_that_of_the_runs():
+    """Mean and deviation from results.csv, bold by comparisons.csv."""
+    folder = ROOT / "docs" / "results" / "small"
+    columns = {
+        "emotion-pose": ("emotion", "pose"),
+        "emotion-age": ("emotion", "age"),
+        "emotion-gender-age": ("emotion", "gender", "age"),
+    }
     places = [(pair, task) for pair in columns for task in columns[pair]]
     cell = r" (\*\*)?(\d+\.\d)(?: ± (\d+\.\d))?(?:\*\*)? \|"
     shown = re.findall(
@@ -161,3 +181,39 @@ def test_the_tables_of_the_results_are_those_of_the_reports():
         assert len(rows) > len(heads) > 0
         for row in set(rows) - set(heads):
             assert row in text
+
+
+@pytest.mark.parametrize(
+    "folder",
+    sorted((ROOT / "docs" / "results").iterdir()),
+    ids=lambda folder: folder.name,
+)
+def test_the_tables_of_the_reports_are_those_of_the_runs(folder):
+    """Mean, deviation and bold p of every cell of table.md."""
+    keys = ["pair", "task", "method"]
+    results = pd.read_csv(folder / "results.csv").set_index(keys).sort_index()
+    plan = tomllib.loads((folder / "plan.toml").read_text())
+    methods = {title["title"]: m for m, title in plan["methods"].items()}
+    baseline = next(iter(plan["methods"]))
+    tests = pd.read_csv(folder / "comparisons.csv")
+    tests = tests[tests["baseline"] == baseline].set_index(keys)
+    text = (folder / "table.md").read_text(encoding="utf-8")
+    compared = 0
+    for section in text.split("## ")[1:]:
+        pair = section.split("\n", 1)[0]
+        head, _, *rows = re.findall(r"^\| (.+) \|$", section, re.MULTILINE)
+        tasks = re.findall(r"(\w+) accuracy", head)
+        for row in rows:
+            title, *cells = row.split(" | ")
+            for number, task in enumerate(tasks):
+                place = (pair, task, methods[title])
+                shown, _, _, p = cells[4 * number : 4 * number + 4]
+                mean, spread = shown.replace("*", "").split(" ± ")
+                accuracy = 100 * results.loc[[place], "accuracy"]
+                assert float(mean) == pytest.approx(accuracy.mean(), abs=0.051)
+                assert float(spread) == pytest.approx(accuracy.std(), abs=0.051)
+                if methods[title] != baseline:
+                    is_small = tests.loc[place, "corrected_p"] < 0.05
+                    assert ("**" in p) == is_small
+                compared += 1
+    assert compared > 0
