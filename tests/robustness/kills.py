@@ -18,7 +18,7 @@ from samtl.data import tables
 from tests.robustness import small_set
 
 SEEDS = 8
-PUBLISHING = 18  # the last changes: another set's place is taken
+PUBLISHING = 18  # the last changes: the old set is replaced
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 NAME = "utkface"
 
@@ -44,10 +44,10 @@ def run(work, moment=None, seconds=None):
         time.sleep(seconds)
         os.kill(child, signal.SIGKILL)
     with os.fdopen(answer) as file:
-        said = file.read()
+        output = file.read()
     _, status = os.waitpid(child, 0)
     assert status in (0, signal.SIGKILL), f"it ended with {status}"
-    return int(said) if said else None
+    return int(output) if output else None
 
 
 def _work(work, moment, end):
@@ -73,13 +73,13 @@ def _work(work, moment, end):
 
 
 def published(data_dir):
-    """The prepared set, without what killed runs leave beside it."""
+    """The prepared set, without leftovers of killed runs."""
     found = small_set.tree(data_dir)
     return {k: v for k, v in found.items() if not k.startswith(".")}
 
 
-def is_honest(data_dir, wholes):
-    """What can be read is one of the whole sets, or nothing."""
+def is_complete_or_refused(data_dir, wholes):
+    """Whether the set is one of the complete sets, or refused."""
     try:
         tables.read(NAME, data_dir)
     except UserError:
@@ -118,7 +118,7 @@ def main(folder):
         kills = [{"moment": moment} for moment in moments]
         for kill in (*kills, *({"seconds": delay} for delay in delays)):
             run(prepare(data_dir), **kill)
-            if not is_honest(data_dir, wholes):
+            if not is_complete_or_refused(data_dir, wholes):
                 return f"{data_dir.name}, {kill}: what is read is not whole"
         run(prepare(data_dir))
         is_same = published(data_dir) == wholes[0]

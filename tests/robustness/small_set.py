@@ -1,4 +1,4 @@
-"""A small UTKFace to prepare, as published, and what preparing it leaves."""
+"""A small UTKFace in its published layout, and its prepared files."""
 
 import numpy as np
 from PIL import Image

@@ -1,4 +1,4 @@
-"""Images, tables, caches and label files that are cut off or have bits flipped.
+"""Truncated images, tables, caches and label files, or with flipped bits.
 
 Formats without a checksum (JPEG, BMP, CSV ...) cannot tell every flipped bit:
 there, what is read must be as well-formed as what was written.
@@ -84,7 +84,7 @@ def data_dir(tmp_path):
 
 
 def _is_sound(table):
-    """The promises of `samtl.data.tables`."""
+    """Check the properties that `samtl.data.tables` guarantees."""
     assert set(table.rows["split"]) <= set(tables.SPLITS)
     for path in table.paths:
         assert path.resolve().is_relative_to(table.data_dir.resolve())
@@ -105,13 +105,13 @@ def test_damaged_tables(data_dir, suffix):
         attempt(lambda: _is_sound(tables.read("toy", data_dir)))
 
 
-def test_json_that_is_nested_too_deeply(data_dir):
+def test_json_with_too_deep_nesting(data_dir):
     path = data_dir / "db" / "toy.json"
     path.write_text("[" * 10**6)
     assert attempt(lambda: tables.read("toy", data_dir))
 
 
-def test_cut_off_caches_are_made_anew(data_dir):
+def test_truncated_caches_are_replaced(data_dir):
     table = tables.read("toy", data_dir)
     whole = images.open_splits(table, (24, 24, 1))["train"].images(np.arange(8))
     (cache,) = (data_dir / "cache").iterdir()

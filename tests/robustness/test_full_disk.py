@@ -1,4 +1,4 @@
-"""Disks that fill up while something is written, and read-only folders.
+"""Disks that fill up during writes, and read-only folders.
 
 The limit is the operating system's on the size of a file: writes fail halfway,
 in compiled code and in FFmpeg, too. Afterwards, with room, the same command
@@ -35,7 +35,7 @@ SIZES = (0, 1, 100, 1000, 5000)
 
 @contextlib.contextmanager
 def refused():
-    """A case: a UserError with cause and cure leaves the block."""
+    """A case: the block raises a UserError with cause and cure."""
     with case(), pytest.raises(UserError) as caught:
         yield
     check_message(caught.value)
@@ -120,7 +120,7 @@ def test_errors_without_words_have_a_name(tmp_path):
         raise TimeoutError
 
 
-def test_names_that_are_no_utf_8(tmp_path):
+def test_names_that_are_not_utf_8(tmp_path):
     with pytest.raises(UserError, match=r"caf.* is no UTF-8; rename"):
         files.write_json(tmp_path / "x.json", {"path": "/a/caf\udce9/b"})
     assert list(tmp_path.iterdir()) == []
@@ -167,7 +167,7 @@ def test_the_cache_of_decoded_images(tmp_path):
     assert len(images.open_splits(table, (24, 24, 1))["train"]) == 8
 
 
-def test_a_preparation_goes_on_when_there_is_room(tmp_path):
+def test_a_preparation_is_resumed_when_there_is_room(tmp_path):
     source = small_set.source(tmp_path)
     whole = small_set.prepare(source, tmp_path / "whole")
     for size in (0, 300, 1000, 2000, 4000, 8000):
@@ -182,7 +182,7 @@ def test_a_preparation_goes_on_when_there_is_room(tmp_path):
 
 @pytest.fixture
 def demo(tmp_path, monkeypatch):
-    """Words that the demos need besides their input."""
+    """Arguments of the demos besides their input."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(detect, "open", lambda *_: stand_ins.Detector())
     return [f"--weights={stand_ins.network(tmp_path)}", "--overwrite"]
@@ -192,7 +192,7 @@ def test_the_image_demo(demo, tmp_path, capsys):
     picture = stand_ins.picture([(10, 10, 60, 80)])
     output.write_image(tmp_path / "a.png", picture)
     words = ["a.png", "--csv=a.csv", "--json=a.json", *demo]
-    # The picture does not fit; the results do at last, and say so.
+    # The picture does not fit; the results fit and report the error.
     for size, code in ((0, 2), (100, 2), (10_000, 1)):
         with full_disk(size), case(), pytest.raises(SystemExit) as caught:
             run_script(lambda: final_image_demo.main(words))
@@ -246,7 +246,7 @@ def _no_room(**_):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is /dev/full")
-def test_a_full_disk_as_linux_fakes_it(demo, capsys):
+def test_a_full_disk_as_simulated_by_linux(demo, capsys):
     words = ["--end=0.2", "--jsonl=/dev/full", *demo]
     with case(), pytest.raises(SystemExit) as caught:
         run_script(lambda: final_video_demo.main(words))

@@ -1,7 +1,7 @@
-"""SIGKILL at moments drawn from fixed seeds: nothing lost, the same end.
+"""SIGKILL at random moments with fixed seeds: no loss, the same result.
 
-A kill leaves what is on disk at that moment. For training, whose start takes
-seconds, every such state of one run is kept, and runs go on from some of them.
+A kill leaves the files of that moment. Training takes seconds to start, so
+every such state of one run is kept, and runs are resumed from some of them.
 tests/test_scripts.py kills a real one.
 """
 
@@ -49,7 +49,7 @@ def test_killed_preparations(tmp_path):
 
 
 class Witness:
-    """Keeps every state that a folder is in between two changes.
+    """Keeps every state of a folder between two changes.
 
     Attributes:
         states: list of folders, oldest first.
@@ -75,7 +75,7 @@ class Witness:
 
 
 def _end(run):
-    """What a finished run comes to, without times."""
+    """Result of a finished run, without times."""
     network = keras.saving.load_model(run / "best.keras")
     result = json.loads((run / "result.json").read_text())
     rows = pd.read_csv(run / "metrics.csv")
@@ -99,8 +99,8 @@ def test_killed_training(tmp_path, monkeypatch):
     whole = _end(run)
     states = witness.states
     assert len(states) > 30
-    drawn = np.random.default_rng(0).choice(len(states), 8, replace=False)
-    for number in [*sorted(drawn), len(states) - 1]:
+    chosen = np.random.default_rng(0).choice(len(states), 8, replace=False)
+    for number in [*sorted(chosen), len(states) - 1]:
         with case():
             state = states[number]
             is_begun = (state / "args.json").exists()
@@ -158,7 +158,7 @@ def test_killed_videos(tmp_path, monkeypatch):
         moment, delay = rng.integers(1, 40), rng.uniform(0.05, 0.3)
         with case():
             _kill(words, tmp_path / "a.jsonl", moment, delay)
-            # FFmpeg, which lives on, finishes the file.
+            # FFmpeg survives and finishes the file.
             while b"mfra" not in made.read_bytes():
                 time.sleep(0.05)
             lines, rows = (
@@ -169,7 +169,7 @@ def test_killed_videos(tmp_path, monkeypatch):
             assert rows == whole[1][: len(rows)]
             assert moment <= len(lines)
             frames = sum(1 for _ in video.Source(str(made)).frames())
-            # No line waits in memory while frames go by.
+            # No line waits in memory for later frames.
             assert 0 <= frames - json.loads(lines[-1])["frame"] <= 2
         with case():
             final_video_demo.main(words)

@@ -1,4 +1,4 @@
-"""What every attack shares: damage, what survival is, and how often."""
+"""Damages of files, the definition of a passed case, and counts."""
 
 import contextlib
 import re
@@ -24,7 +24,7 @@ def attempt(call, is_right=lambda result: True):
     """A case: either one line with cause and cure, or a result that is right.
 
     Returns:
-        what `call()` does, or REFUSED.
+        the result of `call()`, or REFUSED.
     """
     with case():
         try:
@@ -37,7 +37,7 @@ def attempt(call, is_right=lambda result: True):
 
 
 def check_message(error):
-    """One line; the cure is behind a semicolon, a flag needed, or --help."""
+    """Check for one line with a cure: after a semicolon, a flag, or --help."""
     message = str(error)
     assert "\n" not in message
     assert re.search("; .|needs --|--help lists all flags", message), message
@@ -67,7 +67,7 @@ def damages(data, count, seed=0):
 
 @contextlib.contextmanager
 def full_disk(size):
-    """No file can grow beyond `size` bytes: writes fail halfway, for real."""
+    """Limit every file to `size` bytes, so that writes really fail halfway."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
