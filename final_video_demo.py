@@ -5,8 +5,8 @@ number of a camera or the URL of a stream. Without a source, the input is a
 sample clip of a portrait in the public domain. Ctrl-C ends a recording and
 leaves a complete file.
 
-Exit code: 0 for success; 1 if the source ended too early (of files, detected for
-MP4 and AVI only); 2 for a mistake in the command; 130 after Ctrl-C.
+Exit code: 0 for success; 1 if the source ended too early (among files, detected
+in MP4 and AVI only); 2 for a mistake in the command; 130 after Ctrl-C.
 """
 
 import contextlib
@@ -93,9 +93,9 @@ def parser():
     output.add_switch(
         parser,
         "blur_faces",
-        "anonymise all faces, including those without labels; slow. The "
-        "detector finds faces from a height of 1/50 of the frame's longer side, "
-        "lying ones from 1/25",
+        "anonymise all faces, including those without labels; slow. Faces are "
+        "detected from a height of 1/50 of the frame's longer side, lying ones "
+        "from 1/25",
     )
     loading.add_flag(parser)
     detect.add_flag(parser)

@@ -1,18 +1,19 @@
-"""Start-up, speed and memory of the demos against the bounds they have to keep.
+"""Start-up time, speed and memory of the demos, with their limits.
 
     python -m benchmarks.demos
 
 Prints
 
-* the wall time of the image demo from start to written file on a photo of 640
-  pixels, median of five processes (bound: 1.0 s);
-* frames a second of the video demo, reading, detection, drawing and encoding
-  included, on 640 x 480 pixels with one face (30) and on 1280 x 720 with five
-  (15);
-* memory at its peak in a video of 5,000 frames over that in one of 500 (1.1).
+* the wall time of the image demo from start to written file, on a photo of 640
+  pixels, as the median of five processes (at most 1.0 s);
+* the frames per second of the video demo, including reading, detection, drawing
+  and encoding, for 640 x 480 pixels with one face (at least 30) and for
+  1280 x 720 with five (at least 15);
+* the peak memory for a video of 5,000 frames relative to one of 500 (at most
+  1.1).
 
-The bounds are for two free CPU cores and YuNet. The faces are the sample
-portrait's. Exits with 1 if a bound is missed.
+The limits are for two free CPU cores and YuNet. All faces are the sample
+portrait's. Exit code: 0; 1 if a limit is exceeded.
 """
 
 import argparse
@@ -42,11 +43,11 @@ SCENES = {
 }
 LEAST_FPS = (30, 15)
 LONGEST_START, MOST_GROWTH = 1.0, 1.1
-# What the video demo does, in a process that says how it went.
+# Runs the video demo and prints its speed and its peak memory.
 MEASURED = """
 import json, resource, sys, time
 import final_video_demo
-from samtl.faces import recording
+from samtl.faces.media import recording
 
 count, first = 0, None
 write = recording.Writer.write
@@ -66,7 +67,7 @@ print(json.dumps({"fps": (count - 1) / seconds, "peak": peak}))
 
 
 def scene(portrait, width, height, faces, moment):
-    """Heads that sway before a plain wall, uint8 [height, width, 3]."""
+    """Moving heads on a uniform background, uint8 [height, width, 3]."""
     picture = np.full((height, width, 3), (168, 176, 184), np.uint8)
     side = round(min(width / faces, height) * 0.9)
     head = cv2.resize(portrait[20:470, 40:490], (side, side))
@@ -91,7 +92,7 @@ def make_video(path, shape, count):
 
 
 def cold_start(folder, words):
-    """Seconds from start to written file, median."""
+    """Median of the seconds from start to written file."""
     photo = folder / "photo.png"
     portrait = inputs.read(inputs.portrait()).pixels
     output.write_image(photo, cv2.resize(portrait, (546, 640)))
@@ -111,7 +112,11 @@ def run_video(path, words):
 
 
 def _run(command):
-    """What a command prints; its last words are the error if it fails."""
+    """The output of a command.
+
+    Raises:
+        UserError: it failed; the message is its last line.
+    """
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1]
@@ -141,7 +146,11 @@ def main():
 
 
 def measure(folder, frames, words):
-    """Print every figure; returns for each whether it keeps its bound."""
+    """Print every figure.
+
+    Returns:
+        for each figure whether it is within its limit.
+    """
     good = []
     seconds = cold_start(folder, words)
     good.append(seconds <= LONGEST_START)
@@ -153,7 +162,9 @@ def measure(folder, frames, words):
         found = run_video(path, words)
         peaks.append(found["peak"])
         good.append(found["fps"] >= least)
-        print(f"{name}: {found['fps']:.1f} frames/s (at least {least})")
+        print(
+            f"{name}: {found['fps']:.1f} frames per second (at least {least})"
+        )
     shape = next(iter(SCENES.values()))
     make_video(path, shape, 10 * frames)
     peak = run_video(path, words)["peak"]

@@ -1,10 +1,10 @@
-"""Make the README's pictures anew with the shipped weights.
+"""The README's pictures, made by the demos with the shipped weights.
 
     python -m docs.pictures
 
-runs both demos on the sample portrait and keeps the annotated portrait and a
-frame of the annotated clip in docs/images/. --weights and --detector_model are
-passed on to the demos.
+runs both demos on the sample portrait. It writes the annotated portrait and a
+frame of the annotated clip to docs/images/. The demos get --weights and
+--detector_model.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from samtl.faces.media import video
 from samtl.inference import loading
 
 IMAGES = Path(__file__).resolve().parent / "images"
-START, SECONDS = 1.0, 1.0  # of the clip: its last frame is the picture
+START, SECONDS = 1.0, 1.0  # part of the clip, whose last frame is kept
 QUALITY = 85
 
 

@@ -1,4 +1,4 @@
-"""A tiny network and detector, whose answers are known beforehand."""
+"""A tiny network and a detector with known outputs."""
 
 import json
 
@@ -18,13 +18,17 @@ SIDE = 16
 
 
 def weights(task):
-    """The network's logits are w * (mean pixel / 255) + b, w and b [C]."""
+    """Weights of the logits w * (mean pixel / 255) + b, w and b [C]."""
     rng = np.random.default_rng(len(task))
     return rng.normal(size=(2, len(TASKS[task]))).astype(np.float32)
 
 
 def network(folder, **description):
-    """Write net.onnx and net.json; `description` changes the JSON's keys.
+    """Write net.onnx and net.json.
+
+    Args:
+        folder: of both files.
+        description: keys of the JSON with other values.
 
     Returns:
         path of net.onnx.
@@ -65,7 +69,7 @@ def network(folder, **description):
 
 
 class Detector:
-    """Finds red rectangles, and nothing else."""
+    """Detects red rectangles only."""
 
     name = "red"
 
@@ -83,12 +87,12 @@ class Detector:
 
 
 def picture(boxes, shape=(240, 320)):
-    """A noisy gray picture, uint8 [H, W, 3], with red boxes."""
+    """A noisy gray image, uint8 [H, W, 3], with red boxes."""
     rng = np.random.default_rng(0)
     image = rng.integers(90, 130, (*shape, 3), dtype=np.uint8)
     for left, top, right, bottom in boxes:
         image[top:bottom, left:right] = (220, 30, 30)
-        # Something whose motion can be seen.
+        # Texture for optical flow.
         size = (bottom - top, right - left)
         noise = rng.integers(0, 60, (size[0] // 4 + 1, size[1] // 4 + 1))
         noise = noise.repeat(4, 0).repeat(4, 1)[: size[0], : size[1]]

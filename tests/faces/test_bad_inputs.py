@@ -1,4 +1,4 @@
-"""Every kind of bad input: what the demos say, in a line, and exit with."""
+"""Exit codes and one-line messages of the demos for bad inputs."""
 
 import struct
 import sys
@@ -22,7 +22,7 @@ NOISE = np.random.default_rng(0).integers(0, 256, (*SHAPE, 3), np.uint8)
 
 @pytest.fixture
 def demo(tmp_path, monkeypatch, capsys):
-    """A function that runs a demo as its script does.
+    """A function that runs a demo's script.
 
     It returns (exit code, standard output, standard error).
     """
@@ -44,7 +44,7 @@ def demo(tmp_path, monkeypatch, capsys):
 
 
 def _header(path):
-    """A PNG that says it has 20,000 x 20,000 pixels."""
+    """A PNG whose header claims 20,000 x 20,000 pixels."""
     ends = struct.pack(">2I5B", 20_000, 20_000, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", ends), (b"IDAT", zlib.compress(b"\0")), (b"IEND", b"")]
     data = b"\x89PNG\r\n\x1a\n"
@@ -104,7 +104,7 @@ def test_images(demo, tmp_path, kind):
 
 
 def _clip(path):
-    """50 frames of H.264 whose index comes first."""
+    """50 frames of H.264 with the index at the start."""
     with recording.Writer(path, 25) as writer:
         for index in range(50):
             writer.write(np.roll(NOISE, index, axis=1), index / 25)
@@ -112,7 +112,7 @@ def _clip(path):
 
 
 def _truncated(path):
-    """The first half of an AVI, which has no index to miss."""
+    """The first half of an AVI, which needs no index."""
     codec = cv2.VideoWriter_fourcc(*"MJPG")
     writer = cv2.VideoWriter(str(path), codec, 25, SHAPE[::-1])
     for index in range(50):

@@ -1,4 +1,4 @@
-"""The detector's geometry with a stand-in for the network, and its sources."""
+"""The detector: geometry with a stand-in network, cascades and download."""
 
 import argparse
 import hashlib
@@ -25,7 +25,7 @@ PORTRAIT_EYES = [(227, 193), (308, 195)]  # by hand
 
 
 def find_red(image):
-    """Stands in for YuNet: a red square with a green top, of 10 to 330 px."""
+    """In place of YuNet: red squares with a green top, of 10 to 330 pixels."""
     red, green = image[..., 0] > 128, image[..., 1] > 128
     rows, columns = np.nonzero(red | green)
     if not rows.size or not 10 <= np.ptp(rows) <= 330:
@@ -62,7 +62,7 @@ def detector(find=find_red, largest=1280):
 def test_faces_are_found_at_any_scale_and_turn(shape, place, turns):
     left, top, side = place
     image = np.rot90(red_face(*shape, *place), turns)
-    # Where the four corners of the face go, by turning their pixels.
+    # The corners of the rotated face, from its rotated pixels.
     marks = np.zeros(shape, bool)
     marks[top : top + side, left : left + side] = True
     rows, columns = np.nonzero(np.rot90(marks, turns))
@@ -82,7 +82,7 @@ def test_small_faces_in_large_photos_are_found_as_far_as_largest_allows():
     assert detector(largest=320)(image) == []
 
 
-def test_one_face_seen_at_two_scales_is_one_face():
+def test_a_face_found_at_two_scales_is_one_face():
     sizes = []
 
     def find(image):
@@ -118,7 +118,7 @@ def test_turned_images_count_where_no_face_is_sure(sure, upright):
     assert faces[0].score == upright
     expected = (300, 310, 320, 320) if sure else (0, 0, 20, 10)
     assert faces[0].box == pytest.approx(expected)
-    # What is found upright stays.
+    # The upright face stays.
     assert faces[-1].box == (0, 0, 20, 10)
 
 
@@ -140,7 +140,7 @@ def test_upright_and_lying_faces_count_in_one_picture(
     sizes = []
 
     def find(image):
-        # White at the top: as it is; at the left: turned once.
+        # White at the top: not rotated. White on the left: rotated once.
         sizes.append(max(image.shape[:2]))
         scores = {
             image[0].min(): (upright, (0.0, 0.0, 20.0, 20.0)),
@@ -163,7 +163,7 @@ def test_upright_and_lying_faces_count_in_one_picture(
         assert boxes[turned] == (100, 100, 120, 120)
 
 
-def test_a_thorough_search_looks_closer_at_turned_images(monkeypatch):
+def test_a_thorough_search_uses_larger_rotated_images(monkeypatch):
     searched = []
     monkeypatch.setattr(detect, "_cached", lambda: b"")
     monkeypatch.setattr(
@@ -190,7 +190,7 @@ def test_images_of_any_size_are_accepted():
         assert detector()(np.zeros(shape, np.uint8)) == []
 
 
-def test_yunet_gets_no_narrow_picture(monkeypatch):
+def test_narrow_images_are_padded_for_yunet(monkeypatch):
     searched = []
 
     class Network:
@@ -247,7 +247,7 @@ def test_without_a_network_cascades_find_the_portrait(offline, capsys):
         assert top < y < (top + bottom) / 2
     assert 0.9 < face.score < 1
     assert face.landmarks is None
-    # So does a copy in another process.
+    # A pickled copy finds it too.
     assert pickle.loads(pickle.dumps(found))(portrait()) == [face]
 
 
@@ -287,7 +287,7 @@ def test_mirrored_profiles_are_found_where_they_are(offline, monkeypatch):
     assert face.score == pytest.approx(1 / (1 + np.exp(-logit)))
 
 
-def test_what_two_cascades_see_is_more_likely_a_face(offline, monkeypatch):
+def test_a_face_found_by_two_cascades_has_a_higher_score(offline, monkeypatch):
     squares = {
         "frontalface_default": [(100, 100, 50), (200, 100, 50)],
         "frontalface_alt2": [(104, 98, 50)],

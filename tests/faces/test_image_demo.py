@@ -1,4 +1,4 @@
-"""The image demo as a user runs it, with a stand-in network and detector."""
+"""The image demo from its command line, with a stand-in for the network."""
 
 import csv
 import errno
@@ -117,7 +117,7 @@ def test_large_images_are_read_one_at_a_time(demo, tmp_path, monkeypatch):
         assert numbers[-1] == 0
 
 
-def test_what_pillow_reads_all_the_same_gives_no_warning(
+def test_images_that_pillow_can_read_give_no_warning(
     demo, tmp_path, monkeypatch, recwarn
 ):
     image = Image.fromarray(stand_ins.picture(BOXES))
@@ -222,7 +222,7 @@ def test_a_folder_that_cannot_be_written_is_noticed_at_once(
     assert not list((tmp_path / "demo_output").iterdir())
 
 
-def test_what_was_found_is_written_whatever_ends_it(
+def test_results_are_written_after_errors_and_interrupts(
     demo, tmp_path, monkeypatch
 ):
     for name in "abc":
@@ -247,7 +247,7 @@ def test_what_was_found_is_written_whatever_ends_it(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="/dev/full")
-def test_a_result_that_cannot_be_written_spares_the_other(
+def test_a_result_that_cannot_be_written_leaves_the_other(
     demo, tmp_path, capsys
 ):
     _save(tmp_path / "a.png")
@@ -274,7 +274,7 @@ def test_results_go_to_pipes_too(demo, tmp_path):
     assert pipe.is_fifo()
 
 
-def test_names_that_are_long_or_no_text(demo, tmp_path):
+def test_names_that_are_long_or_not_valid_utf8(demo, tmp_path):
     long = _save(tmp_path / f"a{'ü' * 119}.png", BOXES)
     odd = _save(tmp_path / os.fsdecode(b"caf\xe9.png"), BOXES)
     demo(long.name, odd.name, "--json=found.json", "--csv=found.csv")
@@ -300,7 +300,7 @@ def test_escape_closes_all_windows(demo, tmp_path, monkeypatch):
     assert len(shown) == 2
 
 
-def test_what_cannot_work_is_refused_at_once(demo, tmp_path, monkeypatch):
+def test_impossible_commands_are_refused_at_once(demo, tmp_path, monkeypatch):
     _save(tmp_path / "a.png")
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="--show needs a display"):
@@ -338,7 +338,7 @@ from samtl.faces import detect
 def no_download():
     raise OSError("no network in tests")
 
-# What is left are the cascades.
+# The demo falls back to the cascades.
 detect._cached = no_download
 run_script(final_image_demo.main)
 heavy = {"keras", "tensorflow", "torch", "jax", "pandas", "matplotlib"}
@@ -362,7 +362,7 @@ def test_the_sample_without_keras(tmp_path):
     (image,) = found["images"]
     (face,) = image["faces"]
     left, top, right, bottom = face["box"]
-    # Around the nose, and smaller than half the portrait.
+    # A box around the nose, of less than half the portrait's width.
     assert left < 266 < right
     assert top < 235 < bottom
     assert right - left < 260

@@ -1,4 +1,4 @@
-"""Pictures of every kind and file of every fault."""
+"""Images of all formats, damaged files and patterns."""
 
 import os
 import threading
@@ -36,7 +36,7 @@ def test_formats(tmp_path, suffix):
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation(tmp_path, orientation):
     path = tmp_path / "a.png"
-    # What a camera stores, for an upright picture of COLOUR.
+    # The stored pixels of an upright picture of COLOUR.
     stored = {
         1: COLOUR,
         2: COLOUR[:, ::-1],
@@ -54,7 +54,7 @@ def test_exif_orientation(tmp_path, orientation):
 
 
 @pytest.mark.parametrize("kind", ["png", "webp", "jpg"])
-def test_exif_data_that_are_broken_leave_the_picture_as_it_is(tmp_path, kind):
+def test_invalid_exif_data_is_ignored(tmp_path, kind):
     path = tmp_path / f"a.{kind}"
     Image.fromarray(COLOUR).save(path, exif=b"Exif\0\0garbage!!")
     _close(inputs.read(path).pixels, COLOUR)
@@ -94,7 +94,7 @@ def test_transparency_is_laid_on_white(tmp_path):
     assert (found[:, 32:] == 255).all()
 
 
-def test_of_an_animation_the_first_frame(tmp_path):
+def test_the_first_frame_of_an_animation_is_read(tmp_path):
     frames = [Image.fromarray(np.full((8, 8), v, np.uint8)) for v in (0, 255)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     picture = inputs.read(tmp_path / "a.gif")
@@ -117,7 +117,7 @@ def _refused(path):
     return message
 
 
-def test_files_that_are_no_images(tmp_path):
+def test_files_that_are_not_images(tmp_path):
     path = tmp_path / "a.jpg"
     assert "No such file" in _refused(path)
     path.touch()
@@ -150,7 +150,7 @@ def test_decompression_bombs(tmp_path, monkeypatch):
     assert inputs.size(tmp_path / "a.jpg") == 0
 
 
-def test_the_size_is_that_of_the_header(tmp_path):
+def test_the_size_comes_from_the_header(tmp_path):
     Image.fromarray(COLOUR).save(tmp_path / "a.png")
     assert inputs.size(tmp_path / "a.png") == 48 * 64
     (tmp_path / "a.png").write_text("dear diary")
@@ -158,14 +158,14 @@ def test_the_size_is_that_of_the_header(tmp_path):
         assert inputs.size(tmp_path / name) == 0
 
 
-def test_a_huge_jpeg_whose_name_is_no_text(tmp_path, monkeypatch):
+def test_a_huge_jpeg_with_a_name_that_is_not_valid_utf8(tmp_path, monkeypatch):
     path = tmp_path / os.fsdecode(b"caf\xe9.jpg")
     Image.fromarray(COLOUR).save(path)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 800)
     assert inputs.read(path).pixels.shape == (6, 8, 3)
 
 
-def test_what_is_not_finite_is_black(tmp_path, recwarn):
+def test_pixels_that_are_not_finite_are_black(tmp_path, recwarn):
     values = np.tile(RAMP, (48, 1)).astype(np.float32) / 255
     values[0, 63], values[1, 63], values[2, 63] = np.nan, np.inf, -np.inf
     Image.fromarray(values).save(tmp_path / "a.tif")

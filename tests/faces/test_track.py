@@ -1,4 +1,4 @@
-"""Tracking: the best pairing, motion that is known, averages by hand."""
+"""Tracking, against all assignments, known motions and averages by hand."""
 
 import itertools
 import math
@@ -31,7 +31,7 @@ def _overlap(one, other):
 
 
 @given(st.lists(box, max_size=4), st.lists(box, max_size=4))
-def test_no_other_pairing_overlaps_more(boxes, others):
+def test_no_other_assignment_overlaps_more(boxes, others):
     pairs = track.match(boxes, others, least=0.2)
     assert len({i for i, _ in pairs}) == len({j for _, j in pairs})
     assert len({i for i, _ in pairs}) == len(pairs)
@@ -70,7 +70,7 @@ def test_a_face_is_followed_through_a_known_motion(shift, growth):
     np.testing.assert_allclose(found.landmarks[0], middle, atol=1)
 
 
-def test_what_cannot_be_followed_is_given_up():
+def test_a_face_without_optical_flow_is_lost():
     face = Face((100, 60, 180, 160), 1, None)
     before = cv2.cvtColor(stand_ins.picture([]), cv2.COLOR_RGB2GRAY)
     other = np.random.default_rng(5).integers(0, 256, (240, 320), np.uint8)
@@ -80,13 +80,13 @@ def test_what_cannot_be_followed_is_given_up():
 
 
 def _moving(index):
-    """Two faces that cross the picture in opposite directions."""
+    """Two faces that cross the image in opposite directions."""
     x, y = 10 + 5 * index, 250 - 5 * index
     boxes = [(x, 20, x + 50, 80), (y, 140, y + 50, 200)]
     return stand_ins.picture(boxes), boxes
 
 
-# The last: longer between two looks than a track outlives being missed.
+# In the last case, detections are further apart than a track's PATIENCE.
 @pytest.mark.parametrize(("every", "fps"), [(1, 25), (5, 25), (15, 10)])
 def test_faces_keep_their_numbers_and_places(every, fps):
     tracker, detector = Tracker(), stand_ins.Detector()
@@ -109,7 +109,7 @@ def test_a_lost_face_comes_back_and_a_late_one_is_new():
     tracker = Tracker()
     assert [t.number for t in tracker.update(noise(), 0.0, [face])] == [1]
     assert tracker.update(noise(), 0.3, []) == []
-    assert len(tracker.tracks) == 1  # out of sight, not forgotten
+    assert len(tracker.tracks) == 1  # lost, but still a track
     assert [t.number for t in tracker.update(noise(), 0.6, [face])] == [1]
     assert tracker.update(noise(), 1.7, []) == []
     assert tracker.tracks == []
@@ -140,18 +140,18 @@ def test_a_cut_ends_the_tracks_and_a_flash_does_not():
         assert track.probabilities.get("gender") is None or not is_new
         track.smooth({"gender": np.array([0.5, 0.5])}, time / 25, 0.5)
         assert len(tracker.tracks) == 1
-    # Between two looks, too.
+    # Between two detections, too.
     assert tracker.update(other, 0.3) == tracker.tracks == []
 
 
-def test_labels_are_averaged_over_time_whatever_the_frame_rate():
+def test_smoothing_does_not_depend_on_the_frame_rate():
     old, new = np.array([1.0, 0.0]), np.array([0.0, 1.0])
     for frames in (1, 10):
         one = Track(1, None, 0.0)
         one.smooth({"gender": old}, 0.0, 0.5)
         for index in range(1, frames + 1):
             one.smooth({"gender": new}, index / frames, 0.5)
-        # After a second, two spans, exp(-2) of the old is left.
+        # After 1 s, two time constants, exp(-2) of the old value remains.
         assert one.probabilities["gender"][0] == pytest.approx(math.exp(-2))
     one.smooth({"gender": old}, 5.0, 0)
     assert one.probabilities["gender"].tolist() == [1.0, 0.0]

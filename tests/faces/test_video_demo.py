@@ -1,4 +1,4 @@
-"""The video demo as a user runs it, with a stand-in network and detector."""
+"""The video demo from its command line, with a stand-in for the network."""
 
 import csv
 import json
@@ -59,7 +59,7 @@ def test_every_frame_is_annotated_and_recorded(demo, clip, tmp_path, capsys):
     output = tmp_path / "demo_output" / "walk_faces.mp4"
     frames = _frames(output)
     assert len(frames) == 50
-    assert frames[0].shape[1] == 320 * 2  # small ones are enlarged
+    assert frames[0].shape[1] == 320 * 2  # small frames are enlarged
     lines = (tmp_path / "rows.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     assert [row["frame"] for row in rows] == [i // 2 for i in range(100)]
@@ -111,7 +111,7 @@ def test_a_face_stays_one_however_few_frames_are_taken(
     assert len(lines) == taken
 
 
-def test_blurred_faces_are_unrecognisable(demo, clip, tmp_path):
+def test_blurred_faces_are_anonymised(demo, clip, tmp_path):
     words = (clip, "--end=0.4", "--max_faces=1", "--min_confidence=0")
     demo(*words, "--output=clear")
     demo(*words, "--output=blurred", "--blur_faces")
@@ -120,7 +120,7 @@ def test_blurred_faces_are_unrecognisable(demo, clip, tmp_path):
         for folder in ("clear", "blurred")
     )
     for index in range(10):
-        # The middle of the upper face, which is not among the labelled.
+        # The centre of the upper face, which has no labels.
         x, y = 2 * (35 + 3 * index), 2 * 50
         faces = [
             f[index][y - 20 : y + 20, x - 20 : x + 20] for f in (clear, blurred)
@@ -131,9 +131,7 @@ def test_blurred_faces_are_unrecognisable(demo, clip, tmp_path):
         assert detail[1] < 0.3 * detail[0]
 
 
-def test_where_faces_are_blurred_the_detector_is_thorough(
-    demo, clip, monkeypatch
-):
+def test_the_detector_is_thorough_for_blurred_faces(demo, clip, monkeypatch):
     opened = []
 
     def open_detector(*arguments):
@@ -163,7 +161,7 @@ def test_no_face_is_a_result(demo, tmp_path, capsys):
     assert len(_frames(tmp_path / "demo_output" / "empty_faces.mp4")) == 6
 
 
-def test_a_broken_source_leaves_what_came_before(
+def test_a_broken_source_leaves_the_frames_before(
     demo, clip, tmp_path, capsys, monkeypatch
 ):
     class Broken(video.Source):
@@ -182,7 +180,7 @@ def test_a_broken_source_leaves_what_came_before(
     assert len(_frames(tmp_path / "demo_output" / "walk_faces.mp4")) == 20
 
 
-def test_an_error_in_the_middle_is_passed_on(demo, clip, monkeypatch):
+def test_an_error_of_the_writer_is_passed_on(demo, clip, monkeypatch):
     def fail(*_):
         raise UserError("the disk is full")
 
@@ -212,7 +210,7 @@ def test_without_a_frame_earlier_tables_stay(demo, clip, tmp_path):
     words = ("--csv=rows.csv", "--jsonl=rows.jsonl", "--overwrite")
     with pytest.raises(UserError, match="no frame of walk"):
         demo(clip, "--start=50", *words)
-    # Nor are there any where the video cannot be written.
+    # Nor are tables written if the video cannot be.
     (tmp_path / "demo_output" / "walk_faces.mp4").mkdir()
     with pytest.raises(UserError, match=r"cannot write .*directory"):
         demo(clip, *words)
@@ -240,7 +238,7 @@ def test_names_are_reserved(demo, clip, tmp_path, monkeypatch):
     expected = final_video_demo._expected
 
     def other_program(*arguments):
-        # Between the choice of the name and the first frame.
+        # After the name is chosen and before the first frame.
         taken.append(tmp_path / "demo_output" / "walk_faces.mp4")
         assert not taken[-1].exists()
         taken[-1].touch()
@@ -261,7 +259,7 @@ def test_tables_that_cannot_be_written(demo, clip, flag):
 
 ALONE = """
 import signal, sys, time
-# A job in the background of a shell is born deaf to Ctrl-C.
+# A background job of a shell ignores Ctrl-C by default.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import final_video_demo
 from tests.faces import stand_ins
@@ -302,7 +300,7 @@ def test_the_sample_clip_without_keras(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
-def test_what_ends_it_leaves_a_playable_file(tmp_path, kind):
+def test_an_interrupt_or_kill_leaves_a_playable_file(tmp_path, kind):
     process = _start(tmp_path, 0.1, "--detect_every=1")
     path = tmp_path / "sample_clip_faces.mp4"
     deadline = time.monotonic() + 60
@@ -316,7 +314,7 @@ def test_what_ends_it_leaves_a_playable_file(tmp_path, kind):
         assert process.returncode == 130, err
         assert "stopped" in err
     else:
-        # FFmpeg, which lives on, finishes the file.
+        # FFmpeg still runs and finishes the file.
         while b"mfra" not in path.read_bytes():
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -21,7 +21,7 @@ def test_faces_are_framed_as_in_data_preparation(points):
     face = Face((0, 0, 1, 1), 1.0, points)
     window = cropping.window(face, 0.7)
     expected = crops.grow(mtfl.square(points.astype(float)), 0.7)
-    # Both round to whole pixels, each in its own order.
+    # They round to whole pixels in different orders.
     np.testing.assert_allclose(window, expected, atol=1.01)
 
 
@@ -49,7 +49,7 @@ UPRIGHT = np.array([[30, 40], [70, 40], [50, 60], [35, 80], [65, 80]])
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
-def test_lying_faces_are_set_upright(turns):
+def test_lying_faces_are_made_upright(turns):
     image = np.zeros((120, 100, 3), np.uint8)
     for index, (x, y) in enumerate(UPRIGHT, start=1):
         image[y, x] = 50 * index
@@ -65,7 +65,7 @@ def test_lying_faces_are_set_upright(turns):
 
 
 @pytest.mark.parametrize("degrees", [-40, 0, 40])
-def test_leaning_faces_are_left(degrees):
+def test_tilted_faces_are_not_rotated(degrees):
     angle = np.radians(degrees)
     turn = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     points = (UPRIGHT @ turn).astype(np.float32)

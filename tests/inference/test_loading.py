@@ -20,7 +20,7 @@ def _refused(path):
     return message
 
 
-def test_weights_in_a_folder_whose_name_is_no_text(tmp_path):
+def test_weights_in_a_folder_whose_name_is_not_valid_utf8(tmp_path):
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     folder.mkdir()
     predictor = loading.load(stand_ins.network(folder))
@@ -37,7 +37,7 @@ def test_the_hash_is_checked(tmp_path):
     assert "SHA-256" in _refused(path)
 
 
-def test_what_is_missing_or_wrong_is_named(tmp_path):
+def test_missing_and_invalid_files_are_named(tmp_path):
     path = tmp_path / "net.onnx"
     assert "cannot read the weights" in _refused(path)
     stand_ins.network(tmp_path)
@@ -49,7 +49,7 @@ def test_what_is_missing_or_wrong_is_named(tmp_path):
     labels.write_text(json.dumps(content))
     assert loading.load(path).tasks["emotion"] == ("happy", "sad", "neutral")
     for bad in (
-        "no JSON",
+        "not JSON",
         "[]",
         '{"tasks": {"pose": ["a"]}}',
         json.dumps({**content, "tasks": {"emotion": ["sad", "sad", "happy"]}}),
@@ -66,5 +66,5 @@ def test_what_is_missing_or_wrong_is_named(tmp_path):
     assert "does not have the input" in _refused(path)
     del content["sha256"]
     labels.write_text(json.dumps(content))
-    path.write_text("no network")
+    path.write_text("not a network")
     assert "is not a network" in _refused(path)

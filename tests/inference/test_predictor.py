@@ -29,7 +29,7 @@ def test_probabilities_are_the_scaled_softmax_of_the_mean_logits(
             slope, offset = stand_ins.weights(task)
             shares = np.array(levels[:count])[:, None] / 255
             logits = shares * slope + offset
-            if task == "pose":  # in the mirror, left is right
+            if task == "pose":  # the mirror image swaps left and right
                 logits = (logits + logits[:, ::-1]) / 2
             expected = _softmax(logits / divisor)
             np.testing.assert_allclose(found[task], expected, atol=1e-5)

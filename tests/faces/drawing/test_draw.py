@@ -1,4 +1,4 @@
-"""What is drawn, judged by the pixels it changes."""
+"""Annotation and anonymisation, tested by the changed pixels."""
 
 import itertools
 
@@ -65,7 +65,7 @@ def test_a_narrow_picture_stays_as_narrow():
     face = _prediction((300, 300, 700, 800))
     copy = draw.annotate(_gray(12000, 1080), [face, face], 0.5)
     assert copy.shape[1] == 1080
-    # Another shape changes nothing.
+    # Wider images have the usual font size.
     for shape in ((1080, 1920), (1920, 1080), (1080, 12000)):
         assert panels.font_size(shape) == round(max(shape) / 62)
 
@@ -112,12 +112,12 @@ def test_panels_hide_no_face_and_no_other_panel(faces):
     for box in faces:
         left, top, right, bottom = (max(round(v), 0) for v in box)
         assert not covered[0, top:bottom, left:right].any()
-    # Whoever found no place is below the picture.
+    # Panels without a place are below the image.
     legend = panels.legend(shape, 1, True, True, 0.5).shape[0]
     assert (copy.shape[0] > 480 + legend) == (len(drawn) < len(faces))
 
 
-def test_the_panels_of_a_crowd_have_an_end():
+def test_the_panels_of_a_crowd_have_a_maximum_height():
     places = itertools.product(range(0, 1200, 40), range(0, 800, 40))
     predictions = [
         _prediction((x, y, x + 30, y + 36), number)
@@ -171,7 +171,7 @@ def test_unsure_classes_are_marked():
     assert unsure[:500].any()
 
 
-def test_a_share_below_the_limit_is_shown_below_it():
+def test_a_share_below_the_limit_is_not_rounded_up_to_it():
     labels = {"gender": {"female": 0.496, "male": 0.495}}
     (row,) = panels.rows(_prediction((0, 0, 9, 9), labels=labels), 0.5)
     assert (row.label, row.percent) == ("female?", "49%")
@@ -180,7 +180,7 @@ def test_a_share_below_the_limit_is_shown_below_it():
 @pytest.mark.parametrize(
     ("name", "side"), [("left", -1), ("right", 1), ("frontal", 0)]
 )
-def test_the_arrow_points_where_the_nose_does(name, side):
+def test_the_arrow_has_the_direction_of_the_nose(name, side):
     labels = {"pose": {name: 1.0}}
     box = (240, 200, 360, 340)
     copy = draw.annotate(
@@ -214,7 +214,7 @@ def test_yaw_is_the_expectation():
     assert draw.yaw({"left": 0.25, "frontal": 0.25, "right": 0.5}) == 7.5
 
 
-def test_a_blurred_face_keeps_none_of_its_detail():
+def test_a_blurred_face_has_blocks_of_uniform_colour():
     image = stand_ins.picture([(100, 60, 180, 160)])
     other = image.copy()
     draw.blur(image, Face((100, 60, 180, 160), 1, None))
@@ -225,7 +225,7 @@ def test_a_blurred_face_keeps_none_of_its_detail():
     draw.blur(image, Face((-500, -500, -400, -400), 1, None))
 
 
-def test_text_and_shade_are_cut_off_at_the_edges():
+def test_text_and_shade_are_clipped_at_the_edges():
     for x, y in ((-5, -5), (90, 40), (-500, 0), (500, 500)):
         canvas = _gray(50, 100)
         text.write(canvas, "happy", x, y, 20, (255, 255, 255))

@@ -1,4 +1,4 @@
-"""Recordings: what has their names, and what ends them."""
+"""Recordings: replaced files, links, interrupts and errors."""
 
 import numpy as np
 import pytest
@@ -24,14 +24,14 @@ def test_a_file_that_cannot_be_written(tmp_path):
         _write(tmp_path / "nowhere" / "a.mp4", 2000)
 
 
-def test_after_an_error_the_file_is_whole(tmp_path):
+def test_after_an_error_the_file_is_complete(tmp_path):
     path = tmp_path / "a.mp4"
     with pytest.raises(ZeroDivisionError):
         _write(path, 30)
     assert len(list(video.Source(str(path)).frames())) == 30
 
 
-def test_what_a_link_leads_to_stays(tmp_path):
+def test_the_target_of_a_link_stays(tmp_path):
     path, other = tmp_path / "a.mp4", tmp_path / "precious.mp4"
     for link in (path.symlink_to, path.hardlink_to):
         other.write_text("precious")
@@ -51,12 +51,12 @@ def _interrupted(path):
         writer._process.stdin.write(bytes(100))  # of a frame's 9216
 
 
-def test_without_a_whole_frame_what_was_there_stays(tmp_path):
+def test_without_a_complete_frame_the_existing_file_stays(tmp_path):
     path = tmp_path / "a.mp4"
     path.write_text("of yesterday")
     _interrupted(path)
     assert path.read_text() == "of yesterday"
-    path.write_text("")  # holds the name
+    path.write_text("")  # reserves the name
     _interrupted(path)
     assert not list(tmp_path.iterdir())
 
@@ -71,14 +71,14 @@ def test_ffmpeg_that_cannot_be_started(tmp_path, monkeypatch):
 
 
 def _write_until_killed(path):
-    picture = np.zeros((480, 640, 3), np.uint8)  # which no pipe holds
+    picture = np.zeros((480, 640, 3), np.uint8)  # larger than a pipe's buffer
     with recording.Writer(path, FPS) as writer:
         for index in range(200):
             writer.write(picture, index / FPS)
         writer._process.kill()
 
 
-def test_where_ffmpeg_is_killed_the_file_plays(tmp_path):
+def test_after_a_kill_of_ffmpeg_the_file_plays(tmp_path):
     path = tmp_path / "a.mp4"
     with pytest.raises(UserError, match="cannot write"):
         _write_until_killed(path)

@@ -1,4 +1,4 @@
-"""Frames in and out, against frames that carry their own number."""
+"""Reading and writing, with frames whose brightness is their number."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ FPS = 25
 
 
 def _numbered(index):
-    """A picture whose brightness tells its number, uint8 [48, 64, 3]."""
+    """A frame whose brightness encodes its number, uint8 [48, 64, 3]."""
     return np.full((48, 64, 3), 20 + 4 * index, np.uint8)
 
 
@@ -35,7 +35,7 @@ def clip(tmp_path_factory):
     return path
 
 
-def test_what_is_written_is_read_again(clip):
+def test_reading_returns_the_written_frames(clip):
     source = video.Source(str(clip))
     assert (source.name, source.fps, source.count) == ("clip", FPS, 50)
     frames = list(source.frames())
@@ -51,7 +51,7 @@ def test_browsers_can_play_it(clip):
     codec = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little")
     assert codec in (b"h264", b"avc1")
     data = clip.read_bytes()
-    # The index comes before the pictures, so that playing starts at once.
+    # The index comes before the frames, so that players start at once.
     assert data.index(b"moov") < data.index(b"mdat")
 
 
@@ -77,12 +77,12 @@ def test_the_file_lasts_as_long_as_an_unsteady_source(tmp_path):
         for index, moment in enumerate((5.0, 5.04, 5.2, 5.21, 5.28)):
             writer.write(_numbered(index), moment)
     numbers = [_number(f.pixels) for f in video.Source(str(path)).frames()]
-    # Places 0, 1, 5, 5 and 7 of the grid; gaps repeat what comes next, and
-    # what falls on a place that is filled is left out.
+    # Positions 0, 1, 5, 5 and 7 of the grid. Gaps repeat the next frame, and
+    # the second frame of a position is skipped.
     assert numbers == [0, 1, 2, 2, 2, 2, 4, 4]
 
 
-def test_a_truncated_file_gives_what_it_has(clip, tmp_path):
+def test_the_frames_of_a_truncated_file_are_read(clip, tmp_path):
     path = tmp_path / "cut.avi"
     writer = cv2.VideoWriter(
         str(path), cv2.VideoWriter_fourcc(*"MJPG"), FPS, (64, 48)
@@ -96,13 +96,13 @@ def test_a_truncated_file_gives_what_it_has(clip, tmp_path):
     frames = list(source.frames())
     assert 10 < len(frames) < 45
     assert source.is_broken
-    # Not reading on is not breaking off.
+    # An early end of reading is not an early end of the source.
     source = video.Source(str(path))
     assert len(list(source.frames(0, 0.2))) == 5
     assert not source.is_broken
 
 
-def test_a_file_cut_without_encoding_is_whole(tmp_path):
+def test_a_file_cut_without_encoding_is_complete(tmp_path):
     whole, cut = tmp_path / "whole.mp4", tmp_path / "cut.mp4"
     ffmpeg = (imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error")
     every = ("-c:v", "libx264", "-g", "100", str(whole))
@@ -110,7 +110,7 @@ def test_a_file_cut_without_encoding_is_whole(tmp_path):
     part = ("-ss", "2", "-i", str(whole), "-c", "copy", str(cut))
     subprocess.run([*ffmpeg, *part], check=True)
     source = video.Source(str(cut))
-    assert source.count == 100  # what the cut hides among them
+    assert source.count == 100  # includes the hidden frames
     assert 48 <= len(list(source.frames())) <= 52
     assert not source.is_broken
 
@@ -146,10 +146,10 @@ LATER = "setpts='if(gt(N,50),PTS+12/TB,PTS)'"
 @pytest.mark.parametrize(
     ("name", "words", "duration", "last"),
     [
-        # As browsers record it: without a duration.
+        # A recording of a browser has no duration.
         ("a.webm", ("-c:v", "libvpx", "-live", "1"), None, 3.96),
         ("a.h264", (), None, 3.96),
-        # The duration is that of the sound, and the count made up from it.
+        # The duration is that of the sound, and determines the count.
         ("a.mkv", (*SOUND, "-c:a", "aac"), 12.0, 3.96),
         ("b.mkv", ("-vf", LATER, "-fps_mode", "vfr"), 16.0, 15.96),
         ("2026-05-01T10:30.mp4", (), 4.0, 3.96),
@@ -169,7 +169,7 @@ def test_times_are_those_of_the_file(
     assert not source.is_broken
 
 
-def test_slides_are_shown_as_long_as_they_are(tmp_path):
+def test_slides_keep_their_duration(tmp_path):
     path = tmp_path / "slides.mp4"
     ffmpeg = (imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error")
     words = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=1/15:d=60")
@@ -198,7 +198,7 @@ def test_no_password_in_the_error():
         video.Source("http://admin:secret@127.0.0.1:9/live?key=secret")
 
 
-def test_a_name_that_is_no_text_is_refused(clip, tmp_path):
+def test_a_name_that_is_not_valid_utf8_is_refused(clip, tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
     path.write_bytes(clip.read_bytes())
     with pytest.raises(UserError, match=r"caf\\udce9\.mp4 is not valid UTF-8"):
@@ -227,14 +227,14 @@ def _refused(address):
     return message
 
 
-def test_sources_that_give_nothing(clip, tmp_path):
+def test_sources_without_a_frame(clip, tmp_path):
     path = tmp_path / "a.mp4"
     assert "cannot read" in _refused(str(path))
     path.touch()
     assert "empty" in _refused(str(path))
     path.write_text("dear diary")
     assert "no frame" in _refused(str(path))
-    # The header promises frames; not one of them is there.
+    # The header counts frames, but there are none.
     path.write_bytes(clip.read_bytes()[:1500])
     assert "no frame" in _refused(str(path))
     # A codec that does not exist.
