@@ -68,7 +68,10 @@ def main(argv=None):
         paths = inputs.find(args.images)
     else:
         paths = [inputs.portrait()]
-        print("no image named: this is Grace Hopper, US Navy, public domain")
+        print(
+            "no image given: the input is the sample portrait, Grace Hopper "
+            "(US Navy, public domain)"
+        )
     output.check(args, [args.json, args.csv], paths)
     predictor = loading.load(args.weights)
     detector = detect.open(args.detector_model)

@@ -117,7 +117,7 @@ def main(argv=None):
     predictor = loading.load(args.weights)
     detector = _detector(args)
     if args.source is None:
-        print("no video named: this is the sample clip")
+        print("no video given: the input is the sample clip")
     source = video.open_source(args.source)
     # A frame must not last longer than the whole source.
     args.every = min(args.every, source.count or args.every)

@@ -90,11 +90,11 @@ GOOD_OR_BAD = {
 def test_images(demo, tmp_path, kind):
     name, make, complaint = GOOD_OR_BAD[kind]
     make(tmp_path / name)
-    code, said, error = demo(final_image_demo, name)
+    code, printed, error = demo(final_image_demo, name)
     if complaint is None:
         assert (code, error) == (0, "")
-        assert f"{name}" in said
-        assert ": no face -> " in said
+        assert f"{name}" in printed
+        assert ": no face -> " in printed
         assert len(list((tmp_path / "demo_output").iterdir())) == 1
     else:
         assert code == 1

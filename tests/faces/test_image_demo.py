@@ -74,9 +74,9 @@ def test_results_as_json_and_csv(demo, tmp_path, capsys):
         mood = face["labels"]["emotion"]
         assert row["emotion"] == mood["label"]
         assert float(row["emotion_sad"]) == mood["probabilities"]["sad"]
-    said = capsys.readouterr().out
-    assert "2 faces" in said
-    assert "no face" in said
+    printed = capsys.readouterr().out
+    assert "2 faces" in printed
+    assert "no face" in printed
     annotated = cv2.imread(image["annotated"])
     assert annotated.shape[0] > 240
 
@@ -138,10 +138,10 @@ def test_a_broken_file_does_not_stop_the_others(demo, tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
         demo("photos", "gone.png", "--json=found.json")
     assert caught.value.code == 1
-    said = capsys.readouterr().err
-    assert "3 of 5 failed" in said
+    printed = capsys.readouterr().err
+    assert "3 of 5 failed" in printed
     for name in ("b.jpg", "c.jpg", "gone.png"):
-        assert name in said
+        assert name in printed
     images = json.loads((tmp_path / "found.json").read_text())["images"]
     assert ["error" in image for image in images] == [
         False,

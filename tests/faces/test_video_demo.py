@@ -77,9 +77,9 @@ def test_every_frame_is_annotated_and_recorded(demo, clip, tmp_path, capsys):
         float(table[7]["pose_left"])
         == (rows[7]["labels"]["pose"]["probabilities"]["left"])
     )
-    said = capsys.readouterr().out
-    assert "50 frames, 2 faces" in said
-    assert os.path.join("demo_output", "walk_faces.mp4") in said
+    printed = capsys.readouterr().out
+    assert "50 frames, 2 faces" in printed
+    assert os.path.join("demo_output", "walk_faces.mp4") in printed
 
 
 def test_start_end_every_and_max_faces(demo, clip, tmp_path):

@@ -200,7 +200,7 @@ class Clip:
         for index in range(first, self.count, every):
             moment = index / self.fps
             if moment < end:
-                yield Frame(index, moment, _view(portrait, moment))
+                yield Frame(index, moment, _clip_frame(portrait, moment))
 
     def stop(self) -> None:
         """As `Source.stop`. Without effect, as the clip skips no frames."""
@@ -341,22 +341,22 @@ def _stem(address, is_url):
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in stem)
 
 
-def _view(portrait, moment):
+def _clip_frame(portrait, moment):
     """The frame of the virtual camera at a time, uint8 [480, 640, 3]."""
     width, height = CLIP_SIZE
     phase = 2 * math.pi * moment / CLIP_SECONDS
     zoom = 1.6 - 0.25 * math.cos(phase)
     turn = 7 * math.sin(2 * phase)
     face = (266, 245)  # on the portrait
-    view = cv2.getRotationMatrix2D(face, turn, zoom)
+    transform = cv2.getRotationMatrix2D(face, turn, zoom)
     target = (
         width / 2 + 70 * math.sin(phase),
         height / 2 + 25 * math.sin(2 * phase + 1),
     )
-    view[:, 2] += np.subtract(target, face)
+    transform[:, 2] += np.subtract(target, face)
     return cv2.warpAffine(
         portrait,
-        view,
+        transform,
         CLIP_SIZE,
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REFLECT,

@@ -83,7 +83,7 @@ boxes = st.lists(
 @settings(max_examples=30, deadline=None)
 @given(boxes)
 def test_panels_hide_no_face_and_no_other_panel(faces):
-    drawn = []
+    covered_boxes = []
     shape = (480, 640)
     image = _gray(*shape)
     predictions = [_prediction(b, i + 1) for i, b in enumerate(faces)]
@@ -94,19 +94,19 @@ def test_panels_hide_no_face_and_no_other_panel(faces):
         if found is not None:
             panel, (left, top), _ = found
             width, height = panel.extent
-            drawn.append((left, top, left + width, top + height))
+            covered_boxes.append((left, top, left + width, top + height))
         return found
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(panels, "place", watched)
         copy = draw.annotate(image, predictions, 0.5)
-    for left, top, right, bottom in drawn:
+    for left, top, right, bottom in covered_boxes:
         assert left >= 0
         assert top >= 0
         assert right <= 640
         assert bottom <= 480
     covered = np.zeros((3, *shape), int)
-    for left, top, right, bottom in drawn:
+    for left, top, right, bottom in covered_boxes:
         covered[0, top:bottom, left:right] += 1
     assert covered[0].max(initial=0) <= 1
     for box in faces:
@@ -114,7 +114,7 @@ def test_panels_hide_no_face_and_no_other_panel(faces):
         assert not covered[0, top:bottom, left:right].any()
     # Panels without a place are below the image.
     legend = panels.legend(shape, 1, True, True, 0.5).shape[0]
-    assert (copy.shape[0] > 480 + legend) == (len(drawn) < len(faces))
+    assert (copy.shape[0] > 480 + legend) == (len(covered_boxes) < len(faces))
 
 
 def test_the_panels_of_a_crowd_have_a_maximum_height():
