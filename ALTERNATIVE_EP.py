@@ -5,7 +5,7 @@ Method: SA-MTL and what it is compared with in alternating training,
 Disjoint Datasets", ICME 2020, arXiv 2003.06746.
 
 Each round is one pass over one dataset, emotion first. The labels it lacks
-are filled in by the method: left out (naive), the teacher's tempered
+are filled in by the method: masked (naive), the teacher's tempered
 predictions (distilled; DML-LWF at temperature 1), or weighted pseudo labels
 (SA-MTL: hard selection or interpolation).
 """
@@ -16,7 +16,7 @@ from samtl.common.errors import run_script
 TASKS = ("emotion", "pose")
 EXAMPLES = """examples:
   python ALTERNATIVE_EP.py
-      SA-MTL with hard selection on drawn faces
+      SA-MTL with hard selection on synthetic faces
   python ALTERNATIVE_EP.py --dataset_emotion=ferplus --dataset_pose=mtfl \\
       --epoch=24 --is_augmentation=True
       the same on real faces
@@ -25,39 +25,72 @@ EXAMPLES = """examples:
 """
 
 
-def parser():
-    parser = command_line.parser(__doc__, EXAMPLES)
-    command_line.add_dataset_flags(parser, TASKS)
+def alternating_parser(tasks, description, examples):
+    """The flags of alternating training for some tasks."""
+    parser = command_line.parser(description, examples)
+    command_line.add_dataset_flags(parser, tasks)
     command_line.add_method_flags(parser)
     command_line.add_training_flags(parser)
     command_line.add_run_flags(parser)
     return parser
 
 
-def main(argv=None):
-    args = command_line.parse(parser(), argv)
+def alternate(args, tasks, script):
+    """Train on the datasets in turn, and report.
+
+    Args:
+        args: from `command_line.parse`.
+        tasks: names of the tasks.
+        script: path of the script.
+    """
     # Keras takes seconds to load; --help and a wrong flag should not.
     from data_preparation import synthetic
-    from samtl import pseudo_labels
+    from samtl.cli.configuration import configure
+    from samtl.data.datasets import open_datasets
     from samtl.distributed import devices
-    from samtl.training import experiment, loop
+    from samtl.networks import image_shape
+    from samtl.pseudo_labels import Teacher
+    from samtl.pseudo_labels.filling import fill_missing
+    from samtl.pseudo_labels.true_labels import true_labels
+    from samtl.training.experiment import Experiment
+    from samtl.training.opening import start_network
     from utils import alternative
 
-    devices.distribute(args)
-    wanted = command_line.wanted_datasets(args, TASKS)
+    config = configure(args, tasks, script)
+    devices.distribute(config.devices)
     with devices.main_process_first():
-        synthetic.ensure(wanted, args.data_dir)
-    datasets, tasks = experiment.open_datasets(args, wanted, TASKS)
-    network = experiment.build_network(args, tasks)
-    teacher = pseudo_labels.Teacher(network, args.batch_size)
-    method = command_line.method(args)
-    plan = alternative.Rounds(network, teacher, datasets, tasks, method, args)
-    run = experiment.open_run(
-        args, __file__, wanted, command_line.method_name(args)
-    )
-    loss_weights = command_line.loss_weights(args, TASKS)
-    rows = loop.fit(network, teacher, datasets, plan, loss_weights, args, run)
-    experiment.report(network, teacher, datasets, plan, rows, run)
+        synthetic.ensure(config.data.names, config.data.data_dir)
+    datasets = open_datasets(config.data, image_shape(config.network))
+    config = config.fitted(datasets)
+    tasks, splits = datasets.tasks, datasets.train
+    network = start_network(config, tasks)
+    teacher = Teacher(network, config.training.batch_size)
+    experiment = Experiment(config, datasets, network, teacher)
+
+    steps = [alternative.steps(split, config) for split in splits]
+    for number in experiment.rounds(steps):
+        active = splits[number % len(splits)]  # the datasets take turns
+        teacher.update(network)  # a frozen copy
+        labels = true_labels(active, tasks, config.data)
+        pseudo = fill_missing(
+            active,
+            splits,
+            tasks,
+            method=config.method.in_round(number),
+            teacher=teacher,
+            seed=(config.training.seed, number),
+        )
+        batches = alternative.generator(active, labels | pseudo, config, number)
+        experiment.train(batches)  # one pass, then evaluation
+    experiment.report()
+
+
+def parser():
+    return alternating_parser(TASKS, __doc__, EXAMPLES)
+
+
+def main(argv=None):
+    alternate(command_line.parse(parser(), argv), TASKS, __file__)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ datasets in proportion to their sizes; an epoch is one pass over the largest,
 and the missing labels are filled in anew at its start.
 
 Methods:
-  All-in-one  left out (Ranjan et al. 2016, arXiv 1611.00851)
-  LEL-LTN     what a network makes of the other task's predicted label
+  All-in-one  masked (Ranjan et al. 2016, arXiv 1611.00851)
+  LEL-LTN     predicted from the other tasks' predicted labels
               (Augenstein, Ruder, Soegaard 2018, arXiv 1802.09913)
-  DCN-AP      predictions refined on a graph of alike faces
+  DCN-AP      predictions refined on a graph of similar faces
               (Zhang, Luo, Loy, Tang 2016, arXiv 1609.06426)
   and those of ALTERNATIVE_EP.py: distilled, SA-MTL with hard selection and
   with interpolation (arXiv 2003.06746).
@@ -18,14 +18,14 @@ from samtl.cli import command_line
 from samtl.common.errors import run_script
 
 TASKS = ("emotion", "pose", "gender", "age")
-DRAWN = ("emotion", "pose")  # without any dataset: drawn faces for these
+SYNTHETIC = ("emotion", "pose")  # trained where no dataset is given
 NO_WEIGHTS = (
     "--is_pseudo_confidence=False --is_pseudo_density=False \\\n"
     "      --is_pseudo_distribution=False"
 )
 EXAMPLES = f"""examples:
   python CONFUSION_EP_multitask.py --is_naive=True
-      All-in-one on drawn faces
+      All-in-one on synthetic faces
   python CONFUSION_EP_multitask.py --is_MRF=True \\
       --dataset_emotion=ferplus --dataset_pose=mtfl
       DCN-AP on real faces
@@ -47,43 +47,74 @@ def parser():
 
 
 def main(argv=None):
-    args = command_line.parse(parser(), argv, DRAWN)
+    args = command_line.parse(parser(), argv, SYNTHETIC)
     names = command_line.given_tasks(args, TASKS)
-    method = command_line.method_name(args)
-    print(f"method: {method}")
+    print(f"method: {command_line.method_name(args)}")
     # Keras takes seconds to load; --help and a wrong flag should not.
     from data_preparation import synthetic
-    from samtl import pseudo_labels
+    from samtl.cli.configuration import configure
+    from samtl.data.datasets import open_datasets
     from samtl.distributed import devices
-    from samtl.training import experiment, loop
-    from utils.confusion.methods import assemble
+    from samtl.networks import image_shape
+    from samtl.pseudo_labels import Kind, Teacher
+    from samtl.pseudo_labels.filling import fill_missing
+    from samtl.pseudo_labels.true_labels import true_labels
+    from samtl.training.experiment import Experiment
+    from samtl.training.learner import Auxiliary
+    from samtl.training.opening import start_network
+    from utils import confusion
+    from utils.confusion import distillation, label_transfer, mrf
 
-    devices.distribute(args)
-    wanted = command_line.wanted_datasets(args, names)
+    config = configure(args, names, __file__)
+    devices.distribute(config.devices)
     with devices.main_process_first():
-        synthetic.ensure(wanted, args.data_dir)
-    datasets, tasks = experiment.open_datasets(args, wanted, names)
-    network = experiment.build_network(
-        args, tasks, label_embeddings=method == "lel-ltn"
+        synthetic.ensure(config.data.names, config.data.data_dir)
+    datasets = open_datasets(config.data, image_shape(config.network))
+    config = config.fitted(datasets)
+    tasks, splits, kind = datasets.tasks, datasets.train, config.method.kind
+    is_transfer = kind == Kind.LABEL_TRANSFER
+    network = start_network(config, tasks, label_embeddings=is_transfer)
+    teacher = Teacher(network, config.training.batch_size)
+    labels = [true_labels(split, tasks, config.data) for split in splits]
+    if kind == Kind.TRAINED_TEACHERS:
+        soft = distillation.triples(config, splits, tasks, labels)
+
+    # Which further losses: those reported, and the transfer networks' own.
+    mixture = confusion.Mixture(splits, config.training.batch_size)
+    losses = confusion.split_losses(mixture, tasks)
+    transfer = None
+    if is_transfer:
+        transfer = label_transfer.build(tasks)
+        losses |= label_transfer.losses(
+            transfer, network, mixture, tasks, config.training.loss_weights
+        )
+    experiment = Experiment(
+        config, datasets, network, teacher, Auxiliary(losses, transfer)
     )
-    teacher = pseudo_labels.Teacher(network, args.batch_size)
-    plan, terms, companion = assemble(
-        method, network, teacher, datasets, tasks, args
-    )
-    run = experiment.open_run(args, __file__, wanted, method)
-    loss_weights = command_line.loss_weights(args, names)
-    rows = loop.fit(
-        network,
-        teacher,
-        datasets,
-        plan,
-        loss_weights,
-        args,
-        run,
-        terms,
-        companion,
-    )
-    experiment.report(network, teacher, datasets, plan, rows, run)
+
+    for number in experiment.rounds([mixture.steps]):
+        teacher.update(network)  # a frozen copy
+        predict = confusion.Predictions(teacher)
+        method = config.method.in_round(number)
+        if method.kind == Kind.LABEL_TRANSFER:
+            missing = label_transfer.fill(
+                transfer, network, splits, tasks, labels, predict
+            )
+        elif method.kind == Kind.RANDOM_FIELD:
+            missing = mrf.fill(
+                method.random_field, splits, tasks, labels, predict
+            )
+        elif method.kind == Kind.TRAINED_TEACHERS:
+            missing = soft
+        else:
+            seed = config.training.seed, number
+            missing = [
+                fill_missing(split, splits, tasks, method, predict, seed)
+                for split in splits
+            ]
+        triples = [a | b for a, b in zip(labels, missing, strict=True)]
+        experiment.train(mixture.generator(triples, config, number))
+    experiment.report()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Emotion and head pose from two disjoint datasets, with manifold terms.
 
-Joint training as in CONFUSION_EP_multitask.py, missing labels left out. The
+Joint training as in CONFUSION_EP_multitask.py, missing labels masked. The
 network has two outputs a task, predictions and features; features and weights
 are regularised.
 
@@ -14,10 +14,10 @@ from samtl.cli import command_line
 from samtl.common.errors import run_script
 
 TASKS = ("emotion", "pose", "gender", "age")
-DRAWN = ("emotion", "pose")  # without any dataset: drawn faces for these
+SYNTHETIC = ("emotion", "pose")  # trained where no dataset is given
 EXAMPLES = """examples:
   python CONFUSION_EP_multitask_manifold.py
-      SLRM on drawn faces
+      SLRM on synthetic faces
   python CONFUSION_EP_multitask_manifold.py --is_nuclear_norm=False \\
       --dataset_emotion=ferplus --dataset_pose=mtfl
       SFSMR on real faces
@@ -31,7 +31,7 @@ def parser():
     command_line.add_dataset_flags(parser, TASKS)
     command_line.add_method_flags(
         parser,
-        "Only naive: missing labels are left out. The other flags are read\n"
+        "Only naive: missing labels are masked. The other flags are read\n"
         "so that published commands run.",
     )
     command_line.add_manifold_flags(parser)
@@ -41,31 +41,46 @@ def parser():
 
 
 def main(argv=None):
-    args = command_line.parse(parser(), argv, DRAWN)
+    args = command_line.parse(parser(), argv, SYNTHETIC)
     names = command_line.given_tasks(args, TASKS)
-    method = command_line.method_name(args)
-    print(f"method: {method}")
+    print(f"method: {command_line.method_name(args)}")
     # Keras takes seconds to load; --help and a wrong flag should not.
     from data_preparation import synthetic
-    from samtl import pseudo_labels
+    from samtl.cli.configuration import configure
+    from samtl.data.datasets import open_datasets
     from samtl.distributed import devices
-    from samtl.training import experiment, loop
-    from utils.confusion.methods import assemble
+    from samtl.networks import image_shape
+    from samtl.pseudo_labels import Teacher
+    from samtl.pseudo_labels.filling import masked
+    from samtl.pseudo_labels.true_labels import true_labels
+    from samtl.training.experiment import Experiment
+    from samtl.training.learner import Auxiliary
+    from samtl.training.opening import start_network
+    from utils import confusion
+    from utils.confusion import manifold
 
-    devices.distribute(args)
-    wanted = command_line.wanted_datasets(args, names)
+    config = configure(args, names, __file__)
+    devices.distribute(config.devices)
     with devices.main_process_first():
-        synthetic.ensure(wanted, args.data_dir)
-    datasets, tasks = experiment.open_datasets(args, wanted, names)
-    network = experiment.build_network(args, tasks)
-    teacher = pseudo_labels.Teacher(network, args.batch_size)
-    plan, terms, _ = assemble(method, network, teacher, datasets, tasks, args)
-    run = experiment.open_run(args, __file__, wanted, method)
-    loss_weights = command_line.loss_weights(args, names)
-    rows = loop.fit(
-        network, teacher, datasets, plan, loss_weights, args, run, terms
+        synthetic.ensure(config.data.names, config.data.data_dir)
+    datasets = open_datasets(config.data, image_shape(config.network))
+    config = config.fitted(datasets)
+    tasks, splits = datasets.tasks, datasets.train
+    network = start_network(config, tasks)
+    teacher = Teacher(network, config.training.batch_size)  # evaluates
+    losses = manifold.losses(network, tasks, config.regularisers)
+    experiment = Experiment(
+        config, datasets, network, teacher, Auxiliary(losses)
     )
-    experiment.report(network, teacher, datasets, plan, rows, run)
+
+    mixture = confusion.Mixture(splits, config.training.batch_size)
+    triples = [
+        true_labels(split, tasks, config.data) | masked(split, tasks)
+        for split in splits
+    ]
+    for number in experiment.rounds([mixture.steps]):
+        experiment.train(mixture.generator(triples, config, number))
+    experiment.report()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from samtl.common.errors import run_script
 
 EXAMPLES = """examples:
   python STL_general_train.py
-      emotion on drawn faces
+      emotion on synthetic faces
   python STL_general_train.py --dataset=ferplus --task_type=0 --epoch=13 \\
       --batch_size=64 --is_augmentation=True
       emotion on FER+
@@ -31,25 +31,31 @@ def main(argv=None):
     args = command_line.parse(parser(), argv)
     # Keras takes seconds to load; --help and a wrong flag should not.
     from data_preparation import synthetic
-    from samtl import pseudo_labels
+    from samtl.cli.configuration import configure
+    from samtl.data.datasets import open_datasets
     from samtl.distributed import devices
-    from samtl.training import experiment, loop
+    from samtl.networks import image_shape
+    from samtl.pseudo_labels import Teacher
+    from samtl.pseudo_labels.true_labels import true_labels
+    from samtl.training.experiment import Experiment
+    from samtl.training.opening import start_network
     from utils import stl
 
-    devices.distribute(args)
-    tasks = [args.task_type]
-    wanted = command_line.wanted_datasets(args, tasks)
+    config = configure(args, [args.task_type], __file__)
+    devices.distribute(config.devices)
     with devices.main_process_first():
-        synthetic.ensure(wanted, args.data_dir)
-    datasets, tasks = experiment.open_datasets(args, wanted, tasks)
-    network = experiment.build_network(args, tasks)
-    teacher = pseudo_labels.Teacher(network, args.batch_size)
-    plan = stl.Rounds(datasets, tasks, args)
-    run = experiment.open_run(args, __file__, wanted, f"stl-{args.task_type}")
-    rows = loop.fit(
-        network, teacher, datasets, plan, {args.task_type: 1.0}, args, run
-    )
-    experiment.report(network, teacher, datasets, plan, rows, run)
+        synthetic.ensure(config.data.names, config.data.data_dir)
+    datasets = open_datasets(config.data, image_shape(config.network))
+    config = config.fitted(datasets)
+    (split,) = datasets.train
+    network = start_network(config, datasets.tasks)
+    teacher = Teacher(network, config.training.batch_size)  # evaluates
+    experiment = Experiment(config, datasets, network, teacher)
+
+    labels = true_labels(split, datasets.tasks, config.data)
+    for number in experiment.rounds([stl.steps(split, config)]):
+        experiment.train(stl.generator(split, labels, config, number))
+    experiment.report()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How large are the functions and files?
 
-    python -m benchmarks.counts
+python -m benchmarks.counts
 """
 
 import ast

@@ -24,7 +24,6 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import matplotlib
@@ -38,9 +37,11 @@ from samtl.common import files
 from samtl.common.flags import Number
 from samtl.data import images, tables
 from samtl.data.batches import Batches
+from samtl.data.datasets import DataConfig
 from samtl.data.tasks import POSE, Task
-from samtl.pseudo_labels import density, distribution_similarity, true_labels
+from samtl.pseudo_labels import density, distribution_similarity
 from samtl.pseudo_labels.filling import REFERENCE_IMAGES
+from samtl.pseudo_labels.true_labels import true_labels
 from samtl.runs import plots
 
 ROOT = Path(__file__).parent.parent
@@ -104,10 +105,9 @@ def start(count):
     return [*rows, {"what": "start", "count": count, **whole}]
 
 
-def _first_batch(part):
-    args = SimpleNamespace(votes=True, class_weights=None)
-    true = true_labels.labelled(part.table, [Task("pose", POSE)], args)
-    return Batches(part, true, batch_size=64, seed=0)[0]
+def _first_batch(split):
+    true = true_labels(split, [Task("pose", POSE)], DataConfig({}, ()))
+    return Batches(split, true, batch_size=64, seed=0)[0]
 
 
 def measured(name, count, peak):

@@ -38,17 +38,16 @@ import numpy as np
 import pandas as pd
 from keras import ops
 
-import ALTERNATIVE_EP
 import final_video_demo
 from benchmarks import demos
 from benchmarks.made_up import EMOTION, POSE, noise
 from benchmarks.weights import CLASSES, DIMENSIONS, drawn
 from samtl import networks, pseudo_labels
-from samtl.cli import command_line
 from samtl.common import files
 from samtl.common.flags import Number
 from samtl.data import images
 from samtl.data.batches import Batches
+from samtl.data.datasets import DataConfig
 from samtl.faces import detect
 from samtl.faces.media import video
 from samtl.inference import loading
@@ -57,8 +56,8 @@ from samtl.pseudo_labels import (
     distribution_similarity,
     filling,
     local_density,
-    true_labels,
 )
+from samtl.pseudo_labels.true_labels import true_labels
 from samtl.runs import run_folder
 from samtl.training.learner import Learner, fit_pass
 
@@ -99,10 +98,7 @@ def row(what, limit, seconds, count, unit):
 def training(count, batch_size, repeats):
     """Rows of the engine's pass over `count` images."""
     data = noise(EMOTION, count, seed=0)
-    args = command_line.parse(
-        ALTERNATIVE_EP.parser(), [f"--batch_size={batch_size}"]
-    )
-    labelled = true_labels.labelled(data.table, [EMOTION], args)
+    labelled = true_labels(data, [EMOTION], DataConfig({}, ()))
     batches = Batches(data, labelled, batch_size, seed=0)
     learner = Learner(
         networks.build("mini_xception", [EMOTION]), {"emotion": 1.0}
@@ -162,11 +158,8 @@ def decoding(folder, count, repeats):
 
 def filling_in(sizes, batch_size, repeats):
     """Row of a round's pseudo labels and weights."""
-    args = command_line.parse(
-        ALTERNATIVE_EP.parser(), [f"--batch_size={batch_size}"]
-    )
     tasks = [EMOTION, POSE]
-    parts = [
+    splits = [
         noise(task, count, seed)
         for seed, (task, count) in enumerate(zip(tasks, sizes, strict=True))
     ]
@@ -175,20 +168,18 @@ def filling_in(sizes, batch_size, repeats):
     )
     predicted = []
 
-    def predict_part(part, rows=None):
-        predicted.append((part, rows))
-        return filling.predict(teacher, part, rows)
+    def predict(split, rows=None):
+        predicted.append((split, rows))
+        return teacher(split, rows)
 
     def fill():
         predicted.clear()
-        method = command_line.method(args)
-        filling.fill_missing(
-            parts[0], parts, tasks, method, predict_part, args, 0
-        )
+        method = pseudo_labels.Method("hard")
+        filling.fill_missing(splits[0], splits, tasks, method, predict, (0, 0))
 
     def forward():
-        for part, rows in predicted:
-            filling.predict(teacher, part, rows)
+        for split, rows in predicted:
+            teacher(split, rows)
 
     seconds = in_turns(repeats, fill, forward)
     limit = "its forward passes alone"
@@ -279,10 +270,7 @@ def video_demo(folder, frames, repeats, words):
 def small_networks(folder, count, batch_size, repeats):
     """Rows of mini_resnet against mini_Xception, both for emotion."""
     data = noise(EMOTION, count, seed=0)
-    args = command_line.parse(
-        ALTERNATIVE_EP.parser(), [f"--batch_size={batch_size}"]
-    )
-    labelled = true_labels.labelled(data.table, [EMOTION], args)
+    labelled = true_labels(data, [EMOTION], DataConfig({}, ()))
     batches = Batches(data, labelled, batch_size, seed=0)
     face = np.zeros((1, *SHAPE), "float32")
     passes, looks = [], []

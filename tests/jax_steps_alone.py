@@ -13,7 +13,7 @@ import numpy as np
 from keras import layers, ops
 
 from samtl.distributed import jax_steps
-from samtl.training.learner import Learner, AuxiliaryLoss
+from samtl.training.learner import Auxiliary, AuxiliaryLoss, Learner
 from samtl.pseudo_labels import distances
 
 WEIGHTS = {"emotion": 1.0, "pose": 0.5}
@@ -32,12 +32,12 @@ def network():
 
 def learner():
     keras.utils.set_random_seed(0)
-    terms = {
+    losses = {
         "size": AuxiliaryLoss(
             0.1, lambda found, _: ops.sum(found["logits"]["pose"])
         )
     }
-    made = Learner(network(), WEIGHTS, terms)
+    made = Learner(network(), WEIGHTS, Auxiliary(losses))
     made.compile(optimizer=keras.optimizers.Adam(0.01, use_ema=True))
     return made
 

@@ -19,17 +19,17 @@ import keras
 import pytest
 
 from samtl.common.errors import run_script
-from samtl.training import loop
+from samtl.training import state
 from tests import quick
 
 STOP = 2
 
 
-def save(path, learner, state, rows, kept=loop._save_state):
-    kept(path, learner, state, rows)
+def save(path, learner, current, rows, kept=state.save):
+    kept(path, learner, current, rows)
     run = path.parent
     shutil.copy(path, run / "last.npz")
-    if state["round"] == STOP:
+    if current["round"] == STOP:
         shutil.copytree(run, run.with_name(f"{run.name}_stopped"))
 
 
@@ -43,7 +43,7 @@ def two_cpus():
 
 def main(commands):
     quick.shrink(pytest.MonkeyPatch())
-    loop._save_state = save
+    state.save = save
     if keras.backend.backend() == "tensorflow":
         two_cpus()
     for command in commands:

@@ -24,9 +24,9 @@ assert not command_line.method(default).margin
 args = command_line.parse(ALTERNATIVE_EP.parser(), ["--is_pseudo_margin=True"])
 assert command_line.method_name(args) == "hard-margin"
 logits = np.log([[0.7, 0.2, 0.1], [0.4, 0.35, 0.25]]).astype("float32")
-_, audit = pseudo_labels.fill(command_line.method(args), logits, None, None, None)
-np.testing.assert_allclose(audit["margin"], [0.5, 0.05], atol=1e-6)
-np.testing.assert_allclose(audit["weight"], [1, 0.1], atol=1e-6)
+_, found = pseudo_labels.fill(command_line.method(args), logits, None, None, None)
+np.testing.assert_allclose(found["margin"], [0.5, 0.05], atol=1e-6)
+np.testing.assert_allclose(found["weight"], [1, 0.1], atol=1e-6)
 """
 
 

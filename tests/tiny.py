@@ -47,3 +47,19 @@ def dataset(data_dir, name, tasks, counts=(16, 8, 8), seed=0, side=24):
             rows.append(row)
     tables.write(name, pd.DataFrame(rows), tasks, data_dir, {})
     return tables.read(name, data_dir)
+
+
+def run_config(run, **options):
+    """A RunConfig of a new run in the folder `run`, or of one that is there."""
+    # Imported here, as most tests that need a dataset need no Keras.
+    from samtl.training.config import RunConfig
+
+    is_there = (run / "args.json").exists()
+    return RunConfig(
+        script="a_script",
+        method="a_method",
+        arguments={},
+        run_dir=run,
+        resume=run if is_there else None,
+        **options,
+    )

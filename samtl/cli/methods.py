@@ -3,10 +3,12 @@
 Keras is not imported here, so that --help answers at once.
 """
 
+import argparse
 import functools
+from enum import StrEnum
 
 from samtl.common.errors import UserError
-from samtl.common.flags import Number, add_flag, boolean
+from samtl.common.flags import Number, Parser, add_flag, boolean
 
 SA_MTL = ("confidence", "density", "distribution")  # the weights it multiplies
 WEIGHTS = SA_MTL
@@ -18,33 +20,57 @@ MANIFOLD = {
     "trace-norm": ("trace_norm",),
     "nuclear-norm": ("nuclear_norm",),
 }
-CHOICES = (
-    "--is_naive, --is_distilled, or --is_pseudo with any of "
-    "--is_interpolation, --is_pseudo_confidence, --is_pseudo_density, "
-    "--is_pseudo_distribution"
-)
-JOINT_CHOICES = (
-    "--is_naive (All-in-one), --is_distilled, --is_pseudo with any of "
-    "--is_pseudo_confidence, --is_pseudo_density, --is_pseudo_distribution and "
-    "perhaps --is_interpolation (SA-MTL), --is_pseudo with --is_interpolation "
-    "and --interpolation_weights above 0, --is_pseudo without any weight "
-    "(LEL-LTN), or the same with --is_MRF (DCN-AP)"
-)
-MANIFOLD_CHOICES = (
-    "--is_naive with --is_lnorm and --is_trace_norm (SFSMR), with "
-    "--is_nuclear_norm too (SLRM), or with one of the three as an ablation"
-)
+
+
+class Family(StrEnum):
+    """What kind of training a script does; each has methods of its own."""
+
+    ALTERNATING = "alternating"
+    JOINT = "joint"
+    MANIFOLD = "manifold"
+
+
+class Arguments(argparse.Namespace):
+    """Values of flags. The script's family is not a flag, and not in vars()."""
+
+    __slots__ = ("family",)
+
+    def __init__(self, family: "Family | None" = None, **values):
+        super().__init__(**values)
+        self.family = family
+
+
+CHOICES = {  # for error messages
+    Family.ALTERNATING: (
+        "--is_naive, --is_distilled, or --is_pseudo with any of "
+        "--is_interpolation, --is_pseudo_confidence, --is_pseudo_density, "
+        "--is_pseudo_distribution"
+    ),
+    Family.JOINT: (
+        "--is_naive (All-in-one), --is_distilled, --is_pseudo with any of "
+        "--is_pseudo_confidence, --is_pseudo_density, "
+        "--is_pseudo_distribution and perhaps --is_interpolation (SA-MTL), "
+        "--is_pseudo with --is_interpolation and --interpolation_weights "
+        "above 0, --is_pseudo without any weight (LEL-LTN), or the same with "
+        "--is_MRF (DCN-AP)"
+    ),
+    Family.MANIFOLD: (
+        "--is_naive with --is_lnorm and --is_trace_norm (SFSMR), with "
+        "--is_nuclear_norm too (SLRM), or with one of the three as an ablation"
+    ),
+}
 
 
 def add_method_flags(
-    parser,
-    text="One of naive, distilled and pseudo (the default). Pseudo may also\n"
-    "be written pesudo, as in published commands.",
-):
+    parser: Parser,
+    text: str = "One of naive, distilled and pseudo (the default). Pseudo may\n"
+    "also be written pesudo, as in published commands.",
+) -> None:
     """How the labels that a dataset lacks are filled in; `text` is the help."""
+    parser.family = Family.ALTERNATING
     group = parser.add_argument_group("method", text)
     flag = functools.partial(add_flag, group)
-    flag("is_naive", boolean, None, "leave missing labels out")
+    flag("is_naive", boolean, None, "mask missing labels")
     flag("is_distilled", boolean, None, "keep to the teacher's predictions")
     text = "temperature of the teacher's predictions"
     flag("distill_t", Number(float, 1), 2.0, text)
@@ -64,10 +90,10 @@ def add_method_flags(
     flag("selection_threshold", Number(float, 0, 1), 0.8, text)
     text = "take that quantile over all pseudo labels, or class by class"
     flag("selection_scope", ("all", "class"), "all", text)
-    text = "first rounds that leave missing labels out, whatever the method"
+    text = "first rounds that mask missing labels, whatever the method"
     flag("pseudo_warmup", Number(int, 0), 0, text)
     for name in WEIGHTS:
-        text = f"weigh pseudo labels by {name}"
+        text = f"weight pseudo labels by {name}"
         if name in SA_MTL:
             text += (
                 " (default: True with pseudo labels unless another weight is "
@@ -92,8 +118,9 @@ def add_method_flags(
     flag("gmm_scope", ("class", "all"), "class", text)
 
 
-def add_joint_flags(parser):
+def add_joint_flags(parser: Parser) -> None:
     """DCN-AP and LEL-LTN, and their settings."""
+    parser.family = Family.JOINT
     group = parser.add_argument_group(
         "joint training",
         "Naive is All-in-one. Pseudo labels without any weight are LEL-LTN's,\n"
@@ -115,12 +142,13 @@ def add_joint_flags(parser):
     flag("teacher", str, None, text, many=True)
     text = "share of the --teacher's prediction in the targets of true labels"
     flag("teacher_share", Number(float, 0, 1), 0.0, text)
-    text = "first epochs in which LEL-LTN leaves missing labels out"
+    text = "first epochs in which LEL-LTN masks missing labels"
     flag("ltn_warmup", Number(int, 0), 2, text)
 
 
-def add_manifold_flags(parser):
+def add_manifold_flags(parser: Parser) -> None:
     """The regularisers of SFSMR and SLRM."""
+    parser.family = Family.MANIFOLD
     group = parser.add_argument_group(
         "manifold regularisers",
         "SLRM has all three (the default), SFSMR no nuclear norm. One that is\n"
@@ -141,24 +169,38 @@ def add_manifold_flags(parser):
     flag("nuclear_norm_weight", Number(float, 0), 1e-3, text)
 
 
-def choose(args):
-    """Settle what a command line leaves open, and refuse what is no method.
+def choose(args: Arguments) -> None:
+    """Settle what a command line leaves open, and refuse what is not a method.
 
     Raises:
         UserError: it names the methods that there are, or the flag at fault.
     """
-    _choose_terms(args)
+    if args.family == Family.MANIFOLD:
+        _choose_terms(args)
     _choose_method(args)
     _check_method(args)
 
 
-def method(args):
+def method(args: Arguments):
     """The chosen `pseudo_labels.Method`."""
     # Imported here because it loads Keras, which takes seconds.
-    from samtl.pseudo_labels import Method
+    from samtl.pseudo_labels.method import Method, RandomField, TrainedTeachers
 
+    kind = _kind(args)
+    parameters = {}
+    warmup = args.pseudo_warmup
+    if args.family == Family.JOINT:
+        if kind == "lel-ltn":
+            warmup = max(warmup, args.ltn_warmup)
+        parameters["random_field"] = RandomField(
+            args.mrf_neighbours, args.mrf_pairwise, args.mrf_cooccurrence
+        )
+        parameters["teachers"] = TrainedTeachers(
+            tuple(args.teacher or ()), args.teacher_share
+        )
     return Method(
-        kind=_kind(args),
+        kind=kind,
+        warmup=warmup,
         distill_t=args.distill_t,
         selection_threshold=args.selection_threshold,
         selection_scope=args.selection_scope,
@@ -170,10 +212,25 @@ def method(args):
         gamma=args.gamma,
         gmm_scope=args.gmm_scope,
         **{name: getattr(args, f"is_pseudo_{name}") for name in WEIGHTS},
+        **parameters,
     )
 
 
-def method_name(args):
+def regularisers(args: Arguments):
+    """The chosen `pseudo_labels.method.Regularisers`."""
+    # Imported here because it loads Keras, which takes seconds.
+    from samtl.pseudo_labels.method import Regularisers
+
+    return Regularisers(
+        **{
+            name: getattr(args, f"{name}_weight")
+            for name in MANIFOLD_TERMS
+            if args.family == Family.MANIFOLD and getattr(args, f"is_{name}")
+        }
+    )
+
+
+def method_name(args: Arguments) -> str:
     """The method's name in folders and tables.
 
     naive, dml-lwf (distilled, T = 1), distilled, sa-mtl-hard and
@@ -200,6 +257,11 @@ def method_name(args):
 
 
 def _kind(args):
+    """Value of the `pseudo_labels.Kind`."""
+    if args.family == Family.JOINT:
+        name = _joint_name(args)
+        if name in ("lel-ltn", "dcn-ap", "teacher-distilled"):
+            return name
     if args.is_naive:
         return "naive"
     if args.is_distilled:
@@ -209,8 +271,6 @@ def _kind(args):
 
 def _choose_terms(args):
     """Settle what the manifold flags leave open: terms, and naive triples."""
-    if "is_lnorm" not in args:
-        return
     if args.is_naive is None:
         args.is_naive = not (args.is_distilled or args.is_pseudo)
     flags = [f"is_{name}" for name in MANIFOLD_TERMS]
@@ -251,7 +311,8 @@ def _check_method(args):
     if len(chosen) != 1 or extras:
         given = " with ".join(f"--{name}" for name in chosen + extras)
         raise UserError(
-            f"{given or 'nothing chosen'} is no method; choose {_choices(args)}"
+            f"{given or 'nothing chosen'} is not a method; choose "
+            f"{CHOICES[args.family]}"
         )
     _check_joint(args)
     if args.interpolation_weights and not args.is_interpolation:
@@ -265,22 +326,15 @@ def _check_method(args):
         raise UserError("--cluster_k=0 has no mixture; give at least 1")
 
 
-def _choices(args):
-    """The methods of the script that `args` is of, for error messages."""
-    if "is_lnorm" in args:
-        return MANIFOLD_CHOICES
-    return JOINT_CHOICES if "is_MRF" in args else CHOICES
-
-
 def _check_joint(args):
     """Refuse what is a method of other scripts only, or of none."""
     chosen = _true(args, "naive", "distilled", "pseudo", "interpolation")
     weights = _true(args, *map("pseudo_{}".format, WEIGHTS))
-    if "is_lnorm" in args:
+    if args.family == Family.MANIFOLD:
         terms = _true(args, *MANIFOLD_TERMS)
         is_method = args.is_naive and _joint_name(args)
         given = [*chosen, *weights, *terms]
-    elif "is_MRF" in args:
+    elif args.family == Family.JOINT:
         refined = _true(args, "MRF")
         others = weights or args.is_interpolation
         is_constant = args.is_interpolation and args.interpolation_weights > 0
@@ -298,7 +352,8 @@ def _check_joint(args):
         return
     if not is_method:
         raise UserError(
-            f"{' with '.join(given)} is no method; choose {_choices(args)}"
+            f"{' with '.join(given)} is not a method; choose "
+            f"{CHOICES[args.family]}"
         )
 
 
@@ -307,11 +362,11 @@ def _joint_name(args):
 
     all-in-one, lel-ltn, dcn-ap, sfsmr, slrm, and single manifold terms.
     """
-    if "is_lnorm" in args:
+    if args.family == Family.MANIFOLD:
         terms = tuple(t for t in MANIFOLD_TERMS if getattr(args, f"is_{t}"))
         names = {terms: name for name, terms in MANIFOLD.items()}
         return names.get(terms)
-    if "is_MRF" not in args:
+    if args.family != Family.JOINT:
         return None
     if args.is_naive:
         return "all-in-one"

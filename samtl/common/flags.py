@@ -107,7 +107,13 @@ def model(text):
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports a mistake as a UserError instead of printing its usage."""
+    """Reports a mistake as a UserError instead of printing its usage.
+
+    family: what kind of training the script does, `cli.methods.Family`, where
+        it has flags of methods.
+    """
+
+    family = None
 
     def parse_known_args(self, args=None, namespace=None):
         args = sys.argv[1:] if args is None else args

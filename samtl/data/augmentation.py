@@ -1,4 +1,4 @@
-"""Random views of a face: drawn on the host, applied on the device.
+"""Random augmentation of images: drawn on the host, applied on the device.
 
 The host draws one affine map and one change of light per image from a seeded
 generator, so an epoch can be repeated exactly; the device moves the pixels.
@@ -17,8 +17,14 @@ CONTRAST = 0.2  # relative, both ways
 BRIGHTNESS = 20.0  # gray levels of 255, both ways
 
 
-def draw(rng, count, height, width, strength=1.0):
-    """Draw one random view per image.
+def draw(
+    rng: np.random.Generator,
+    count: int,
+    height: int,
+    width: int,
+    strength: float = 1.0,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Draw the augmentation of every image.
 
     Args:
         rng: numpy Generator.
@@ -27,7 +33,7 @@ def draw(rng, count, height, width, strength=1.0):
         strength: >= 0, scales every range; flips stay.
 
     Returns:
-        (views, flipped): a dict of "transform", float32 [N, 8], maps from
+        (drawn, flipped): a dict of "transform", float32 [N, 8], maps from
         output to input pixels as `keras.ops.image.affine_transform` takes
         them, and "light", float32 [N, 2], contrast and brightness; and bool
         [N], true where left and right are swapped.
@@ -56,7 +62,7 @@ def draw(rng, count, height, width, strength=1.0):
 
 
 def apply(images, transform, light):
-    """Show images in the views that `draw` drew.
+    """Apply the augmentation that `draw` drew.
 
     Args:
         images: float32 [B, H, W, C] in 0..255.

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from samtl.data import augmentation
+from samtl.data.images import Split
 from samtl.data.tasks import mirrored
 from samtl.distributed import devices
 
@@ -12,37 +13,42 @@ class Batches(keras.utils.PyDataset):
     """One shuffled pass over a Split: (inputs, triples) per batch.
 
     All batches have one size. The last is filled up with images of the pass
-    whose triples have weight 0: they cost nothing, and a step of another
-    shape would be compiled anew, to other last digits.
+    whose triples have weight 0. They cost nothing; a step of another shape
+    would be compiled anew, and would not be bitwise reproducible.
 
     A batch is a pair of
-        {"image": uint8 [B, H, W, C]} and, when augmenting, the views
-        "transform", float32 [B, 8], and "light", float32 [B, 2];
+        {"image": uint8 [B, H, W, C]} and, with augmentation, "transform",
+        float32 [B, 8], and "light", float32 [B, 2] (`augmentation.draw`);
         {task: {"target": float32 [B, C_t], "weight": float32 [B],
         "temperature": float32 [B]}} for every task.
     Where several processes share a batch (`samtl.distributed.devices`),
-    "image" and the views are those of the places `own` only.
+    "image" and the augmentation are those of the places `shard` only.
 
     Args:
-        part: the images, N of them.
-        triples: {Task: Triples over the part's N rows}.
+        split: the images, N of them.
+        triples: {Task: `pseudo_labels.Triples` over the split's N rows}.
         batch_size: images per batch.
-        seed: the order and the random views; the same seed repeats them.
-        strength: of the random views, see
-            `augmentation.draw`; 0 shows the images as they are.
+        seed: draws the order and the augmentation; the same seed repeats them.
+        strength: of the augmentation, see `augmentation.draw`; 0: none.
         order: int, the rows of the pass (default: all, shuffled).
     """
 
     def __init__(
-        self, part, triples, batch_size, seed, strength=0.0, order=None
+        self,
+        split: Split,
+        triples: dict,
+        batch_size: int,
+        seed: int | list[int],
+        strength: float = 0.0,
+        order: np.ndarray | None = None,
     ):
         super().__init__(workers=1)
         rng = np.random.default_rng(seed)
-        self.part = part
+        self.split = split
         self.batch_size = batch_size
-        self.own = devices.shard(batch_size)
-        self.order = rng.permutation(len(part)) if order is None else order
-        self.views = {}
+        self.shard = devices.shard(batch_size)
+        self.order = rng.permutation(len(split)) if order is None else order
+        self.augmentation = {}
         self.triples = {
             task.name: {
                 "target": values.target[self.order],
@@ -51,9 +57,15 @@ class Batches(keras.utils.PyDataset):
             }
             for task, values in triples.items()
         }
+        # (Task, Split, diagnostics) of every task with pseudo labels.
+        self.diagnostics = [
+            (task, split, values.diagnostics)
+            for task, values in triples.items()
+            if values.diagnostics is not None
+        ]
         if strength:
-            height, width = part.images([0]).shape[1:3]
-            self.views, flipped = augmentation.draw(
+            height, width = split.images([0]).shape[1:3]
+            self.augmentation, flipped = augmentation.draw(
                 rng, self.count, height, width, strength
             )
             for task in triples:
@@ -61,7 +73,12 @@ class Batches(keras.utils.PyDataset):
                 target[flipped] = target[flipped][:, mirrored(task.classes)]
 
     @property
-    def count(self):
+    def name(self) -> str:
+        """Name of the dataset."""
+        return self.split.table.name
+
+    @property
+    def count(self) -> int:
         """Images of the pass."""
         return len(self.order)
 
@@ -72,9 +89,9 @@ class Batches(keras.utils.PyDataset):
         start = index * self.batch_size
         places = np.arange(start, start + self.batch_size)
         rows = places % self.count
-        read = rows[self.own]
-        inputs = {"image": self.part.images(self.order[read])}
-        for name, values in self.views.items():
+        read = rows[self.shard]
+        inputs = {"image": self.split.images(self.order[read])}
+        for name, values in self.augmentation.items():
             inputs[name] = values[read]
         triples = {
             task: {name: values[rows] for name, values in triple.items()}
@@ -84,8 +101,8 @@ class Batches(keras.utils.PyDataset):
             triple["weight"][places >= self.count] = 0.0
         return inputs, triples
 
-    def paths(self, index):
+    def paths(self, index: int) -> list[str]:
         """Files of a batch, for error messages."""
         start = index * self.batch_size
         rows = self.order[start : start + self.batch_size]
-        return [str(path) for path in self.part.table.rows["path"].iloc[rows]]
+        return [str(path) for path in self.split.table.rows["path"].iloc[rows]]

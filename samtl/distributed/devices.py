@@ -3,9 +3,9 @@
 Every batch is shared out: a process reads its share of the images, the devices
 compute on equal parts of it, and sums over the batch (losses, gradients, the
 statistics of batch normalisation) are those of the whole batch. The triples
-and what the network makes of a batch are whole everywhere, so that all
-processes compute the same losses, scores and decisions. One process, the
-main process, writes files and prints.
+and the outputs of the network on a batch are whole everywhere, so that all
+processes compute the same losses, scores and decisions. The main process
+writes files and prints.
 
 JAX (`keras.distribution`) knows arrays that are spread over devices and
 processes, and compiles one program for all. TensorFlow runs the network once a
@@ -21,6 +21,7 @@ import os
 import socket
 import sys
 import time
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -33,30 +34,44 @@ MEETING_SECONDS = 300  # JAX's own limit
 PATH_BYTES = 4096  # longest path of Linux
 
 
-def distribute(args):
-    """Share the training out as the flags say, before anything is computed.
+@dataclass(frozen=True)
+class DevicesConfig:
+    """Which devices train together.
 
-    Args:
-        args: the script's arguments (`cli.add_run_flags`).
+    distribute: "none", or "auto" for all devices of this machine and of the
+        other processes'.
+    coordinator: HOST:PORT where the processes meet, or None.
+    num_processes: >= 1, processes that train together.
+    process_id: number of this process, from 0.
+    """
+
+    distribute: str = "none"
+    coordinator: str | None = None
+    num_processes: int = 1
+    process_id: int = 0
+
+
+def distribute(config: DevicesConfig) -> None:
+    """Share the training out, before anything is computed.
 
     Raises:
         UserError: the backend cannot do this, or the processes do not meet.
     """
     release()  # what a failed run in this process has left
-    if args.distribute == "none":
+    if config.distribute == "none":
         return
     backend = keras.backend.backend()
     if backend == "torch":
         raise UserError(
             "--distribute=auto knows no torch; set KERAS_BACKEND=jax"
         )
-    if args.coordinator and backend != "jax":
+    if config.coordinator and backend != "jax":
         raise UserError(
-            f"several processes (--coordinator={args.coordinator}) need JAX, "
+            f"several processes (--coordinator={config.coordinator}) need JAX, "
             "not TensorFlow; set KERAS_BACKEND=jax for all of them"
         )
-    if args.coordinator:
-        _meet(args)
+    if config.coordinator:
+        _meet(config)
     names = keras.distribution.list_devices()
     if len(names) > 1 and backend == "jax":
         keras.distribution.set_distribution(
@@ -202,7 +217,7 @@ def gather_outputs(outputs):
 
 
 def with_gathered_outputs(network):
-    """A network whose outputs are gathered by `gather_outputs`; shares its variables."""
+    """A network whose outputs are gathered; it shares the variables."""
     if count() == 1:
         return network
     outputs = keras.tree.map_structure(
@@ -214,25 +229,6 @@ def with_gathered_outputs(network):
 class _Gathered(keras.layers.Layer):
     def call(self, tensor):
         return gather_outputs(tensor)
-
-
-def synchronize_batch_norm(network):
-    """Let TensorFlow's batch normalisation see the whole batch.
-
-    With JAX a mean over the batch is one over all devices by itself. Not by
-    the layers' own argument: a network saved with that loads nowhere else.
-    """
-    if replicas() > 1:
-        for layer in network.layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer._moments = functools.partial(
-                    _moments, layer._reduction_axes
-                )
-
-
-def _moments(axes, inputs, mask):
-    del mask
-    return ops.moments(inputs, axes, synchronized=True)
 
 
 def is_main_process():
@@ -356,19 +352,19 @@ def _multihost():
     return multihost_utils
 
 
-def _meet(args):
+def _meet(config):
     """Connect the processes, and let one that fails end the others."""
     import jax
 
     # It would take SIGTERM for a notice that nobody here reads.
     jax.config.update("jax_enable_preemption_service", False)
-    _require_meeting_place(args)
+    _require_meeting_place(config)
     try:
         keras.distribution.initialize(
-            args.coordinator, args.num_processes, args.process_id
+            config.coordinator, config.num_processes, config.process_id
         )
     except RuntimeError as error:
-        raise _not_met(args, error) from error
+        raise _not_met(config, error) from error
     hook = sys.excepthook
 
     def say(kind, error, trace):
@@ -376,9 +372,9 @@ def _meet(args):
             hook(kind, error, trace)
             return
         print(
-            f"error: process {args.process_id} of {args.num_processes} lost "
-            f"another one ({reason(error)}); see what that one printed, then "
-            "go on with --resume, with any number of processes",
+            f"error: process {config.process_id} of {config.num_processes} "
+            f"lost another one ({reason(error)}); see what that one printed, "
+            "then go on with --resume, with any number of processes",
             file=sys.stderr,
         )
 
@@ -386,27 +382,27 @@ def _meet(args):
     atexit.register(_end_at_once)
 
 
-def _require_meeting_place(args):
+def _require_meeting_place(config):
     """Refuse an address where JAX would end the process without a cause.
 
     Raises:
         UserError: process 0 finds the port taken; another finds nobody there
             within MEETING_SECONDS.
     """
-    host, _, port = args.coordinator.rpartition(":")
+    host, _, port = config.coordinator.rpartition(":")
     try:
-        if args.process_id == 0:
+        if config.process_id == 0:
             socket.create_server(("", int(port))).close()
             print(
-                f"process 0 waits at {args.coordinator} for "
-                f"{args.num_processes - 1} more, at most {MEETING_SECONDS} "
+                f"process 0 waits at {config.coordinator} for "
+                f"{config.num_processes - 1} more, at most {MEETING_SECONDS} "
                 "seconds",
                 flush=True,
             )
         else:
             _call(host, int(port), time.monotonic() + MEETING_SECONDS)
     except OSError as error:
-        raise _not_met(args, error) from error
+        raise _not_met(config, error) from error
 
 
 def _call(host, port, deadline):
@@ -420,11 +416,11 @@ def _call(host, port, deadline):
             time.sleep(0.2)
 
 
-def _not_met(args, error):
+def _not_met(config, error):
     return UserError(
-        f"process {args.process_id} of {args.num_processes} cannot meet the "
-        f"others at {args.coordinator} ({reason(error)}); start process 0 "
-        "there, at a free port, and all others within five minutes"
+        f"process {config.process_id} of {config.num_processes} cannot meet "
+        f"the others at {config.coordinator} ({reason(error)}); start "
+        "process 0 there, at a free port, and all others within five minutes"
     )
 
 

@@ -14,7 +14,7 @@ from samtl.networks import (
 )
 from samtl.networks.config import NetworkConfig
 from samtl.networks.heads import LABEL_DIMENSIONS, freeze, probabilities
-from samtl.networks.normalisation import fuse
+from samtl.networks.normalisation import fuse, synchronise
 from samtl.networks.weights import (
     check_decompressed_size,
     load_weights,
@@ -42,6 +42,7 @@ __all__ = [
     "load_weights",
     "pretrained",
     "probabilities",
+    "synchronise",
 ]
 
 

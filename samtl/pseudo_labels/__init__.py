@@ -3,8 +3,8 @@
 from samtl.pseudo_labels.confidence import confidence
 from samtl.pseudo_labels.density import local_density
 from samtl.pseudo_labels.distribution import distribution_similarity
+from samtl.pseudo_labels.method import Kind, Method
 from samtl.pseudo_labels.targets import (
-    Method,
     Triples,
     distilled_triples,
     fill,
@@ -16,6 +16,7 @@ from samtl.pseudo_labels.targets import (
 from samtl.pseudo_labels.teacher import Teacher
 
 __all__ = [
+    "Kind",
     "Method",
     "Teacher",
     "Triples",

@@ -1,68 +1,101 @@
 """Triples of the labels that a dataset lacks, filled in by a teacher."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 
-from samtl import pseudo_labels
-from samtl.distributed import devices
+from samtl.data.images import Split
+from samtl.data.tasks import Task
+from samtl.pseudo_labels.method import Kind, Method
 from samtl.pseudo_labels.sampling import CONFIDENCE
+from samtl.pseudo_labels.targets import Triples, fill, naive_triples
 
 REFERENCE_IMAGES = 5000  # most reference images per dataset and round
 
 
-def predict(teacher, part, rows=None):
-    """The teacher's outputs on the `rows` of a Split, by default all."""
-    rows = np.arange(len(part)) if rows is None else rows
-    own = devices.shard(teacher.batch_size)
-    batches = part.batches(teacher.batch_size, rows, own)
-    return teacher.predict(batches, len(rows))
-
-
-def fill_missing(part, parts, tasks, method, predict, args, number):
+def fill_missing(
+    split: Split,
+    splits: list[Split],
+    tasks: list[Task],
+    method: Method,
+    teacher: Callable,
+    seed: tuple[int, int],
+) -> dict[Task, Triples]:
     """Fill in the tasks that a dataset is not labelled for.
 
     Args:
-        part: training Split with N images.
-        parts: all training Splits, the references of the distribution weight.
-        tasks: list of Task.
-        method: `pseudo_labels.Method`.
-        predict: function of a Split and of rows (default: all) to the
-            teacher's outputs.
-        args: the script's arguments (`samtl.cli.command_line`); the triples of the first
-            `pseudo_warmup` rounds are naive ones.
-        number: the round, from 0; draws the reference images.
+        split: training Split with N images.
+        splits: all training Splits, the references of the distribution weight.
+        tasks: the network's tasks.
+        method: of this round, see `Method.in_round`.
+        teacher: function of a Split and of rows (default: all) to the
+            teacher's outputs, such as a `Teacher`.
+        seed: (of the run, number of the round), draws reference images.
 
     Returns:
-        ({Task: Triples over the N rows}, audits): audits as in
-        `training.Round`, empty where the method makes no pseudo labels.
+        {Task: Triples over the N rows}; those of pseudo labels carry their
+        diagnostics.
     """
-    missing = [task for task in tasks if task.name not in part.table.tasks]
-    is_early = number < args.pseudo_warmup
-    if method.kind == "naive" or not missing or is_early:
-        return left_out(part, tasks), []
-    pool = predict(part)
+    missing = [task for task in tasks if task.name not in split.table.tasks]
+    if method.kind == Kind.NAIVE or not missing:
+        return masked(split, tasks)
+    pool = teacher(split)
     references = {task: (None, None) for task in missing}
     if method.distribution:
-        seed = [args.seed, number]
-        references = _references(parts, missing, predict, seed)
-    filled, audits = {}, []
+        references = _references(splits, missing, teacher, seed)
+    filled = {}
     for task in missing:
-        filled[task], audit = pseudo_labels.fill(
+        filled[task], diagnostics = fill(
             method,
             pool["logits"][task.name],
             pool["features"][task.name],
             *references[task],
-            seed=args.seed,
+            seed=seed[0],
         )
-        if method.kind != "distilled":
-            audits.append((task, part, audit))
-        if "density_bounds" in audit:
-            _print_bounds(task, part, method, audit["density_bounds"])
-    return filled, audits
+        if method.kind != Kind.DISTILLED:
+            filled[task] = replace(filled[task], diagnostics=diagnostics)
+        if "density_bounds" in diagnostics:
+            _print_bounds(task, split, method, diagnostics["density_bounds"])
+    return filled
 
 
-def _print_bounds(task, part, method, bounds):
+def masked(split: Split, tasks: list[Task]) -> dict[Task, Triples]:
+    """Naive triples of the tasks that a Split has no labels of."""
+    return {
+        task: naive_triples(np.zeros((len(split), len(task))))
+        for task in tasks
+        if task.name not in split.table.tasks
+    }
+
+
+def soft_triples(
+    targets: list[dict[Task, np.ndarray]],
+) -> list[dict[Task, Triples]]:
+    """Triples (q, 1, 1) of predicted distributions, with diagnostics.
+
+    Args:
+        targets: {Task: q, [N, C] distributions} for each Split.
+    """
+    return [
+        {task: _soft(target) for task, target in found.items()}
+        for found in targets
+    ]
+
+
+def _soft(target):
+    ones = np.ones(len(target), "float32")
+    diagnostics = {
+        "pseudo_label": target.argmax(axis=1),
+        "weight": ones,
+        "selected": ones > 0,
+    }
+    return Triples(target.astype("float32"), ones, ones, diagnostics)
+
+
+def _print_bounds(task, split, method, bounds):
     print(
-        f"{task.name} on {part.table.name}: density estimated for pseudo "
+        f"{task.name} on {split.table.name}: density estimated for pseudo "
         f"labels of over {method.density_exact_limit:,} images "
         f"(--density_exact_limit); with probability {CONFIDENCE:.0%} all "
         f"weights are within {bounds.weight:.2g} of the exact ones at "
@@ -71,64 +104,24 @@ def _print_bounds(task, part, method, bounds):
     )
 
 
-def left_out(part, tasks):
-    """Naive triples of the tasks that a Split has no labels of."""
-    return {
-        task: pseudo_labels.naive_triples(np.zeros((len(part), len(task))))
-        for task in tasks
-        if task.name not in part.table.tasks
-    }
-
-
-def soft_triples(parts, targets):
-    """Triples (q, 1, 1) of predicted distributions, and their audits.
-
-    Args:
-        parts: training Splits.
-        targets: {Task: q, [N, C] distributions} for each part.
-
-    Returns:
-        (one {Task: Triples} a part, audits), see `training.Round`.
-    """
-    filled, audits = [], []
-    for part, found in zip(parts, targets, strict=True):
-        ones = np.ones(len(part), "float32")
-        filled.append(
-            {
-                task: pseudo_labels.Triples(
-                    target.astype("float32"), ones, ones
-                )
-                for task, target in found.items()
-            }
-        )
-        for task, target in found.items():
-            audit = {
-                "pseudo_label": target.argmax(axis=1),
-                "weight": ones,
-                "selected": ones > 0,
-            }
-            audits.append((task, part, audit))
-    return filled, audits
-
-
-def _references(parts, missing, predict, seed):
+def _references(splits, missing, teacher, seed):
     """{task: (features [M, d], labels [M])} of images labelled for it.
 
     More than REFERENCE_IMAGES are sampled afresh each round: the weight needs
     class means and spreads, and a forward pass over a large set would cost
     more than training on a small one.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(list(seed))
     references = {task: ([], []) for task in missing}
-    for part in parts:
-        needed = [task for task in missing if task.name in part.table.tasks]
+    for split in splits:
+        needed = [task for task in missing if task.name in split.table.tasks]
         if not needed:
             continue
-        rows = rng.permutation(len(part))[:REFERENCE_IMAGES]
-        features = predict(part, rows)["features"]
+        rows = rng.permutation(len(split))[:REFERENCE_IMAGES]
+        features = teacher(split, rows)["features"]
         for task in needed:
             references[task][0].append(features[task.name])
-            references[task][1].append(part.table.labels(task.name)[rows])
+            references[task][1].append(split.table.labels(task.name)[rows])
     return {
         task: tuple(np.concatenate(values) for values in pair)
         for task, pair in references.items()

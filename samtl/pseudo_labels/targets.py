@@ -16,14 +16,8 @@ from keras import ops
 from samtl.common.errors import UserError
 from samtl.pseudo_labels.confidence import confidence
 from samtl.pseudo_labels.density import bounded_density
-from samtl.pseudo_labels.distribution import (
-    METRICS,
-    SCOPES,
-    distribution_similarity,
-)
-
-KINDS = ("naive", "distilled", "hard", "interpolation")
-SELECTION_SCOPES = ("all", "class")
+from samtl.pseudo_labels.distribution import distribution_similarity
+from samtl.pseudo_labels.method import Kind
 
 
 @dataclass(frozen=True)
@@ -33,73 +27,13 @@ class Triples:
     target: [N, C] float32, rows sum to 1.
     weight: [N] float32, >= 0; 0 switches a sample off.
     temperature: [N] float32, >= 1.
+    diagnostics: of pseudo labels, what `fill` returns of them; else None.
     """
 
     target: np.ndarray
     weight: np.ndarray
     temperature: np.ndarray
-
-
-@dataclass(frozen=True)
-class Method:
-    """How missing triples are filled in.
-
-    kind: "naive", "distilled", "hard" or "interpolation".
-    distill_t: temperature T of the distilled triples, >= 1.
-    selection_threshold: 0..1, hard selection keeps what is above this quantile.
-    selection_scope: "all", or "class" for a quantile of each pseudo label.
-    interpolation_weights: 0..1, where not 0 it replaces w in the blend.
-    confidence, density, distribution: the weights to multiply.
-    density_t: 0..1, quantile of the distances within a class.
-    density_exact_limit: >= 0, most images of a pseudo class whose density is
-        exact.
-    cluster_k: >= 1 (0 where distribution is off), Gaussians of a mixture.
-    distribution_metric: "both", "emd" or "mmd".
-    gamma: >= 0, how fast the distribution weight falls.
-    gmm_scope: "class", or "all" for mixtures that ignore classes.
-    """
-
-    kind: str
-    distill_t: float = 2.0
-    selection_threshold: float = 0.8
-    selection_scope: str = "all"
-    interpolation_weights: float = 0.0
-    confidence: bool = True
-    density: bool = True
-    density_t: float = 0.6
-    density_exact_limit: int = 100_000
-    distribution: bool = True
-    cluster_k: int = 3
-    distribution_metric: str = "both"
-    gamma: float = 1.0
-    gmm_scope: str = "class"
-
-    def __post_init__(self):
-        for name, choices in (
-            ("kind", KINDS),
-            ("selection_scope", SELECTION_SCOPES),
-            ("distribution_metric", METRICS),
-            ("gmm_scope", SCOPES),
-        ):
-            if getattr(self, name) not in choices:
-                raise UserError(
-                    f"{name} is {getattr(self, name)!r}; choose one of "
-                    f"{', '.join(choices)}"
-                )
-        for name, low, high in (
-            ("distill_t", 1, np.inf),
-            ("selection_threshold", 0, 1),
-            ("interpolation_weights", 0, 1),
-            ("density_t", 0, 1),
-            ("density_exact_limit", 0, np.inf),
-            ("cluster_k", 1 if self.distribution else 0, np.inf),
-            ("gamma", 0, np.inf),
-        ):
-            if not low <= getattr(self, name) <= high:
-                raise UserError(
-                    f"{name} is {getattr(self, name)}; choose a value from "
-                    f"{low} to {high}"
-                )
+    diagnostics: dict | None = None
 
 
 def naive_triples(logits):
@@ -207,8 +141,8 @@ def fill(
         seed: seed of the mixtures.
 
     Returns:
-        Triples, and the audit: dict of [N] arrays `pseudo_label` (int64),
-        `weight` (float32; 0 where the method uses no pseudo labels),
+        Triples, and their diagnostics: dict of [N] arrays `pseudo_label`
+        (int64), `weight` (float32; 0 where the method uses no pseudo labels),
         `selected` (bool) and those of `confidence`, `density`, `distribution`
         that the method multiplied; `density_bounds`, `density.Bounds`, where
         density was estimated.
@@ -218,36 +152,40 @@ def fill(
     """
     logits = _finite(logits)
     count = len(logits)
-    audit = {
+    diagnostics = {
         "pseudo_label": logits.argmax(axis=1).astype("int64"),
         "weight": np.zeros(count, "float32"),
         "selected": np.zeros(count, bool),
     }
-    if method.kind == "naive":
-        return naive_triples(logits), audit
-    if method.kind == "distilled":
-        return distilled_triples(logits, method.distill_t), audit
-    if method.kind == "interpolation" and method.interpolation_weights > 0:
+    if method.kind == Kind.NAIVE:
+        return naive_triples(logits), diagnostics
+    if method.kind == Kind.DISTILLED:
+        return distilled_triples(logits, method.distill_t), diagnostics
+    if method.kind == Kind.INTERPOLATION and method.interpolation_weights > 0:
         weights = np.full(count, method.interpolation_weights, "float32")
     else:
         chosen, bounds = _chosen_weights(
             method, logits, features, reference_features, reference_labels, seed
         )
-        audit |= chosen
+        diagnostics |= chosen
         if bounds:
-            audit["density_bounds"] = bounds
+            diagnostics["density_bounds"] = bounds
         weights = combine(chosen.values(), count)
-    audit["weight"] = weights
-    if method.kind == "interpolation":
-        audit["selected"] = np.ones(count, bool)
-        return interpolated_triples(logits, weights, method.distill_t), audit
+    diagnostics["weight"] = weights
+    if method.kind == Kind.INTERPOLATION:
+        diagnostics["selected"] = np.ones(count, bool)
+        return interpolated_triples(
+            logits, weights, method.distill_t
+        ), diagnostics
     is_split = method.selection_scope == "class"
-    selected = audit["selected"] = select(
+    selected = diagnostics["selected"] = select(
         weights,
         method.selection_threshold,
-        audit["pseudo_label"] if is_split else None,
+        diagnostics["pseudo_label"] if is_split else None,
     )
-    return hard_triples(logits, weights, selected, method.distill_t), audit
+    return hard_triples(
+        logits, weights, selected, method.distill_t
+    ), diagnostics
 
 
 def combine(weights, count):

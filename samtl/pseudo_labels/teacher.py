@@ -1,9 +1,12 @@
 """The teacher: a frozen copy of the network, taken when a round starts."""
 
+from collections.abc import Iterable
+
 import keras
 import numpy as np
 
 from samtl import networks
+from samtl.data.images import Split
 from samtl.distributed import devices
 
 
@@ -19,27 +22,37 @@ class Teacher:
         batch_size: images of every prediction.
     """
 
-    def __init__(self, network, batch_size):
-        self._network = keras.models.clone_model(network)
-        self._network.trainable = False
-        networks.fuse(self._network)
+    def __init__(self, network: keras.Model, batch_size: int):
+        copy = keras.models.clone_model(network)
+        copy.trainable = False
+        self._network = networks.fuse(copy)
         self._predict_on_batch = _predictor(
             devices.with_gathered_outputs(self._network)
         )
         self.batch_size = batch_size
         self.update(network)
 
-    def update(self, network):
+    def update(self, network: keras.Model) -> None:
         """Copy the values of all weights and statistics of `network`."""
         self._network.set_weights(network.get_weights())
 
-    def predict(self, batches, count=None):
+    def __call__(self, split: Split, rows: np.ndarray | None = None) -> dict:
+        """Outputs on the `rows` of a Split, by default all; see `predict`."""
+        rows = np.arange(len(split)) if rows is None else rows
+        shard = devices.shard(self.batch_size)
+        batches = split.batches(self.batch_size, rows, shard)
+        return self.predict(batches, len(rows))
+
+    def predict(
+        self, batches: Iterable[np.ndarray], count: int | None = None
+    ) -> dict:
         """Outputs of the copy, in inference mode.
 
         Args:
             batches: iterable of [B, H, W, C] arrays of pixels in 0..255, at
                 least one, B at most `batch_size`. Smaller ones are padded:
-                another shape would be compiled anew, to other last digits.
+                another shape would be compiled anew, and results would not
+                be bitwise reproducible.
             count: N, where these are this process's share of full batches
                 (`devices.shard`).
 
@@ -56,8 +69,8 @@ class Teacher:
         )
 
     def _predict_batch(self, batch, kept):
-        own = devices.shard(self.batch_size)
-        missing = own.stop - own.start - len(batch)
+        shard = devices.shard(self.batch_size)
+        missing = shard.stop - shard.start - len(batch)
         padded = np.pad(batch, [(0, missing)] + [(0, 0)] * (batch.ndim - 1))
         outputs = self._predict_on_batch(
             devices.prediction_batch(padded, self.batch_size)

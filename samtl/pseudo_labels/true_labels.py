@@ -3,38 +3,39 @@
 import numpy as np
 from sklearn.utils.class_weight import compute_sample_weight
 
-from samtl.pseudo_labels import Triples
+from samtl.data.datasets import DataConfig
+from samtl.data.images import Split
+from samtl.data.tasks import Task
+from samtl.pseudo_labels.targets import Triples
 
 
-def labelled(table, tasks, args):
+def true_labels(
+    split: Split, tasks: list[Task], config: DataConfig
+) -> dict[Task, Triples]:
     """Triples of the tasks that a dataset is labelled for.
 
-    A true label is (target, 1, 1): its vote shares with --votes, else
-    one-hot. With --class_weights of the task its weight is N / (C N_c), N_c
-    the class's number of rows and C that of classes that have any.
+    A true label is (target, 1, 1): its vote shares with `config.votes`, else
+    one-hot. With `config.class_weights` of the task its weight is N / (C N_c),
+    N_c the class's number of rows and C that of classes that have any.
 
     Args:
-        table: N training rows.
-        tasks: the network's tasks; those without labels here are left out.
-        args: the script's arguments (`samtl.cli.command_line`).
+        split: training Split with N images.
+        tasks: the network's tasks; those without labels here are absent.
+        config: of the data.
 
     Returns:
         {Task: Triples over the N rows}.
     """
-    return {
-        task: _triples(table, task, args)
-        for task in tasks
-        if task.name in table.tasks
-    }
-
-
-def _triples(table, task, args):
-    weight = np.ones(len(table), "float32")
-    if {"balanced", task.name} & set(args.class_weights or ()):
-        labels = table.labels(task.name)
-        weight = compute_sample_weight("balanced", labels).astype("float32")
-    return Triples(
-        target=table.targets(task.name, votes=args.votes),
-        weight=weight,
-        temperature=np.ones(len(table), "float32"),
-    )
+    table = split.table
+    triples = {}
+    for task in tasks:
+        if task.name not in table.tasks:
+            continue
+        ones = np.ones(len(table), "float32")
+        weight = ones
+        if {"balanced", task.name} & set(config.class_weights):
+            weight = compute_sample_weight("balanced", table.labels(task.name))
+            weight = weight.astype("float32")
+        target = table.targets(task.name, votes=config.votes)
+        triples[task] = Triples(target, weight, ones)
+    return triples

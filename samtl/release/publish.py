@@ -9,7 +9,6 @@ test, and MODEL_CARD.md. Of several runs, which are to differ in their seeds
 only, the one of the best validation accuracy is taken; the card has all.
 """
 
-import argparse
 import contextlib
 import shutil
 import tempfile
@@ -70,9 +69,11 @@ def main(argv=None):
     # Keras takes seconds to load; --help and a wrong flag should not.
     import keras
 
-    from samtl import pseudo_labels
+    from samtl import networks, pseudo_labels
+    from samtl.cli.configuration import data_config
+    from samtl.data.datasets import open_datasets
     from samtl.runs import run_folder
-    from samtl.training import experiment
+    from samtl.training.opening import require_tables
 
     seeds = compare_seeds(given.run)
     given.run = max(seeds, key=lambda seed: seed["validation"])["run"]
@@ -80,12 +81,14 @@ def main(argv=None):
     if there and not given.overwrite:
         raise UserError(f"{given.out} has {there[0]}; give --overwrite")
     saved = run_folder.read_args(given.run)
-    experiment.require_tables(given.run, saved, given.data_dir)
-    args = argparse.Namespace(**saved)
+    require_tables(given.run, saved, given.data_dir)
+    args = command_line.completed(saved)
     args.data_dir = given.data_dir
     names = list(_read(given.run, "labels.json", "tasks"))
-    wanted = command_line.wanted_datasets(args, names)
-    datasets, tasks = experiment.open_datasets(args, wanted, names)
+    opened = open_datasets(
+        data_config(args, names), networks.IMAGE_SHAPES[args.model]
+    )
+    datasets, tasks = opened.splits, opened.tasks
     agreement = agree(given.run, [parts["test"] for parts in datasets])
     network = keras.saving.load_model(given.run / "best.keras")
     teacher = pseudo_labels.Teacher(network, args.batch_size)

@@ -1,311 +1,326 @@
-"""What every training script does before and after training."""
+"""One training: rounds, evaluation, the best network, and its report.
 
-import sys
-from pathlib import Path
+    for number in experiment.rounds(steps):
+        experiment.train(batches)
+    experiment.report()
+
+A round is one pass over batches whose triples are filled in. The optimizer,
+the learning-rate schedule, early stopping and the choice of the best network
+span all rounds, and a stopped run goes on where it was.
+"""
+
+import functools
+import time
+from collections.abc import Iterator
 
 import keras
+import numpy as np
+from keras import ops
 
 from samtl import networks
-from samtl.cli import command_line
 from samtl.common import files
-from samtl.common.errors import UserError
-from samtl.data import images, tables
-from samtl.data.tasks import mirrored
+from samtl.data.batches import Batches
+from samtl.data.datasets import Datasets
 from samtl.distributed import devices
 from samtl.evaluation import scoring
-from samtl.networks import weights
+from samtl.evaluation.predictions import evaluate, predictions, score
+from samtl.networks.weights import UNREADABLE, check_decompressed_size
+from samtl.pseudo_labels import Teacher, diagnostics
 from samtl.runs import plots, run_folder
-from samtl.training import loop
+from samtl.training import state
+from samtl.training.config import Configuration
+from samtl.training.learner import Auxiliary, Learner, fit_pass
+from samtl.training.opening import open_run
+from samtl.training.statistics import refresh_statistics
+
+UNFROZEN_RATE = 0.1  # learning rate of the unfrozen stage, relative
 
 
-def open_datasets(args, wanted, tasks):
-    """Read the datasets and open their pixels.
+class Experiment:
+    """Trains a network round by round.
 
-    A dataset's labels count for every one of the tasks, not only for those
-    it is given for, unless --labels says otherwise.
-
-    Args:
-        args: the script's arguments (`samtl.cli.command_line`). A `batch_size` larger than
-            the largest training set is lowered to it.
-        wanted: from `command_line.wanted_datasets`.
-        tasks: names of the experiment's tasks.
-
-    Returns:
-        (datasets, tasks): a list of {"train", "validation", "test"} Splits,
-        and the list of Task.
-
-    Raises:
-        UserError: a dataset is missing or its files are bad, a task has no
-            dataset, the datasets of a task disagree on its classes, these
-            cannot be flipped, or the devices cannot share a batch.
-    """
-    keras.utils.set_random_seed(args.seed)
-    command_line.check_datasets(args, wanted)
-    limits = command_line.limits(args, wanted)
-    read = [
-        tables.read(name, args.data_dir, counting)
-        for name, counting in _counting(args, wanted, tasks).items()
-    ]
-    found = _agreed(read)
-    for name in args.class_weights or ():
-        if name not in ("none", "balanced", *found):
-            print(
-                f"warning: --class_weights={name} changes nothing, as that "
-                f"task is not trained; these are: {', '.join(found)}",
-                file=sys.stderr,
-            )
-    if args.is_augmentation:
-        _require_mirror_images(found.values())
-    shape = networks.IMAGE_SHAPES[args.model]
-    with devices.main_process_first():
-        datasets = [
-            images.open_splits(
-                table, shape, args.cache_gb, limits[table.name], args.seed
-            )
-            for table in read
-        ]
-    largest = max(len(parts["train"]) for parts in datasets)
-    args.batch_size = min(args.batch_size, largest)
-    devices.check_batch_size(args.batch_size)
-    return datasets, [found[name] for name in tables.ORDER if name in found]
-
-
-def _counting(args, wanted, tasks):
-    """{dataset name: names of the tasks whose labels count}."""
-    chosen = {
-        name: names.split(",")
-        for name, names in command_line.by_dataset(args, "labels", wanted)
-    }
-    counting = {}
-    for name, given in wanted.items():
-        carried = tables.labelled_tasks(name, args.data_dir)
-        counted = chosen.get(name, {*carried, *given})
-        counting[name] = [task for task in tasks if task in counted]
-        if not counting[name]:
-            raise UserError(
-                f"the labels of {name} that count ({', '.join(chosen[name])}) "
-                f"are of none of {', '.join(tasks)}; change --labels"
-            )
-    for task in tasks:
-        if not any(task in counted for counted in counting.values()):
-            raise UserError(
-                f"no labels of {task} in {' and '.join(wanted)}; give a "
-                f"dataset that has them with --dataset_{task}"
-            )
-    return counting
-
-
-def _agreed(read):
-    """{name: Task} of all tables, which must agree on the classes."""
-    first = {}
-    for table in read:
-        for name, task in table.tasks.items():
-            other = first.setdefault(name, table)
-            if task != other.tasks[name]:
-                raise UserError(
-                    f"{name} has {len(other.tasks[name])} classes in "
-                    f"{other.name} ({', '.join(other.tasks[name].classes)}) "
-                    f"but {len(task)} in {table.name} "
-                    f"({', '.join(task.classes)}); train on datasets whose "
-                    "classes agree"
-                )
-    return {name: table.tasks[name] for name, table in first.items()}
-
-
-def _require_mirror_images(tasks):
-    for task in tasks:
-        try:
-            mirrored(task.classes)
-        except ValueError as error:
-            raise UserError(
-                f"--is_augmentation flips images, and {task.name} has {error}; "
-                "name both sides alike in the datasets' JSON files, or train "
-                "without --is_augmentation"
-            ) from error
-
-
-def open_run(args, script, wanted, method):
-    """The run's folder: a new one with its args.json, or the resumed one.
-
-    Raises:
-        UserError: the folder exists, cannot be written, holds a run of another
-            script or of other data, or is not seen by all processes.
-    """
-    script = Path(script).stem
-    if args.resume:
-        saved = run_folder.read_args(args.resume)
-        started = saved.get("script", script)
-        if started != script:
-            raise UserError(
-                f"{args.resume} is a run of {started}.py; resume it with that"
-            )
-        _require_same(args, saved)
-        return args.resume
-    run = ""
-    if devices.is_main_process():
-        run = run_folder.create(
-            args.runs,
-            script,
-            list(wanted),
-            method,
-            args.seed,
-            args.run_dir,
-        )
-        facts = {"method": method, "script": script}
-        facts |= _started_from(args, wanted)
-        run_folder.write_args(run, {**vars(args), **facts})
-    run = Path(devices.broadcast(str(run)))
-    if not (run / "args.json").exists():
-        raise UserError(
-            f"process {args.process_id} does not see {run}, the run folder of "
-            "process 0; choose a --run_dir on a disk that all machines share"
-        )
-    print(f"{method} on {' and '.join(wanted)}, run folder {run}")
-    return run
-
-
-def _started_from(args, wanted):
-    """What a run starts from: tables, classes, weights and teachers."""
-    source = weights.source(args.model, args.weights)
-    return {
-        "tables_sha256": {
-            name: files.sha256(tables.csv_path(name, args.data_dir))
-            for name in wanted
-        },
-        "classes": {name: _classes(name, args.data_dir) for name in wanted},
-        "weights_sha256": source and files.sha256(source),
-        "teachers": {
-            path: run_folder.origin(Path(path))
-            for path in getattr(args, "teacher", None) or ()
-        },
-    }
-
-
-def _require_same(args, saved):
-    """Refuse to go on with other data, or to begin with other weights."""
-    require_tables(args.resume, saved, args.data_dir)
-    if (args.resume / loop.STATE).exists():
-        return
-    source = weights.source(args.model, args.weights)
-    digest = source and source.is_file() and files.sha256(source)
-    if saved.get("weights_sha256") not in (None, digest):
-        raise UserError(
-            f"the weights that {args.resume} began with have changed or are "
-            "gone; put them back or start a new run"
-        )
-
-
-def require_tables(run, saved, data_dir):
-    """Refuse tables that are no longer those that a run began with.
+    Between two rounds the network has the weights that were evaluated: with
+    `ema_momentum` their moving average (mean teacher: Tarvainen and Valpola
+    2017, arXiv 1703.01780). Training goes on with the weights themselves.
 
     Args:
-        run: its folder, for messages.
-        saved: its arguments, from `run_folder.read_args`.
-        data_dir: folder of the prepared datasets.
-
-    Raises:
-        UserError: one is another.
+        config: of the experiment; its run's folder is opened, and a state
+            found there is continued.
+        datasets: all Splits, and the tasks.
+        network: model from `networks.build`; after the last round it is the
+            best one.
+        teacher: of the network, evaluates it.
+        auxiliary: further losses, and the model that they train.
     """
-    for name, digest in saved.get("tables_sha256", {}).items():
-        path = tables.csv_path(name, data_dir)
-        if path.is_file() and files.sha256(path) != digest:
-            raise UserError(
-                f"{path} has changed since {run} began; put the old one back "
-                "or start a new run"
+
+    def __init__(
+        self,
+        config: Configuration,
+        datasets: Datasets,
+        network: keras.Model,
+        teacher: Teacher,
+        auxiliary: Auxiliary = Auxiliary(),  # noqa: B008  it is frozen
+    ):
+        self.config = config.training
+        self.run = open_run(config)  # its folder
+        self.datasets = datasets
+        self.network = network
+        self.teacher = teacher
+        self.rows = []  # metrics, one dict a round
+        self._make_learner = functools.partial(
+            Learner, network, self.config.loss_weights, auxiliary
+        )
+        self._learner = None
+        self._weights = None  # the trained ones, where the network has others
+        self._is_unfrozen = None
+        self._state = {"round": 0, "best": -1.0, "best_round": 0, "waited": 0}
+        self._started = None
+
+    def rounds(self, steps: list[int]) -> Iterator[int]:
+        """Yield the rounds that are left, from 0; each needs one `train`.
+
+        Args:
+            steps: optimizer steps of the rounds, which repeat: round n has
+                steps[n % len(steps)].
+
+        Raises:
+            UserError: the state of a stopped run is damaged.
+        """
+        config = self.config
+        if (self.run / state.FILE).exists():
+            self._resume(steps)
+        while self._state["round"] < config.epoch and not (
+            0 < config.patience <= self._state["waited"]
+        ):
+            number = self._state["round"]
+            if self._is_unfrozen is not config.is_unfrozen(number):
+                # The second stage starts from the network that was scored.
+                self._weights = None
+                self._compile(number, steps)
+            self._started = time.perf_counter()
+            yield number
+        devices.wait_for_everyone()  # for the main process, which writes it
+        _load_best(self.network, self.run / "best.keras")
+
+    def train(self, batches: Batches) -> None:
+        """One pass over the batches, evaluation, and everything saved.
+
+        Args:
+            batches: one pass, its triples filled in.
+
+        Raises:
+            UserError: the loss stops being finite.
+        """
+        row = self._train_pass(batches)
+        current = self._state
+        current["round"] = row["round"]
+        current["waited"] += 1
+        self._use_average()
+        self._evaluate(row)
+        if row["validation_score"] > current["best"]:
+            current.update(
+                best=row["validation_score"], best_round=row["round"], waited=0
             )
-    for name, classes in saved.get("classes", {}).items():
-        if _classes(name, data_dir) != classes:
-            path = tables.csv_path(name, data_dir).with_suffix(".json")
-            raise UserError(
-                f"the classes in {path} have changed since {run} began; put "
-                "the old ones back or start a new run"
-            )
+            if devices.is_main_process():
+                with files.write(self.run / "best.keras") as path:
+                    self.network.save(path)
+        if self.config.no_freezing_epoch and not self._is_unfrozen:
+            current["waited"] = 0  # the second stage is still to come
+        self.rows.append(row)
+        self._use_weights()
+        if devices.is_main_process():
+            run_folder.write_metrics(self.run, self.rows)
+            path = self.run / state.FILE
+            state.save(path, self._learner, current, self.rows)
+        self._use_average()
+        _print_round(row, self.datasets.tasks, self.config, current)
 
+    def report(self) -> None:
+        """Test the best network once; write and print the results.
 
-def _classes(name, data_dir):
-    found = tables.labelled_tasks(name, data_dir)
-    return {task.name: list(task.classes) for task in found.values()}
-
-
-def build_network(args, tasks, label_embeddings=False):
-    """The network that the flags describe, trained weights loaded.
-
-    Those of a resumed run come with its state.
-    """
-    precision = args.precision
-    if precision == "auto":
-        precision = networks.default_precision(args.model)
-    network = networks.build(
-        args.model,
-        tasks,
-        is_dropout=args.is_dropout,
-        is_bn=args.is_bn,
-        weights_decay=args.weights_decay,
-        cross_stitch=getattr(args, "cross_stitch", False),
-        label_embeddings=label_embeddings,
-        precision=precision,
-    )
-    if not args.resume or not (args.resume / loop.STATE).exists():
-        print(weights.pretrained(network, args.model, args.weights))
-    return network
-
-
-def report(network, teacher, datasets, plan, rows, run):
-    """Test the best network once; write and print the results.
-
-    Of several processes, one does the writing.
-
-    Args:
-        network: the best network, as `loop.fit` leaves it.
-        teacher: `pseudo.Teacher` of it.
-        datasets, plan, run: as in `loop.fit`.
-        rows: the metrics that `loop.fit` returned.
-    """
-    teacher.update(network)
-    scores = {}
-    predicted = {
-        split: loop.predictions(teacher, plan.tasks, datasets, split)
-        for split in run_folder.SPLITS
-    }
-    if not devices.release():
-        return
-    for split, found in predicted.items():
-        run_folder.write_predictions(run, split, found)
-        scores[split] = {
-            name: loop.score(name, frame) for name, frame in found.items()
+        Of several processes, one does the writing.
+        """
+        tasks, datasets = self.datasets.tasks, self.datasets.splits
+        self.teacher.update(self.network)
+        predicted = {
+            split: predictions(self.teacher, tasks, datasets, split)
+            for split in run_folder.SPLITS
         }
-    trained = sum(row["train_seconds"] for row in rows)
-    images_seen = sum(
-        row["images_per_second"] * row["train_seconds"] for row in rows
-    )
-    best = max(rows, key=lambda row: row["validation_score"])
-    result = {
-        "rounds": len(rows),
-        "best_round": best["round"],
-        "seconds": sum(row["seconds"] for row in rows),
-        "pseudo_seconds": sum(row["pseudo_seconds"] for row in rows),
-        "images_per_second": images_seen / trained,
-        "peak_memory_mib": run_folder.peak_memory(),
-        "tasks": {
-            task.name: {
-                "classes": list(task.classes),
-                **{split: scores[split][task.name] for split in scores},
+        if not devices.release():
+            return
+        scores = {}
+        for split, found in predicted.items():
+            run_folder.write_predictions(self.run, split, found)
+            scores[split] = {name: score(name, f) for name, f in found.items()}
+        result = self._result(scores)
+        plots.curves(self.run / "curves.png", self.rows)
+        run_folder.export(self.network, self.run, tasks)
+        # The result is written last: a run that has one is finished, and needs
+        # the state for resuming no more (half a gigabyte with VGG-16).
+        run_folder.write_result(self.run, result)
+        (self.run / state.FILE).unlink()
+        run_folder.print_results(result)
+        print(self.run)
+
+    def _resume(self, steps):
+        path = self.run / state.FILE
+        self._state, self.rows, arrays = state.read(path)
+        self._compile(self._state["round"] - 1, steps)
+        state.restore(path, self._learner, arrays)
+        self._use_average()
+
+    def _compile(self, number, steps):
+        """Make the learner of a round's stage, frozen or unfrozen."""
+        config = self.config
+        is_unfrozen = self._is_unfrozen = config.is_unfrozen(number)
+        learner = self._learner = self._make_learner()
+        networks.freeze(learner.network, frozen=not is_unfrozen)
+        total = sum(
+            steps[number % len(steps)]
+            for number in range(config.epoch)
+            if config.is_unfrozen(number) is is_unfrozen
+        )
+        rate = config.learning_rate
+        if is_unfrozen and config.is_freezing:
+            rate *= UNFROZEN_RATE
+        if config.schedule == "cosine":
+            rate = keras.optimizers.schedules.CosineDecay(rate, total)
+        optimizer = keras.optimizers.Adam(
+            rate,
+            use_ema=config.ema_momentum > 0,
+            ema_momentum=config.ema_momentum,
+        )
+        learner.compile(
+            optimizer=optimizer, jit_compile="auto" if _is_xla_good() else False
+        )
+        optimizer.build(learner.trainable_variables)
+
+    def _use_average(self):
+        """Give the network the moving average of its weights."""
+        optimizer = self._learner.optimizer
+        iterations = ops.convert_to_numpy(optimizer.iterations)
+        if not optimizer.use_ema or iterations == 0:
+            return
+        variables = self._learner.trainable_variables
+        self._weights = [ops.convert_to_numpy(v) for v in variables]
+        optimizer.finalize_variable_values(variables)
+
+    def _use_weights(self):
+        """Give the network the weights that are trained."""
+        if self._weights is None:
+            return
+        variables = self._learner.trainable_variables
+        for variable, value in zip(variables, self._weights, strict=True):
+            variable.assign(value)
+        self._weights = None
+
+    def _train_pass(self, batches):
+        """One pass; returns the round's metrics row."""
+        number = self._state["round"] + 1
+        row = {"round": number, "dataset": batches.name}
+        pseudo_seconds = time.perf_counter() - self._started
+        measured = {}
+        if devices.is_main_process():
+            measured = diagnostics.write_round(
+                self.run, number, batches.diagnostics
+            )
+        self._use_weights()
+        began = time.perf_counter()
+        title = f"round {number}/{self.config.epoch} {batches.name}"
+        row |= fit_pass(self._learner, batches, title)
+        now = time.perf_counter()
+        row["learning_rate"] = float(self._learner.optimizer.learning_rate)
+        row["seconds"] = now - self._started
+        row["train_seconds"] = now - began
+        row["pseudo_seconds"] = pseudo_seconds
+        row["images_per_second"] = batches.count / (now - began)
+        return row | measured
+
+    def _evaluate(self, row):
+        """Add validation scores to the row; the teacher copies the network."""
+        began = time.perf_counter()
+        if self.config.bn_statistics == "mixed":
+            seed = [self.config.seed, row["round"]]
+            refresh_statistics(self._learner.network, self.datasets.train, seed)
+        self.teacher.update(self.network)
+        scores = evaluate(
+            self.teacher,
+            self.datasets.tasks,
+            self.datasets.splits,
+            "validation",
+        )
+        for task, values in scores.items():
+            row |= {
+                f"validation_{task}_{name}": value
+                for name, value in values.items()
+                if name not in ("confusion", "count")
             }
-            for task in plan.tasks
-        },
-        "forgetting": scoring.forgetting(
-            rows,
-            {
-                parts["train"].table.name: set(parts["train"].table.tasks)
-                for parts in datasets
+        row["validation_score"] = float(
+            np.mean([values["accuracy"] for values in scores.values()])
+        )
+        row["seconds"] += time.perf_counter() - began
+
+    def _result(self, scores):
+        """What result.json holds; `scores` are those of each split and task."""
+        rows = self.rows
+        trained = sum(row["train_seconds"] for row in rows)
+        images_seen = sum(
+            row["images_per_second"] * row["train_seconds"] for row in rows
+        )
+        best = max(rows, key=lambda row: row["validation_score"])
+        tables = [split.table for split in self.datasets.train]
+        return {
+            "rounds": len(rows),
+            "best_round": best["round"],
+            "seconds": sum(row["seconds"] for row in rows),
+            "pseudo_seconds": sum(row["pseudo_seconds"] for row in rows),
+            "images_per_second": images_seen / trained,
+            "peak_memory_mib": run_folder.peak_memory(),
+            "tasks": {
+                task.name: {
+                    "classes": list(task.classes),
+                    **{split: scores[split][task.name] for split in scores},
+                }
+                for task in self.datasets.tasks
             },
-        ),
-    }
-    plots.curves(run / "curves.png", rows)
-    run_folder.export(network, run, plan.tasks)
-    # The result is written last: a run that has one is finished, and needs
-    # the state for resuming no more (half a gigabyte with VGG-16).
-    run_folder.write_result(run, result)
-    (run / loop.STATE).unlink()
-    run_folder.print_results(result)
-    print(run)
+            "forgetting": scoring.forgetting(
+                rows, {table.name: set(table.tasks) for table in tables}
+            ),
+        }
+
+
+def _is_xla_good():
+    """XLA makes TensorFlow's convolutions 5 times slower on a CPU.
+
+    And it compiles no sums over TensorFlow's replicas.
+    """
+    return keras.backend.backend() != "tensorflow" or not (
+        devices.replicas() > 1
+        or all(
+            device.startswith("cpu")
+            for device in keras.distribution.list_devices()
+        )
+    )
+
+
+def _print_round(row, tasks, config, current):
+    scores = "  ".join(
+        f"{task.name} {100 * row[f'validation_{task.name}_accuracy']:.1f}"
+        for task in tasks
+    )
+    best = " *" if current["best_round"] == row["round"] else ""
+    print(
+        f"round {row['round']}/{config.epoch}  {row['dataset']}  "
+        f"loss {row['loss']:.3f}  validation accuracy (%): {scores}{best}  "
+        f"{row['seconds']:.0f} s ({row['pseudo_seconds']:.0f} s pseudo "
+        f"labels, {row['images_per_second']:.0f} images/s)",
+        flush=True,
+    )
+
+
+def _load_best(network, path):
+    try:
+        check_decompressed_size(path)
+        network.load_weights(path)
+    except UNREADABLE as error:
+        raise state.damaged(path, error) from error

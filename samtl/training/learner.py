@@ -5,6 +5,7 @@ import itertools
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import keras
@@ -21,6 +22,7 @@ from rich.progress import (
 from samtl import networks
 from samtl.common.errors import UserError
 from samtl.data import augmentation
+from samtl.data.batches import Batches
 from samtl.distributed import devices
 
 
@@ -34,6 +36,19 @@ class AuxiliaryLoss(NamedTuple):
 
     weight: float
     value: Callable
+
+
+@dataclass(frozen=True)
+class Auxiliary:
+    """What is trained beside the network's triples.
+
+    losses: {name: AuxiliaryLoss}.
+    model: which the losses read and which is trained along, or None; it is
+        no part of the network that is kept.
+    """
+
+    losses: dict[str, AuxiliaryLoss] = field(default_factory=dict)
+    model: keras.Model | None = None
 
 
 def triple_loss(target, weight, temperature, logits):
@@ -66,23 +81,31 @@ class Learner(keras.Model):
     Args:
         network: model from `networks.build`.
         loss_weights: {task name: lambda_t >= 0}.
-        terms: {name: AuxiliaryLoss}, further terms of the loss.
-        companion: model that the terms read and that is trained along.
+        auxiliary: further losses, and the model that they train.
     """
 
-    def __init__(self, network, loss_weights, terms=None, companion=None):
+    def __init__(
+        self,
+        network: keras.Model,
+        loss_weights: dict[str, float],
+        auxiliary: Auxiliary = Auxiliary(),
+    ):
         super().__init__()
-        self.network = network
-        self.companion = companion
-        self.loss_weights = loss_weights
-        self.terms = terms or {}
-        devices.synchronize_batch_norm(network)
-        if devices.replicas() == 1:
+        self.network = (
             networks.fuse(network)
+            if devices.replicas() == 1
+            else networks.synchronise(network)
+        )
+        self.auxiliary_model = auxiliary.model
+        self.loss_weights = loss_weights
+        self.auxiliary_losses = auxiliary.losses
         self.built = True  # as the network is
         self.reported = {
             name: keras.metrics.Mean(name=name)
-            for name in (*map("{}_loss".format, loss_weights), *self.terms)
+            for name in (
+                *map("{}_loss".format, loss_weights),
+                *self.auxiliary_losses,
+            )
         }
 
     def call(self, inputs, training=False):
@@ -107,24 +130,26 @@ class Learner(keras.Model):
             loss = triple_loss(**y[task], logits=y_pred["logits"][task])
             self.reported[f"{task}_loss"].update_state(loss)
             losses.append(loss_weight * loss)
-        for name, term in self.terms.items():
-            value = term.value(y_pred, y)
+        for name, auxiliary in self.auxiliary_losses.items():
+            value = auxiliary.value(y_pred, y)
             self.reported[name].update_state(value)
-            if term.weight:
-                losses.append(term.weight * value)
+            if auxiliary.weight:
+                losses.append(auxiliary.weight * value)
         # Not sum(): TensorFlow adds three or more at once, beginning with the
-        # one whose memory is free first, to other last digits.
+        # one whose memory is free first, and is not bitwise reproducible.
         loss = ops.sum(ops.stack(losses))
         # TensorFlow adds the gradients of all replicas up.
         return loss / devices.replicas() if devices.replicas() > 1 else loss
 
 
-def fit_pass(learner, batches, title):
+def fit_pass(
+    learner: Learner, batches: Batches, title: str
+) -> dict[str, float]:
     """Train one pass over `batches`; returns every loss's mean over batches.
 
     Args:
         learner: a compiled Learner.
-        batches: `samtl.data.batches.Batches`.
+        batches: one pass.
         title: names the pass on the progress bar and in errors.
 
     Raises:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from samtl import pseudo_labels
 from samtl.cli import command_line, legacy
+from samtl.cli.configuration import data_config
 from samtl.common.errors import UserError
 from samtl.runs import run_folder
 
@@ -121,10 +122,7 @@ def test_published_multitask_commands(key):
     assert args.dataset_emotion in (["expw"], ["sfew"])
     assert args.dataset_pose == ["aflw"]
     assert args.epoch == 64
-    assert command_line.loss_weights(args, ("emotion", "pose")) == {
-        "emotion": 1,
-        "pose": 1,
-    }
+    assert (args.E_loss_weights, args.P_loss_weights) == (1, 1)
 
 
 def test_hard_selection_reads_every_value():
@@ -209,12 +207,15 @@ def test_method_names(command, name):
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("--is_naive --is_pseudo", "--is_naive with --is_pseudo is no method"),
+        (
+            "--is_naive --is_pseudo",
+            "--is_naive with --is_pseudo is not a method",
+        ),
         ("--is_naive --is_distilled", "--is_naive with --is_distilled"),
         ("--is_distilled --is_pseudo", "--is_distilled with --is_pseudo"),
         ("--is_naive --is_interpolation", "--is_naive with --is_interpolat"),
         ("--is_naive --is_pseudo_density", "choose --is_naive, --is_distilled"),
-        ("--is_pseudo=False", "nothing chosen is no method"),
+        ("--is_pseudo=False", "nothing chosen is not a method"),
         ("--interpolation_weights=0.5", "needs --is_interpolation=True"),
         ("--density_t=0", "above 0 to 1"),
         ("--cluster_k=0", "at least 1"),
@@ -466,10 +467,11 @@ def test_resume_refuses_a_run_of_another_script(stopped_run):
         ("--is_augmentation --augmentation_strength MTFL:2 0.5", 0.5, 2),
     ],
 )
-def test_views_have_a_strength_for_each_dataset(words, fer, mtfl):
-    args = parse(words)
-    assert command_line.view_strength(args, "ferplus") == fer
-    assert command_line.view_strength(args, "mtfl") == mtfl
+def test_augmentation_has_a_strength_for_each_dataset(words, fer, mtfl):
+    args = parse(f"--dataset_emotion=ferplus --dataset_pose=mtfl {words}")
+    strengths = data_config(args, ["emotion", "pose"]).augmentation
+    assert strengths.get("ferplus", 0) == fer
+    assert strengths.get("mtfl", 0) == mtfl
 
 
 def test_a_strength_is_above_0():
@@ -477,7 +479,7 @@ def test_a_strength_is_above_0():
         parse("--augmentation_strength mtfl:0")
 
 
-def test_classes_are_weighed_by_task():
+def test_classes_are_weighted_by_task():
     assert parse("--class_weights Pose age").class_weights == ["pose", "age"]
     assert parse("--class_weights=balanced").class_weights == ["balanced"]
     with pytest.raises(UserError, match="'poze' is none of"):

@@ -75,7 +75,7 @@ def test_methods_of_manifold_regularisers(words, method):
     ],
 )
 def test_what_is_no_joint_method_is_refused_with_those_that_are(words):
-    with pytest.raises(UserError, match="is no method; choose") as caught:
+    with pytest.raises(UserError, match="is not a method; choose") as caught:
         _name(multitask, words)
     message = str(caught.value)
     assert "\n" not in message
@@ -94,7 +94,7 @@ def test_what_is_no_joint_method_is_refused_with_those_that_are(words):
     ],
 )
 def test_what_is_no_manifold_method_is_refused_with_those_that_are(words):
-    with pytest.raises(UserError, match="is no method; choose") as caught:
+    with pytest.raises(UserError, match="is not a method; choose") as caught:
         _name(manifold, words)
     assert "SFSMR" in str(caught.value)
     assert "SLRM" in str(caught.value)

@@ -1,53 +1,65 @@
 """A small joint experiment: three datasets and a dense network."""
 
-import types
-
 import keras
 
 from samtl import pseudo_labels
 from samtl.data import images
+from samtl.data.datasets import DataConfig, Datasets
 from samtl.data.tasks import Task
 from samtl.networks import LABEL_DIMENSIONS
+from samtl.pseudo_labels.method import RandomField, Regularisers
+from samtl.pseudo_labels.true_labels import true_labels
+from samtl.training.config import Configuration, TrainingConfig
 from tests import tiny
 from utils.confusion import label_transfer
 
 EMOTION = Task("emotion", ("happy", "sad", "neutral"))
 POSE = Task("pose", ("left", "frontal", "right"))
 TASKS = [EMOTION, POSE]
-ARGS = types.SimpleNamespace(
-    batch_size=7,
-    seed=0,
-    is_augmentation=False,
-    augmentation_strength=None,
-    class_weights=None,
-    votes=True,
-    pseudo_warmup=0,
-    mrf_neighbours=3,
-    mrf_pairwise=1.0,
-    mrf_cooccurrence=1.0,
-    is_lnorm=True,
-    lnorm_weight=0.1,
-    is_trace_norm=True,
-    trace_norm_weight=10.0,
-    is_nuclear_norm=True,
-    nuclear_norm_weight=0.1,
+DATA = DataConfig(
+    names={
+        "large": ["emotion"],
+        "small": ["pose"],
+        "both": ["emotion", "pose"],
+    },
+    tasks=("emotion", "pose"),
 )
+TRAINING = TrainingConfig(
+    epoch=3,
+    batch_size=7,
+    learning_rate=1e-2,
+    loss_weights={"emotion": 1.0, "pose": 1.0},
+)
+CONFIG = Configuration(data=DATA, training=TRAINING)
+RANDOM_FIELD = RandomField(neighbours=3)
+REGULARISERS = Regularisers(lnorm=0.1, trace_norm=10.0, nuclear_norm=0.1)
 
 
 def datasets(folder):
-    """Splits of a large set of emotions, a small one of poses, and of both."""
+    """A large set of emotions, a small one of poses, and one of both."""
     listed = [
         ("large", [EMOTION], 20),
         ("small", [POSE], 6),
         ("both", [EMOTION, POSE], 3),
     ]
-    return [
+    splits = [
         images.open_splits(
             tiny.dataset(folder, name, tasks, (count, 1, 1), seed=seed),
             (16, 16, 1),
         )
         for seed, (name, tasks, count) in enumerate(listed)
     ]
+    return Datasets(splits, TASKS)
+
+
+def labels(splits):
+    """Triples of the true labels, one dict a Split."""
+    return [true_labels(split, TASKS, DATA) for split in splits]
+
+
+def joined(labels, missing):
+    """Triples of true and of missing labels, one dict a Split."""
+    return [true | other for true, other in zip(labels, missing, strict=True)]
 
 
 def network(dtype="float64"):
@@ -73,7 +85,7 @@ def network(dtype="float64"):
 
 
 def teacher(model):
-    return pseudo_labels.Teacher(model, ARGS.batch_size)
+    return pseudo_labels.Teacher(model, TRAINING.batch_size)
 
 
 def transfer(dtype="float64"):

@@ -1,6 +1,3 @@
-import functools
-import types
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +6,7 @@ from hypothesis import strategies as st
 from samtl import pseudo_labels
 from samtl.common.errors import UserError
 from samtl.data import images
-from samtl.pseudo_labels import filling
+from samtl.pseudo_labels.filling import fill_missing, masked
 from tests import tiny
 from tests.confusion import small
 from utils import confusion
@@ -52,35 +49,34 @@ def test_a_cycle_is_in_fresh_order_each_turn():
     assert len({tuple(turn) for turn in turns}) == 4
 
 
-def _plan(tmp_path, method):
-    network = small.network()
-    fill = functools.partial(confusion.fill, small.TASKS, method, small.ARGS)
-    return confusion.Rounds(
-        network,
-        small.teacher(network),
-        small.datasets(tmp_path),
-        small.TASKS,
-        fill,
-        small.ARGS,
-    )
+def _mixture(tmp_path):
+    splits = small.datasets(tmp_path).train
+    return splits, confusion.Mixture(splits, small.TRAINING.batch_size)
+
+
+def _naive(splits):
+    """Triples of true labels, missing ones masked."""
+    missing = [masked(split, small.TASKS) for split in splits]
+    return small.joined(small.labels(splits), missing)
 
 
 def test_an_epoch_mixes_all_datasets_and_sees_the_largest_once(tmp_path):
-    plan = _plan(tmp_path, pseudo_labels.Method("naive"))
-    assert plan.shares == [5, 1, 1]
+    splits, mixture = _mixture(tmp_path)
+    assert mixture.shares == [5, 1, 1]
     seen = {name: [] for name in ("large", "small", "both")}
     for number in range(3):
-        current = plan(number)
-        assert current.name == "large+small+both"
-        assert len(current.batches) == plan.steps(number) == 4
-        assert current.batches.count == 20 + 4 + 4
+        batches = mixture.generator(_naive(splits), small.CONFIG, number)
+        assert batches.name == "large+small+both"
+        assert batches.diagnostics == []
+        assert len(batches) == mixture.steps == 4
+        assert batches.count == 20 + 4 + 4
         for index in range(4):
-            inputs, triples = current.batches[index]
+            inputs, triples = batches[index]
             assert inputs["image"].shape == (7, 16, 16, 1)
             # The datasets' images stand in order, and only labels count.
             assert triples["emotion"]["weight"].tolist() == [1] * 5 + [0, 1]
             assert triples["pose"]["weight"].tolist() == [0] * 5 + [1, 1]
-            paths = current.batches.paths(index)
+            paths = batches.paths(index)
             names = [path.split("/")[1] for path in paths]
             assert names == ["large"] * 5 + ["small", "both"]
             for name, path in zip(names, paths, strict=True):
@@ -97,22 +93,14 @@ def test_an_epoch_mixes_all_datasets_and_sees_the_largest_once(tmp_path):
 def test_a_last_batch_is_filled_up_by_the_largest_at_no_cost(tmp_path):
     first = tiny.dataset(tmp_path, "first", [small.EMOTION], (9, 1, 1))
     second = tiny.dataset(tmp_path, "second", [small.POSE], (3, 1, 1))
-    datasets = [
-        images.open_splits(table, (16, 16, 1)) for table in (first, second)
+    splits = [
+        images.open_splits(table, (16, 16, 1))["train"]
+        for table in (first, second)
     ]
-    naive = functools.partial(
-        confusion.fill, small.TASKS, pseudo_labels.Method("naive"), small.ARGS
-    )
-    plan = confusion.Rounds(
-        small.network(),
-        small.teacher(small.network()),
-        datasets,
-        small.TASKS,
-        naive,
-        small.ARGS,
-    )
-    assert plan.shares == [5, 2]
-    inputs, triples = plan(0).batches[1]
+    mixture = confusion.Mixture(splits, small.TRAINING.batch_size)
+    assert mixture.shares == [5, 2]
+    batches = mixture.generator(_naive(splits), small.CONFIG, 0)
+    inputs, triples = batches[1]
     assert len(inputs["image"]) == 7
     assert triples["emotion"]["weight"].tolist() == [1, 1, 1, 1, 0, 0, 0]
     assert triples["pose"]["weight"].tolist() == [0, 0, 0, 0, 0, 1, 1]
@@ -132,72 +120,59 @@ METHODS = {
 def test_the_pseudo_label_family_is_that_of_alternating_training(
     tmp_path, name
 ):
-    plan = _plan(tmp_path, METHODS[name])
-    current = plan(1)
-    predict = functools.partial(filling.predict, plan.teacher)
-    for part, batches in zip(plan.parts, current.batches.passes, strict=True):
-        expected, _ = filling.fill_missing(
-            part,
-            plan.parts,
-            small.TASKS,
-            METHODS[name],
-            predict,
-            small.ARGS,
-            1,
-        )
-        for task, triples in expected.items():
+    """Predictions that are kept for an epoch fill in the same triples."""
+    splits, mixture = _mixture(tmp_path)
+    teacher = small.teacher(small.network())
+    predict = confusion.Predictions(teacher)
+
+    def fill(predict):
+        method, seed = METHODS[name], (0, 1)
+        return [
+            fill_missing(split, splits, small.TASKS, method, predict, seed)
+            for split in splits
+        ]
+
+    missing = fill(predict)
+    triples = small.joined(small.labels(splits), missing)
+    batches = mixture.generator(triples, small.CONFIG, 1)
+    for expected, found in zip(fill(teacher), batches.passes, strict=True):
+        for task, values in expected.items():
             for field in ("target", "weight", "temperature"):
                 np.testing.assert_allclose(
-                    batches.triples[task.name][field],
-                    getattr(triples, field)[batches.order],
+                    found.triples[task.name][field],
+                    getattr(values, field)[found.order],
                     rtol=1e-5,
                 )
-    audited = [(task.name, part.table.name) for task, part, _ in current.audits]
+    pseudo = [(t.name, s.table.name) for t, s, _ in batches.diagnostics]
     lacking = [("pose", "large"), ("emotion", "small")]
-    assert audited == ([] if name == "distilled" else lacking)
+    assert pseudo == ([] if name == "distilled" else lacking)
 
 
-def test_missing_labels_are_left_out_in_warm_up_rounds(tmp_path):
-    plan = _plan(tmp_path, METHODS["hard"])
-    args = types.SimpleNamespace(**{**vars(small.ARGS), "pseudo_warmup": 2})
-    predict = functools.partial(filling.predict, plan.teacher)
-    part = plan.parts[0]
-    for number, is_early in ((0, True), (1, True), (2, False)):
-        filled, audits = filling.fill_missing(
-            part,
-            plan.parts,
-            small.TASKS,
-            METHODS["hard"],
-            predict,
-            args,
-            number,
-        )
-        assert (filled[small.POSE].weight == 0).all() == is_early
-        assert (audits == []) == is_early
-
-
-def test_no_method_fills_in_labels_in_warm_up_epochs(tmp_path):
-    plan = _plan(tmp_path, METHODS["hard"])
-    plan.args = types.SimpleNamespace(
-        **{**vars(small.ARGS), "pseudo_warmup": 1}
+@pytest.mark.parametrize("kind", pseudo_labels.Kind)
+def test_missing_labels_are_masked_in_warm_up_rounds(tmp_path, kind):
+    method = pseudo_labels.Method(kind, warmup=2)
+    assert [method.in_round(n).kind for n in range(2)] == ["naive"] * 2
+    assert method.in_round(2) == method
+    split = small.datasets(tmp_path).train[0]
+    filled = fill_missing(
+        split, [split], small.TASKS, method.in_round(1), None, (0, 1)
     )
-    plan.fill = lambda *_: 1 / 0  # whatever it would be
-    current = plan(0)
-    assert current.audits == []
-    _, triples = current.batches[0]
-    assert triples["pose"]["weight"].tolist() == [0] * 5 + [1, 1]
-    with pytest.raises(ZeroDivisionError):
-        plan(1)
+    assert (filled[small.POSE].weight == 0).all()
+    assert filled[small.POSE].diagnostics is None
 
 
-def test_the_teacher_looks_at_a_dataset_once_an_epoch(tmp_path, monkeypatch):
-    plan = _plan(tmp_path, METHODS["hard"])
+def test_the_teacher_predicts_a_dataset_once_an_epoch(tmp_path):
+    splits = small.datasets(tmp_path).train
+    teacher = small.teacher(small.network())
     asked = []
-    predict = filling.predict
-    monkeypatch.setattr(
-        filling,
-        "predict",
-        lambda teacher, part: asked.append(len(part)) or predict(teacher, part),
-    )
-    plan(0)
+
+    def counted(split):
+        asked.append(len(split))
+        return teacher(split)
+
+    predict = confusion.Predictions(counted)
+    for split in splits:
+        fill_missing(
+            split, splits, small.TASKS, METHODS["hard"], predict, (0, 0)
+        )
     assert sorted(asked) == [3, 6, 20]

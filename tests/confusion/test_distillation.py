@@ -1,7 +1,6 @@
 """Trained networks as teachers: a network whose answers are known."""
 
 import os
-import types
 
 import numpy as np
 import onnx
@@ -188,11 +187,7 @@ def test_triples(share):
         np.array([0.5, 2], "float32"),
         np.ones(2, "float32"),
     )
-    args = types.SimpleNamespace(teacher_share=share, distill_t=2.0)
-    (filled,), audits = distillation.fill(
-        [p], args, None, [{EMOTION: true}], None, 0
-    )
-    assert audits == []
+    (filled,) = distillation.fill([p], [{EMOTION: true}], 2.0, share)
     soft = {task: np.sqrt(values) for task, values in p.items()}  # T = 2
     for values in soft.values():
         values /= values.sum(axis=1, keepdims=True)

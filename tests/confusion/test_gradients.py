@@ -1,14 +1,13 @@
 """What every loss term and every source of triples does to the gradient."""
 
-import functools
-
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from samtl import pseudo_labels
-from samtl.training.learner import Learner
+from samtl.pseudo_labels.filling import fill_missing
+from samtl.training.learner import Auxiliary, Learner
 from tests.confusion import small
 from tests.gradients import STEP, assert_close
 from utils import confusion
@@ -27,37 +26,41 @@ TERMS = ("lnorm", "trace_norm", "nuclear_norm", "transfer")
 
 
 def _learner(tmp_path, source, chosen=()):
-    """A Learner in float64, its plan's first batch, and what it may step."""
+    """A Learner in float64, its first batch, and what it may step."""
     network = small.network()
     transfer = None
     if source == "lel-ltn" or "transfer" in chosen:
         transfer = small.transfer()
+    teacher = small.teacher(network)
+    splits = small.datasets(tmp_path).train
+    labels = small.labels(splits)
     if source == "lel-ltn":
-        fill = functools.partial(
-            label_transfer.fill, transfer, network, 0, small.TASKS
+        missing = label_transfer.fill(
+            transfer, network, splits, small.TASKS, labels, teacher
         )
     elif source == "dcn-ap":
-        fill = functools.partial(mrf.fill, small.TASKS, small.ARGS)
-    else:
-        fill = functools.partial(
-            confusion.fill, small.TASKS, SOURCES[source], small.ARGS
+        missing = mrf.fill(
+            small.RANDOM_FIELD, splits, small.TASKS, labels, teacher
         )
-    plan = confusion.Rounds(
-        network,
-        small.teacher(network),
-        small.datasets(tmp_path),
-        small.TASKS,
-        fill,
-        small.ARGS,
-    )
-    terms = manifold.terms(network, small.TASKS, small.ARGS)
-    terms = {name: terms[name] for name in chosen if name in terms}
+    else:
+        method, predict = SOURCES[source], confusion.Predictions(teacher)
+        missing = [
+            fill_missing(split, splits, small.TASKS, method, predict, (0, 0))
+            for split in splits
+        ]
+    mixture = confusion.Mixture(splits, small.TRAINING.batch_size)
+    losses = manifold.losses(network, small.TASKS, small.REGULARISERS)
+    losses = {name: losses[name] for name in chosen if name in losses}
     if "transfer" in chosen:
-        terms |= label_transfer.terms(transfer, network, plan, LOSS_WEIGHTS)
-    learner = Learner(network, LOSS_WEIGHTS, terms, transfer)
+        losses |= label_transfer.losses(
+            transfer, network, mixture, small.TASKS, LOSS_WEIGHTS
+        )
+    learner = Learner(network, LOSS_WEIGHTS, Auxiliary(losses, transfer))
+    triples = small.joined(labels, missing)
+    batches = mixture.generator(triples, small.CONFIG, 0)
     batch = keras.tree.map_structure(
         lambda array: ops.convert_to_tensor(array.astype("float64")),
-        plan(0).batches[0],
+        batches[0],
     )
     return learner, batch
 
@@ -128,7 +131,7 @@ def test_every_term_of_the_loss_has_a_gradient(tmp_path, term):
     if term == "transfer":
         # The heads act on it through predictions too, which are held constant.
         names = ("hidden_pose", "to_pose", "hidden_emotion", "to_emotion")
-        layers = [learner.companion.get_layer(name) for name in names]
+        layers = [learner.auxiliary_model.get_layer(name) for name in names]
     _check(learner, batch, gradients, layers)
     plain = _autodiff(*_learner(tmp_path / "b", "naive"))
     for head in _heads(learner):

@@ -5,7 +5,8 @@ from scipy.special import softmax
 
 from samtl import networks
 from samtl.data.tasks import Task
-from samtl.training.learner import Learner, fit_pass
+from samtl.pseudo_labels.filling import masked
+from samtl.training.learner import Auxiliary, Learner, fit_pass
 from tests.confusion import small
 from tests.gradients import assert_close, descend, finite_differences
 from utils import confusion
@@ -105,58 +106,47 @@ def test_gradient_of_the_embeddings_equals_finite_differences():
     assert_close(descend(loss, start), expected)
 
 
-def _experiment(tmp_path, warmup):
-    network = small.network("float32")
-    transfer = small.transfer("float32")
-
-    def fill(*arguments):
-        return label_transfer.fill(
-            transfer, network, warmup, small.TASKS, *arguments
-        )
-
-    plan = confusion.Rounds(
-        network,
-        small.teacher(network),
-        small.datasets(tmp_path),
-        small.TASKS,
-        fill,
-        small.ARGS,
+def test_predictions_take_the_place_of_missing_labels(tmp_path):
+    network, transfer = small.network("float32"), small.transfer("float32")
+    teacher = small.teacher(network)
+    splits = small.datasets(tmp_path).train
+    large, small_set, both = label_transfer.fill(
+        transfer, network, splits, small.TASKS, small.labels(splits), teacher
     )
-    return network, transfer, plan
-
-
-def test_labels_are_left_out_until_the_warm_up_is_over(tmp_path):
-    network, transfer, plan = _experiment(tmp_path, warmup=2)
-    for number in (0, 1, 2):
-        current = plan(number)
-        large, small_set, _ = current.batches.passes
-        warm = number >= 2
-        assert (large.triples["pose"]["weight"] == warm).all()
-        assert (small_set.triples["emotion"]["weight"] == warm).all()
-        assert (large.triples["emotion"]["weight"] == 1).all()
-        assert len(current.audits) == 2 * warm
-    logits = plan.teacher.predict(plan.parts[0].batches(7))["logits"]
+    assert set(large) == {small.POSE}
+    assert set(small_set) == {small.EMOTION}
+    assert both == {}
+    found = large[small.POSE]
+    assert (found.weight == 1).all()
+    assert (found.temperature == 1).all()
+    assert (found.diagnostics["weight"] == 1).all()
+    logits = teacher.predict(splits[0].batches(7))["logits"]
     read = {
         name: softmax(values, axis=1)
         @ ops.convert_to_numpy(network.get_layer(f"head_{name}").kernel).T
         for name, values in logits.items()
     }
     targets = softmax(ops.convert_to_numpy(transfer(read)["pose"]), axis=1)
-    np.testing.assert_allclose(
-        large.triples["pose"]["target"], targets[large.order], rtol=1e-4
-    )
+    np.testing.assert_allclose(found.target, targets, rtol=1e-4)
 
 
 def test_transfer_networks_learn_what_goes_together(tmp_path):
-    network, transfer, plan = _experiment(tmp_path, warmup=99)
+    network, transfer = small.network("float32"), small.transfer("float32")
+    splits = small.datasets(tmp_path).train
+    missing = [masked(split, small.TASKS) for split in splits]
+    triples = small.joined(small.labels(splits), missing)
     loss_weights = {"emotion": 1.0, "pose": 1.0}
-    terms = label_transfer.terms(transfer, network, plan, loss_weights)
-    learner = Learner(
-        network, loss_weights, plan.split_losses() | terms, transfer
+    mixture = confusion.Mixture(splits, small.TRAINING.batch_size)
+    losses = label_transfer.losses(
+        transfer, network, mixture, small.TASKS, loss_weights
     )
+    losses = confusion.split_losses(mixture, small.TASKS) | losses
+    learner = Learner(network, loss_weights, Auxiliary(losses, transfer))
     learner.compile(keras.optimizers.Adam(0.01), jit_compile=False)
     reported = [
-        fit_pass(learner, plan(number).batches, "a pass")
+        fit_pass(
+            learner, mixture.generator(triples, small.CONFIG, number), "a pass"
+        )
         for number in range(15)
     ]
     for task in ("emotion", "pose"):

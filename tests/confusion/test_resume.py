@@ -1,68 +1,67 @@
 """A stopped joint run goes on as if it had not been stopped."""
 
-import functools
-import types
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
 
-from samtl.training import loop
+from samtl.pseudo_labels.filling import masked
+from samtl.training import state
+from samtl.training.experiment import Experiment
+from samtl.training.learner import Auxiliary
+from tests import tiny
 from tests.confusion import small
 from utils import confusion
 from utils.confusion import label_transfer
 
-ARGS = types.SimpleNamespace(
-    **{**vars(small.ARGS), "is_augmentation": True},
-    epoch=3,
-    patience=0,
-    is_freezing=False,
-    no_freezing_epoch=0,
-    learning_rate=1e-2,
-    schedule="cosine",
-    bn_statistics="mixed",
-    ema_momentum=0.0,
-)
+STRENGTHS = dict.fromkeys(small.DATA.names, 1.0)
 
 
 def _fit(datasets, run):
     """LEL-LTN, the method with a network of its own to keep."""
+    config = replace(
+        small.CONFIG,
+        data=replace(small.DATA, augmentation=STRENGTHS),
+        run=tiny.run_config(run),
+    )
     keras.utils.set_random_seed(0)
     network, transfer = small.network("float32"), small.transfer("float32")
     teacher = small.teacher(network)
-    fill = functools.partial(
-        label_transfer.fill, transfer, network, 1, small.TASKS
+    splits = datasets.train
+    labels = small.labels(splits)
+    mixture = confusion.Mixture(splits, small.TRAINING.batch_size)
+    losses = label_transfer.losses(
+        transfer, network, mixture, small.TASKS, small.TRAINING.loss_weights
+    ) | confusion.split_losses(mixture, small.TASKS)
+    experiment = Experiment(
+        config, datasets, network, teacher, Auxiliary(losses, transfer)
     )
-    plan = confusion.Rounds(network, teacher, datasets, small.TASKS, fill, ARGS)
-    loss_weights = {"emotion": 1.0, "pose": 1.0}
-    terms = label_transfer.terms(transfer, network, plan, loss_weights)
-    run.mkdir(exist_ok=True)
-    rows = loop.fit(
-        network,
-        teacher,
-        datasets,
-        plan,
-        loss_weights,
-        ARGS,
-        run,
-        terms | plan.split_losses(),
-        transfer,
-    )
-    return network, transfer, rows
+    for number in experiment.rounds([mixture.steps]):
+        teacher.update(network)
+        if number:
+            missing = label_transfer.fill(
+                transfer, network, splits, small.TASKS, labels, teacher
+            )
+        else:
+            missing = [masked(split, small.TASKS) for split in splits]
+        triples = small.joined(labels, missing)
+        experiment.train(mixture.generator(triples, config, number))
+    return network, transfer, experiment.rows
 
 
 def test_a_stopped_joint_run_goes_on_to_the_same_weights(tmp_path):
     datasets = small.datasets(tmp_path)
     whole, transfer, rows = _fit(datasets, tmp_path / "whole")
-    save = loop._save_state
+    save = state.save
 
-    def save_and_stop(path, learner, state, rows):
-        save(path, learner, state, rows)
-        if state["round"] == 2:
+    def save_and_stop(path, learner, current, rows):
+        save(path, learner, current, rows)
+        if current["round"] == 2:
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "_save_state", save_and_stop)
+        patch.setattr(state, "save", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
             _fit(datasets, tmp_path / "stopped")
     resumed, transfer_again, again = _fit(datasets, tmp_path / "stopped")

@@ -5,7 +5,7 @@ import pytest
 
 from samtl.data import images, tables
 from samtl.data.tasks import GENDER, POSE, Task
-from samtl.pseudo_labels.diagnostics import write_audit
+from samtl.pseudo_labels.diagnostics import write_diagnostics
 
 TASK = Task("gender", GENDER)
 COUNT = 30
@@ -26,7 +26,7 @@ def make_part(folder, name, truth=None, count=COUNT):
 
 
 @pytest.fixture
-def audit():
+def found():
     weight = np.random.default_rng(0).permutation(COUNT) / (COUNT - 1)
     return {
         "pseudo_label": np.arange(COUNT) % 2,
@@ -36,26 +36,26 @@ def audit():
     }
 
 
-def test_rows_say_what_was_computed(tmp_path, audit):
-    write_audit(tmp_path, 3, TASK, make_part(tmp_path, "mtfl"), audit)
+def test_rows_say_what_was_computed(tmp_path, found):
+    write_diagnostics(tmp_path, 3, TASK, make_part(tmp_path, "mtfl"), found)
     frame = pd.read_csv(tmp_path / "weights_round3.csv")
     assert frame["path"].tolist()[:2] == ["db/mtfl/0.png", "db/mtfl/1.png"]
     assert frame["pseudo_label"].tolist() == ["female", "male"] * (COUNT // 2)
-    np.testing.assert_allclose(frame["weight"], audit["weight"], rtol=1e-4)
+    np.testing.assert_allclose(frame["weight"], found["weight"], rtol=1e-4)
     assert frame["confidence"].unique().tolist() == [0.12346]
     assert frame[["density", "distribution", "truth"]].isna().all(axis=None)
-    np.testing.assert_array_equal(frame["selected"], audit["selected"])
+    np.testing.assert_array_equal(frame["selected"], found["selected"])
     assert set(frame["dataset"] + frame["task"]) == {"mtflgender"}
 
 
-def test_accuracy_where_the_truth_is_known(tmp_path, audit):
+def test_accuracy_where_the_truth_is_known(tmp_path, found):
     # Rows 0..9 are known, the first four of them wrong.
     truth = (np.arange(COUNT) + (np.arange(COUNT) < 4)) % 2
     truth[10:] = -1
-    audit["selected"] = np.arange(COUNT) % 4 == 3  # of the known: 3 and 7
-    part = make_part(tmp_path, "mtfl", truth)
-    metrics = write_audit(tmp_path, 1, TASK, part, audit)
-    wrong, right = np.split(audit["weight"][:10], [4])
+    found["selected"] = np.arange(COUNT) % 4 == 3  # of the known: 3 and 7
+    split = make_part(tmp_path, "mtfl", truth)
+    metrics = write_diagnostics(tmp_path, 1, TASK, split, found)
+    wrong, right = np.split(found["weight"][:10], [4])
     assert metrics == pytest.approx(
         {
             "pseudo_gender_mean_weight": 0.5,
@@ -76,17 +76,17 @@ def test_accuracy_where_the_truth_is_known(tmp_path, audit):
     assert frame["truth"].isna().sum() == COUNT - 10
 
 
-def test_no_accuracy_without_truth(tmp_path, audit):
-    part = make_part(tmp_path, "mtfl")
-    metrics = write_audit(tmp_path, 1, TASK, part, audit)
+def test_no_accuracy_without_truth(tmp_path, found):
+    split = make_part(tmp_path, "mtfl")
+    metrics = write_diagnostics(tmp_path, 1, TASK, split, found)
     assert metrics.keys() == {"pseudo_gender_mean_weight"}
 
 
-def test_a_round_of_several_tasks_has_one_file(tmp_path, audit):
+def test_a_round_of_several_tasks_has_one_file(tmp_path, found):
     first, second = make_part(tmp_path, "mtfl"), make_part(tmp_path, "expw")
     emotion = Task("emotion", ("happy", "sad"))
-    for part, task in ((first, TASK), (first, emotion), (second, TASK)):
-        write_audit(tmp_path, 1, task, part, audit)
+    for split, task in ((first, TASK), (first, emotion), (second, TASK)):
+        write_diagnostics(tmp_path, 1, task, split, found)
     before = pd.read_csv(tmp_path / "weights_round1.csv")
     counts = before.groupby(["dataset", "task"]).size().to_dict()
     assert counts == {
@@ -95,7 +95,7 @@ def test_a_round_of_several_tasks_has_one_file(tmp_path, audit):
         ("mtfl", "gender"): COUNT,
     }
     # The same round once more, as after a resume.
-    write_audit(tmp_path, 1, TASK, first, audit)
+    write_diagnostics(tmp_path, 1, TASK, first, found)
     after = pd.read_csv(tmp_path / "weights_round1.csv")
     order = ["dataset", "task", "path"]
     pd.testing.assert_frame_equal(
@@ -105,7 +105,7 @@ def test_a_round_of_several_tasks_has_one_file(tmp_path, audit):
 
 
 @pytest.mark.parametrize("count", [1, 5, COUNT])
-def test_sheet_shows_the_extremes(tmp_path, audit, count, monkeypatch):
+def test_sheet_shows_the_extremes(tmp_path, found, count, monkeypatch):
     drawn = {}
     monkeypatch.setattr(
         "samtl.runs.plots.contact_sheet",
@@ -113,10 +113,10 @@ def test_sheet_shows_the_extremes(tmp_path, audit, count, monkeypatch):
             numbers=images[:, 0, 0, 0], captions=captions
         ),
     )
-    part = make_part(tmp_path, "mtfl", count=count)
+    split = make_part(tmp_path, "mtfl", count=count)
     rows = np.arange(count)
-    cut = {name: values[:count] for name, values in audit.items()}
-    write_audit(tmp_path, 1, TASK, part, cut)
+    cut = {name: values[:count] for name, values in found.items()}
+    write_diagnostics(tmp_path, 1, TASK, split, cut)
     order = sorted(rows, key=lambda row: -cut["weight"][row])
     expected = order if count <= 24 else order[:12] + order[-12:]
     assert drawn["numbers"].tolist() == [int(row) for row in expected]
@@ -126,8 +126,8 @@ def test_sheet_shows_the_extremes(tmp_path, audit, count, monkeypatch):
     )
 
 
-def test_sheet_and_histogram_are_images(tmp_path, audit):
-    write_audit(tmp_path, 2, TASK, make_part(tmp_path, "mtfl"), audit)
+def test_sheet_and_histogram_are_images(tmp_path, found):
+    write_diagnostics(tmp_path, 2, TASK, make_part(tmp_path, "mtfl"), found)
     for name in ("", "_histogram"):
         path = tmp_path / f"weights_round2_mtfl_gender{name}.png"
         assert cv2.imread(str(path)).size

@@ -1,6 +1,4 @@
-"""What is said while missing labels are filled in."""
-
-from types import SimpleNamespace
+"""What is printed while missing labels are filled in."""
 
 import numpy as np
 import pytest
@@ -17,17 +15,16 @@ GENDER = Task("gender", ("female", "male"))
 @pytest.mark.parametrize("limit", [2, 30])
 def test_bounds_of_estimated_densities_are_printed(tmp_path, capsys, limit):
     table = tiny.dataset(tmp_path, "faces", ["pose"])
-    part = images.open_splits(table, (16, 16, 1), cache_gb=0)["train"]
+    split = images.open_splits(table, (16, 16, 1), cache_gb=0)["train"]
     random = np.random.default_rng(0)
     outputs = {
-        "logits": {"gender": random.normal(size=(len(part), 2))},
-        "features": {"gender": random.normal(size=(len(part), 4))},
+        "logits": {"gender": random.normal(size=(len(split), 2))},
+        "features": {"gender": random.normal(size=(len(split), 4))},
     }
     method = pseudo_labels.Method(
         "hard", distribution=False, density_exact_limit=limit
     )
-    args = SimpleNamespace(seed=0, pseudo_warmup=0)
-    fill_missing(part, [part], [GENDER], method, lambda _: outputs, args, 0)
+    fill_missing(split, [split], [GENDER], method, lambda _: outputs, (0, 0))
     printed = capsys.readouterr().out
     if limit == 2:
         assert printed.startswith("gender on faces: density estimated for")

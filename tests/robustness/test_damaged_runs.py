@@ -9,6 +9,7 @@ import json
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ from samtl.data.tasks import POSE, Task
 from samtl.faces import detect
 from samtl.inference import loading
 from samtl.runs import run_folder
-from samtl.training import loop
+from samtl.training import experiment, state
 from tests import quick
 from tests.faces import stand_ins
 from tests.robustness.trials import REFUSED, attempt, case, damages
@@ -94,26 +95,30 @@ def _state(path):
 
 
 def test_damaged_states(tmp_path):
-    path = tmp_path / loop.STATE
+    path = tmp_path / state.FILE
     _state(path)
-    state, rows, arrays = loop._read_state(path)
+    current, rows, arrays = state.read(path)
 
     def is_whole(found):
-        assert found[:2] == (state, rows)
+        assert found[:2] == (current, rows)
         assert found[2].keys() == arrays.keys()
         return all((found[2][k] == arrays[k]).all() for k in arrays)
 
     for damaged in damages(path.read_bytes(), 300):
         path.write_bytes(damaged)
-        attempt(lambda: loop._read_state(path), is_whole)
+        attempt(lambda: state.read(path), is_whole)
 
 
 def test_states_of_another_network(tmp_path, network):
-    path = tmp_path / loop.STATE
+    path = tmp_path / state.FILE
     _state(path)
-    arrays = loop._read_state(path)[2]
-    variables = {"network/0000": network.variables[0]}
-    assert attempt(lambda: loop._restore(path, variables, arrays))
+    arrays = state.read(path)[2]
+    learner = SimpleNamespace(
+        network=SimpleNamespace(variables=network.variables[:1]),
+        optimizer=SimpleNamespace(variables=[]),
+        auxiliary_model=None,
+    )
+    assert attempt(lambda: state.restore(path, learner, arrays))
 
 
 def test_damaged_checkpoints(run, network):
@@ -130,7 +135,7 @@ def test_damaged_checkpoints(run, network):
         return fresh.get_weights()
 
     def resumed():
-        loop._load_best(fresh, path)
+        experiment._load_best(fresh, path)
         return fresh.get_weights()
 
     def is_whole(weights):
@@ -258,7 +263,7 @@ def test_damaged_results(tmp_path):
     )
 
     def read():
-        results.write([run], tmp_path)
+        results.write_tables([run], tmp_path)
         return (tmp_path / "results.csv").read_text()
 
     whole = read()

@@ -47,17 +47,17 @@ def test_values_of_flags(text):
     # It becomes a file's name.
     assert name is REFUSED or not {"/", ".", "\0", "\n"} & set(name)
     task = _read(flags.task, text)
-    assert task is REFUSED or task in command_line.DRAWN
+    assert task is REFUSED or task in command_line.SYNTHETIC
     assert _read(flags.model, text) in (*flags.MODELS, REFUSED)
-    weighed = _read(flags.weighted, text)
-    assert weighed is REFUSED or weighed in (
-        *command_line.DRAWN,
+    weighted = _read(flags.weighted, text)
+    assert weighted is REFUSED or weighted in (
+        *command_line.SYNTHETIC,
         "none",
         "balanced",
     )
     for kind in (flags.labels, flags.limit):
         value = _read(kind, text)
-        # What is said once is read the same again.
+        # Parsing a parsed value has no effect.
         assert value is REFUSED or kind(value) == value
 
 
@@ -222,12 +222,12 @@ def test_damaged_plans(tmp_path):
     content = (ROOT / "plans" / "smallest.toml").read_bytes()
     for damaged in damages(content, 150):
         path.write_bytes(damaged)
-        attempt(lambda: len(plan.runs(plan.load(path))))
+        attempt(lambda: len(plan.runs(plan.read_plan(path))))
 
 
 @given(st.sampled_from(["pairs", "methods", "settings", "seeds"]), JSON)
 def test_plans_of_any_shape(kind, value):
-    changed = plan.load(ROOT / "plans" / "smallest.toml")
+    changed = plan.read_plan(ROOT / "plans" / "smallest.toml")
     changed[kind] = value
     with case():
         fault = plan._fault(changed)

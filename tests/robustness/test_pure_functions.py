@@ -1,7 +1,6 @@
 """Promises of functions from values to values, over values of any kind."""
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,13 +13,15 @@ from scipy import sparse
 
 from samtl import pseudo_labels
 from samtl.data import augmentation, images, tables, tasks
+from samtl.data.datasets import DataConfig
 from samtl.evaluation import calibration, scoring
 from samtl.faces import detect, track
 from samtl.faces.drawing import draw, panels
 from samtl.faces.media import output
 from samtl.faces.prediction import Prediction, percent
 from samtl.inference import cropping
-from samtl.pseudo_labels import distances, targets, true_labels
+from samtl.pseudo_labels import distances, targets
+from samtl.pseudo_labels.true_labels import true_labels
 from samtl.training import learner
 from tests.faces.stand_ins import TASKS
 from tests.robustness.trials import case
@@ -70,13 +71,13 @@ def test_a_mirror_undoes_itself(classes):
     st.integers(2, 99),
     st.floats(0, 3),
 )
-def test_views_are_within_their_ranges(seed, count, side, strength):
+def test_augmentations_are_within_their_ranges(seed, count, side, strength):
     with case():
-        views, flipped = augmentation.draw(
+        drawn, flipped = augmentation.draw(
             np.random.default_rng(seed), count, side, side, strength
         )
-        maps, light = views["transform"], views["light"]
-        # Their size is that of the zoom, their side that of the flip.
+        maps, light = drawn["transform"], drawn["light"]
+        # The determinant is the squared zoom; its sign is the flip.
         scale = maps[:, 0] * maps[:, 4] - maps[:, 1] * maps[:, 3]
         zoom = augmentation.ZOOM * strength
         assert (np.abs(np.sqrt(np.abs(scale)) - 1) <= zoom + 1e-4).all()
@@ -145,11 +146,10 @@ def test_a_limit_keeps_the_classes_shares(labels, limit):
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=40))
 def test_balanced_labels_weigh_every_class_alike(labels):
     table = _table(labels, 4)
-    args = SimpleNamespace(class_weights=["balanced"], votes=True)
+    config = DataConfig({}, (), class_weights=("balanced",))
+    split = images.Split(table, None, np.arange(len(table)))
     with case():
-        (made,) = true_labels.labelled(
-            table, table.tasks.values(), args
-        ).values()
+        (made,) = true_labels(split, table.tasks.values(), config).values()
         sums = np.bincount(table.labels("pose"), weights=made.weight)
         # A class may have no rows.
         expected = len(table) / len(set(labels))
@@ -247,7 +247,7 @@ def test_selection_and_products_of_weights(columns, threshold):
         assert ((weights >= 0) & (weights <= 1)).all()
         assert weights.max() in (0, 1)
         selected = targets.select(weights, threshold)
-        # What is kept weighs no less than what is not.
+        # Selected weights are not below the others.
         if 0 < selected.sum() < len(weights):
             assert weights[selected].min() >= weights[~selected].max()
 

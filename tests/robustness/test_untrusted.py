@@ -18,7 +18,7 @@ from samtl.common.errors import UserError
 from samtl.data import tables
 from samtl.data.tasks import POSE, Task
 from samtl.inference import loading
-from samtl.training import loop
+from samtl.training import experiment, state
 from tests import tiny
 from tests.faces import stand_ins
 from tests.robustness.trials import REFUSED, attempt, case
@@ -101,7 +101,7 @@ def test_pickles_in_arrays_are_not_read(tmp_path):
     path, trace = tmp_path / "state.npz", tmp_path / "trace"
     exploit = np.array([Exploit(trace)], dtype=object)
     np.savez(path, allow_pickle=True, exploit=exploit, json=exploit)
-    assert attempt(lambda: loop._read_state(path)) is REFUSED
+    assert attempt(lambda: state.read(path)) is REFUSED
     path = tmp_path / "best.keras"
     path.write_bytes(pickle.dumps(Exploit(trace)))
     network = networks.build("mini_xception", [Task("pose", POSE)])
@@ -230,8 +230,8 @@ def test_archives_that_explode_are_refused(tmp_path):
     for read in (
         lambda: networks.load_weights(network, path),
         lambda: loading.load(path),
-        lambda: loop._read_state(path),
-        lambda: loop._load_best(network, path),
+        lambda: state.read(path),
+        lambda: experiment._load_best(network, path),
     ):
         with case(), pytest.raises(UserError, match="would unpack to"):
             read()

@@ -1,114 +1,87 @@
 """Joint training: every batch mixes all datasets.
 
-A round is an epoch, one pass over the largest dataset.
+An epoch is one pass over the largest dataset. (The folder is named after the
+scripts; a confusion matrix is something else.)
 """
 
-import time
+from collections.abc import Callable
 
 import keras
 import numpy as np
 from keras import ops
 
-from samtl.cli import command_line
 from samtl.common.errors import UserError
 from samtl.data.batches import Batches
+from samtl.data.images import Split
+from samtl.data.tasks import Task
 from samtl.distributed import devices
-from samtl.pseudo_labels import filling, true_labels
+from samtl.pseudo_labels import Teacher, Triples
+from samtl.training.config import Configuration
 from samtl.training.learner import AuxiliaryLoss, triple_loss
-from samtl.training.loop import Round
 
 
-class Rounds:
-    """The plan (`samtl.training.loop`) of joint training.
+class Mixture:
+    """How the datasets share the batches of joint training.
 
-    At an epoch's start the teacher is a copy of the network, and the triples
-    of the missing tasks of all datasets are filled in, but in the first
-    `pseudo_warmup` epochs, which leave them out.
+    In proportion to their sizes, at least one image of each.
 
     Args:
-        network: model from `networks.build`.
-        teacher: `pseudo.Teacher` of it.
-        datasets: list of {"train": Split, ...}.
-        tasks: list of Task.
-        fill: function (parts, labelled, predict, number) that fills in
-            missing triples: `parts` are the training Splits; `labelled` are
-            the triples of their labels, one {Task: Triples} a part; `predict`
-            gives the teacher's outputs on a part (`Predictions`); `number` is
-            the epoch, from 0. It returns a {Task: Triples} a part and a list
-            of audits (`training.Round`).
-        args: the script's arguments (`samtl.cli.command_line`).
+        splits: training Split of each dataset.
+        batch_size: images per batch.
+
+    Attributes:
+        shares: images of each dataset in a batch.
+        steps: batches of an epoch.
 
     Raises:
         UserError: a batch is too small to hold an image of each dataset.
     """
 
-    def __init__(self, network, teacher, datasets, tasks, fill, args):
-        self.network = network
-        self.teacher = teacher
-        self.parts = [parts["train"] for parts in datasets]
-        self.tasks = tasks
-        self.fill = fill
-        self.args = args
-        sizes = [len(part) for part in self.parts]
-        self.shares = shares(sizes, args.batch_size)
-        self.largest = int(np.argmax(sizes))
-        self._steps = -(-max(sizes) // self.shares[self.largest])
+    def __init__(self, splits: list[Split], batch_size: int):
+        self.splits = splits
+        sizes = [len(split) for split in splits]
+        self.shares = shares(sizes, batch_size)
+        self._largest = int(np.argmax(sizes))
+        self.steps = -(-max(sizes) // self.shares[self._largest])
 
-    def steps(self, number):
-        return self._steps
+    def generator(
+        self,
+        triples: list[dict[Task, Triples]],
+        config: Configuration,
+        number: int,
+    ) -> "MixedBatches":
+        """The batches of an epoch, for a Keras model.
 
-    def __call__(self, number):
-        start = time.perf_counter()
-        self.teacher.update(self.network)
-        labelled = [
-            true_labels.labelled(part.table, self.tasks, self.args)
-            for part in self.parts
-        ]
-        if number < self.args.pseudo_warmup:
-            filled = [filling.left_out(part, self.tasks) for part in self.parts]
-            audits = []
-        else:
-            predict = Predictions(self.teacher)
-            filled, audits = self.fill(self.parts, labelled, predict, number)
-        seconds = time.perf_counter() - start
+        Args:
+            triples: of every task of the network, one dict a dataset.
+            config: augmentation and random seed.
+            number: the epoch, from 0; the same one repeats its batches.
+        """
+        seed = config.training.seed
         passes = [
             Batches(
-                part,
-                labelled[index] | filled[index],
+                split,
+                triples[index],
                 self.shares[index],
-                seed=[self.args.seed, number, index],
-                strength=command_line.view_strength(self.args, part.table.name),
-                order=self._order(index, number),
+                seed=[seed, number, index],
+                strength=config.data.augmentation.get(split.table.name, 0.0),
+                order=self._order(index, number, seed),
             )
-            for index, part in enumerate(self.parts)
+            for index, split in enumerate(self.splits)
         ]
-        name = "+".join(part.table.name for part in self.parts)
-        return Round(name, MixedBatches(passes), audits, seconds)
+        return MixedBatches(passes)
 
-    def split_losses(self):
-        """Terms that report each task's loss on labelled and other images."""
-        return {
-            f"{task.name}_{name}_loss": AuxiliaryLoss(
-                0.0, _masked_loss(task, mask)
-            )
-            for task in self.tasks
-            for name, mask in (
-                ("labelled", self.labelled_rows(task)),
-                ("pseudo", 1 - self.labelled_rows(task)),
-            )
-        }
-
-    def labelled_rows(self, task):
+    def labelled(self, task: Task) -> np.ndarray:
         """Which images of every batch have the task's label: [B] of 0, 1."""
-        has = [task.name in part.table.tasks for part in self.parts]
+        has = [task.name in split.table.tasks for split in self.splits]
         return np.repeat(np.array(has, "float32"), self.shares)
 
-    def _order(self, index, number):
+    def _order(self, index, number, seed):
         """The rows of an epoch's pass over a dataset."""
-        count, seed = len(self.parts[index]), [self.args.seed, index]
-        if index == self.largest:
+        count, seed = len(self.splits[index]), [seed, index]
+        if index == self._largest:
             return cycle(count, number * count, count, seed)
-        places = self._steps * self.shares[index]
+        places = self.steps * self.shares[index]
         return cycle(count, number * places, places, seed)
 
 
@@ -118,22 +91,32 @@ class MixedBatches(keras.utils.PyDataset):
     Each batch is the passes' batches joined; see `samtl.data.batches.Batches`.
 
     Args:
-        passes: list of Batches.
+        passes: one a dataset.
     """
 
-    def __init__(self, passes):
+    def __init__(self, passes: list[Batches]):
         super().__init__(workers=1)
         self.passes = passes
         ends = np.cumsum([batches.batch_size for batches in passes])
-        own = devices.shard(int(ends[-1]))
+        shard = devices.shard(int(ends[-1]))
         for batches, end in zip(passes, ends, strict=True):
             start = end - batches.batch_size
-            batches.own = slice(
-                max(0, own.start - start), max(0, own.stop - start)
+            batches.shard = slice(
+                max(0, shard.start - start), max(0, shard.stop - start)
             )
 
     @property
-    def count(self):
+    def name(self) -> str:
+        """Names of the datasets."""
+        return "+".join(batches.name for batches in self.passes)
+
+    @property
+    def diagnostics(self) -> list[tuple]:
+        """Those of all passes, see `Batches`."""
+        return [found for b in self.passes for found in b.diagnostics]
+
+    @property
+    def count(self) -> int:
         """Images of the pass."""
         return sum(batches.count for batches in self.passes)
 
@@ -146,7 +129,7 @@ class MixedBatches(keras.utils.PyDataset):
             *(batches[index] for batches in self.passes),
         )
 
-    def paths(self, index):
+    def paths(self, index: int) -> list[str]:
         """Files of a batch, for error messages."""
         return [
             path for batches in self.passes for path in batches.paths(index)
@@ -157,43 +140,36 @@ class Predictions:
     """The teacher's outputs on Splits, each predicted when first asked for.
 
     Args:
-        teacher: `pseudo.Teacher`; it must not change while this is in use.
+        teacher: must not change while this is in use.
     """
 
-    def __init__(self, teacher):
+    def __init__(self, teacher: Teacher):
         self._teacher = teacher
         self._outputs = {}
 
-    def __call__(self, part, rows=slice(None)):
-        """Outputs on the rows of a part: see `pseudo.Teacher.predict`."""
-        if id(part) not in self._outputs:
-            self._outputs[id(part)] = filling.predict(self._teacher, part)
+    def __call__(self, split: Split, rows: np.ndarray = slice(None)) -> dict:
+        """Outputs on the rows of a Split (default: all), see `Teacher`."""
+        if id(split) not in self._outputs:
+            self._outputs[id(split)] = self._teacher(split)
         return keras.tree.map_structure(
-            lambda output: output[rows], self._outputs[id(part)]
+            lambda output: output[rows], self._outputs[id(split)]
         )
 
 
-def fill(tasks, method, args, parts, labelled, predict, number):
-    """Fill in missing triples as alternating training does, for `Rounds`.
-
-    Args:
-        tasks: list of Task.
-        method: `pseudo.Method`.
-        args: the script's arguments (`samtl.cli.command_line`).
-        parts, labelled, predict, number: see `Rounds`.
-    """
-    del labelled
-    found = [
-        filling.fill_missing(part, parts, tasks, method, predict, args, number)
-        for part in parts
-    ]
-    return (
-        [missing for missing, _ in found],
-        [audit for _, audits in found for audit in audits],
-    )
+def split_losses(
+    mixture: Mixture, tasks: list[Task]
+) -> dict[str, AuxiliaryLoss]:
+    """Report each task's loss on labelled and on other images; weight 0."""
+    losses = {}
+    for task in tasks:
+        labelled = mixture.labelled(task)
+        for name, mask in (("labelled", labelled), ("pseudo", 1 - labelled)):
+            value = masked_loss(task, mask)
+            losses[f"{task.name}_{name}_loss"] = AuxiliaryLoss(0.0, value)
+    return losses
 
 
-def shares(sizes, batch_size):
+def shares(sizes: list[int], batch_size: int) -> list[int]:
     """How many images of each dataset a batch holds.
 
     In proportion to the sizes, rounded so that they add up, and at least one.
@@ -224,7 +200,7 @@ def shares(sizes, batch_size):
     return found.tolist()
 
 
-def cycle(count, first, places, seed):
+def cycle(count: int, first: int, places: int, seed: list[int]) -> np.ndarray:
     """Split of an endless walk over rows that shuffles anew after each turn.
 
     Args:
@@ -244,8 +220,13 @@ def cycle(count, first, places, seed):
     return np.concatenate(orders)[first % count :][:places]
 
 
-def _masked_loss(task, mask):
-    """The task's loss on the images of a batch where `mask`, [B], is 1."""
+def masked_loss(task: Task, mask: np.ndarray) -> Callable:
+    """Function of outputs and triples to the task's loss where mask is 1.
+
+    Args:
+        task: whose loss.
+        mask: [B] of 0 and 1, places of a batch.
+    """
 
     def value(outputs, triples):
         triple = triples[task.name]

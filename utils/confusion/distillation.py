@@ -1,10 +1,11 @@
-"""Distillation: trained networks teach a new one, in joint training.
+"""Distillation from trained networks, in joint training.
 
 Hinton, Vinyals, Dean 2015, "Distilling the Knowledge in a Neural Network"
-(arXiv 1503.02531). Where the distilling of `samtl.pseudo_labels` keeps to what the
-network itself knew at a round's start, these teachers are finished: a large
-network, several, or one for each task. They see every image once, as the demos
-do: itself and its mirror image.
+(arXiv 1503.02531). Distillation in `samtl.pseudo_labels` preserves the
+predictions of the network itself at a round's start. These teachers are
+trained before: a large network, several, or one for each task. They predict
+every image once, with test-time augmentation, as in the demos: the image and
+its mirror image.
 """
 
 import contextlib
@@ -18,14 +19,17 @@ from typing import NamedTuple
 import numpy as np
 from rich.progress import track
 
-from samtl import pseudo_labels
 from samtl.common import files
 from samtl.common.errors import UserError
 from samtl.data import images
+from samtl.data.images import Split
+from samtl.data.tasks import Task
 from samtl.inference import loading
 from samtl.inference.predictor import LEAST_PROBABILITY, Predictor
 from samtl.networks.weights import UNREADABLE
+from samtl.pseudo_labels import Triples, distilled_triples
 from samtl.runs import run_folder
+from samtl.training.config import Configuration
 
 BATCH_PIXELS = 128 * 64 * 64  # predicted at once, and as many mirrored
 
@@ -41,16 +45,40 @@ class Trained(NamedTuple):
     predictor: Predictor
 
 
-def load(paths, tasks, resume=None):
-    """Load the teachers; returns a list of Trained.
+def triples(
+    config: Configuration,
+    splits: list[Split],
+    tasks: list[Task],
+    true: list[dict[Task, Triples]],
+) -> list[dict[Task, Triples]]:
+    """Triples of all tasks, one dict a dataset, from the chosen teachers.
+
+    Args:
+        config: names the teachers, see `load`, and their weight, see `fill`.
+        splits: training Split of each dataset.
+        tasks: of the network.
+        true: triples of the datasets' labels.
+    """
+    method = config.method
+    teachers = load(method.teachers.paths, tasks, config.run.resume)
+    predicted = [predictions(teachers, split, tasks) for split in splits]
+    return fill(
+        predicted, true, method.distill_t, method.teachers.soft_label_weight
+    )
+
+
+def load(
+    paths: tuple[str, ...], tasks: list[Task], resume: Path | None = None
+) -> list[Trained]:
+    """Load the teachers.
 
     Args:
         paths: their .onnx or .keras files.
-        tasks: list of Task; each must be known to one of them at least.
+        tasks: each must be known to one of them at least.
         resume: folder of the run that goes on, whose teachers they must be.
 
     Raises:
-        UserError: a file is no network, another than when the run began, or
+        UserError: a file is not a network, another than when the run began, or
             has other classes of a task, or none knows a task.
     """
     known = run_folder.read_args(resume).get("teachers", {}) if resume else {}
@@ -71,55 +99,60 @@ def load(paths, tasks, resume=None):
     return teachers
 
 
-def predictions(teachers, part, tasks):
-    """What the teachers say of the images of a Split.
+def predictions(
+    teachers: list[Trained], split: Split, tasks: list[Task]
+) -> dict[Task, np.ndarray]:
+    """Predictions of the teachers on the images of a Split.
 
     Args:
         teachers: from `load`.
-        part: N images.
-        tasks: list of Task.
+        split: N images.
+        tasks: of the network.
 
     Returns:
         {Task: float32 [N, C]}, the mean of the probabilities of those teachers
         that know the task.
     """
-    found = [_predicted(teacher, part) for teacher in teachers]
+    found = [_predicted(teacher, split) for teacher in teachers]
     return {
         task: np.mean([p[task.name] for p in found if task.name in p], axis=0)
         for task in tasks
     }
 
 
-def fill(taught, args, parts, labelled, predict, number):
-    """Triples of all tasks, for `confusion.Rounds`.
+def fill(
+    predicted: list[dict[Task, np.ndarray]],
+    true: list[dict[Task, Triples]],
+    temperature: float,
+    soft_label_weight: float,
+) -> list[dict[Task, Triples]]:
+    """Triples of all tasks.
 
-    A missing label is the teachers' p at the temperature T = --distill_t:
-    (p_T, 1, T). A true one, (y, w, 1), is blended with it: with a =
-    --teacher_share, ((1 - a) y + a p_T, w, 1).
+    A missing label is the teachers' p at the temperature T: (p_T, 1, T). A
+    true one, (y, w, 1), is blended with it: with the soft-label weight a,
+    ((1 - a) y + a p_T, w, 1).
 
     Args:
-        taught: from `predictions`, one a part.
-        args: the script's arguments (`samtl.cli.command_line`).
-        parts, labelled, predict, number: see `confusion.Rounds`.
+        predicted: from `predictions`, one a dataset.
+        true: triples of the datasets' labels.
+        temperature: T >= 1 (--distill_t).
+        soft_label_weight: a, 0..1 (--teacher_share).
     """
-    del parts, predict, number
-    share = np.float32(args.teacher_share)
+    share = np.float32(soft_label_weight)
     filled = []
-    for probabilities, true in zip(taught, labelled, strict=True):
+    for probabilities, labelled in zip(predicted, true, strict=True):
         triples = {}
         for task, p in probabilities.items():
             logits = np.log(np.maximum(p, LEAST_PROBABILITY))
-            triples[task] = pseudo_labels.distilled_triples(
-                logits, args.distill_t
-            )
-            if task in true:
-                soft = triples[task].target
-                triples[task] = dataclasses.replace(
-                    true[task],
-                    target=(1 - share) * true[task].target + share * soft,
-                )
+            triples[task] = distilled_triples(logits, temperature)
+            if task in labelled:
+                label = labelled[task]
+                target = (1 - share) * label.target + share * triples[
+                    task
+                ].target
+                triples[task] = dataclasses.replace(label, target=target)
         filled.append(triples)
-    return filled, []
+    return filled
 
 
 def _load(path, origin, resume):
@@ -140,7 +173,7 @@ def _load(path, origin, resume):
     return Trained(path, predictor)
 
 
-def _predicted(teacher, part):
+def _predicted(teacher, split):
     """{task name: float32 [N, C]}; kept beside the decoded images.
 
     A large network takes minutes over them on a CPU.
@@ -149,26 +182,26 @@ def _predicted(teacher, part):
         UserError: a prediction is not finite.
     """
     path, predictor = teacher
-    paths = part.table.paths
+    paths = split.table.paths
     facts = (
         files.sha256(path),
         predictor.temperatures,
         images.fingerprint(paths),
     )
     digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
-    cache = part.table.data_dir / "cache"
-    cached = cache / f"{part.table.name}-teacher-{digest}.npz"
+    cache = split.table.data_dir / "cache"
+    cached = cache / f"{split.table.name}-teacher-{digest}.npz"
     with contextlib.suppress(UNREADABLE), np.load(cached) as saved:
         return dict(saved)
-    read = part.images
+    read = split.images
     if read([0]).shape[1:] != predictor.shape:
         read = images.Decoder(paths, predictor.shape).__getitem__
     size = max(1, BATCH_PIXELS // math.prod(predictor.shape[:2]))
     outputs = []
     for start in track(
-        range(0, len(part), size), f"{path.name} on {part.table.name}"
+        range(0, len(split), size), f"{path.name} on {split.table.name}"
     ):
-        rows = np.arange(start, min(start + size, len(part)))
+        rows = np.arange(start, min(start + size, len(split)))
         outputs.append(predictor.probabilities(list(read(rows))))
     found = {
         task: np.concatenate([o[task] for o in outputs]).astype("float32")

@@ -9,17 +9,22 @@ predict the task's own label from it; where the label is missing, its
 prediction takes the label's place.
 """
 
+from collections.abc import Callable
+
 import keras
 from keras import layers, ops
 
+from samtl.data.images import Split
+from samtl.data.tasks import Task
 from samtl.networks import LABEL_DIMENSIONS
-from samtl.pseudo_labels import filling
-from samtl.training.learner import AuxiliaryLoss, triple_loss
+from samtl.pseudo_labels import Triples, filling
+from samtl.training.learner import AuxiliaryLoss
+from utils.confusion import Mixture, masked_loss
 
 HIDDEN = 64  # units of a transfer network's hidden layer
 
 
-def build(tasks):
+def build(tasks: list[Task]) -> keras.Model:
     """The label transfer networks of all tasks, as one model.
 
     Input: {task name: [B, LABEL_DIMENSIONS] expected label embeddings}; output:
@@ -27,7 +32,7 @@ def build(tasks):
     units, reads the other tasks' embeddings side by side (section 3.3).
 
     Args:
-        tasks: list of at least two Task.
+        tasks: at least two.
     """
     inputs = {
         task.name: keras.Input((LABEL_DIMENSIONS,), name=task.name)
@@ -55,8 +60,10 @@ def expected_embeddings(logits, embeddings):
     return ops.matmul(ops.softmax(logits, axis=-1), embeddings)
 
 
-def transferred(transfer, network, logits):
-    """What the transfer networks make of the network's predictions.
+def transferred(
+    transfer: keras.Model, network: keras.Model, logits: dict
+) -> dict:
+    """Predictions of the transfer networks from those of the network.
 
     No gradient passes through the predictions, which would learn to carry
     other tasks' labels; the label embeddings do learn.
@@ -79,57 +86,68 @@ def transferred(transfer, network, logits):
     return transfer(read)
 
 
-def fill(transfer, network, warmup, tasks, parts, labelled, predict, number):
-    """Fill in missing triples by label transfer, for `confusion.Rounds`.
+def fill(
+    transfer: keras.Model,
+    network: keras.Model,
+    splits: list[Split],
+    tasks: list[Task],
+    true: list[dict[Task, Triples]],
+    teacher: Callable,
+) -> list[dict[Task, Triples]]:
+    """Triples of the missing labels by label transfer.
 
-    The transfer networks' softmax predictions become targets of weight 1. In
-    the first `warmup` epochs missing labels are left out.
+    The transfer networks' softmax predictions become targets of weight 1.
 
     Args:
         transfer, network: see `transferred`.
-        warmup: epochs, >= 0.
-        tasks: list of Task.
-        parts, labelled, predict, number: see `confusion.Rounds`.
+        splits: training Split of each dataset.
+        tasks: of the network.
+        true: triples of the datasets' labels.
+        teacher: function of a Split to the teacher's outputs.
     """
-    if number < warmup:
-        return [filling.left_out(part, tasks) for part in parts], []
     targets = []
-    for part, triples in zip(parts, labelled, strict=True):
-        found = transferred(transfer, network, predict(part)["logits"])
+    for split, labelled in zip(splits, true, strict=True):
+        found = transferred(transfer, network, teacher(split)["logits"])
         targets.append(
             {
                 task: ops.convert_to_numpy(ops.softmax(found[task.name]))
                 for task in tasks
-                if task not in triples
+                if task not in labelled
             }
         )
-    return filling.soft_triples(parts, targets)
+    return filling.soft_triples(targets)
 
 
-def terms(transfer, network, plan, loss_weights):
-    """What the transfer networks' training adds, for `training.fit`.
+def losses(
+    transfer: keras.Model,
+    network: keras.Model,
+    mixture: Mixture,
+    tasks: list[Task],
+    loss_weights: dict[str, float],
+) -> dict[str, AuxiliaryLoss]:
+    """Losses that train the transfer networks.
 
     Each learns from the images labelled for its task, with the task's weight.
 
     Args:
         transfer, network: see `transferred`.
-        plan: `confusion.Rounds`.
+        mixture: which places of a batch have labels.
+        tasks: of the network.
         loss_weights: {task name: lambda_t >= 0}.
-
-    Returns:
-        {<task>_transfer_loss: learner.AuxiliaryLoss}.
     """
 
-    def term(task):
-        labelled = plan.labelled_rows(task)
+    def value(task):
+        loss = masked_loss(task, mixture.labelled(task))
 
-        def value(outputs, triples):
+        def of_batch(outputs, triples):
             found = transferred(transfer, network, outputs["logits"])
-            triple = triples[task.name]
-            weight = ops.multiply(triple["weight"], labelled)
-            triple = {**triple, "weight": weight}
-            return triple_loss(**triple, logits=found[task.name])
+            return loss({"logits": found}, triples)
 
-        return AuxiliaryLoss(loss_weights[task.name], value)
+        return of_batch
 
-    return {f"{task.name}_transfer_loss": term(task) for task in plan.tasks}
+    return {
+        f"{task.name}_transfer_loss": AuxiliaryLoss(
+            loss_weights[task.name], value(task)
+        )
+        for task in tasks
+    }

@@ -6,10 +6,14 @@ smoothness. SLRM: Jing et al. 2015, "SLRM: Semi-supervised Low-Rank Mapping
 Learning for Multi-label Classification" (CVPR): the nuclear norm too.
 """
 
+import dataclasses
+
 import keras
 import numpy as np
 from keras import ops
 
+from samtl.data.tasks import Task
+from samtl.pseudo_labels.method import Regularisers
 from samtl.training.learner import AuxiliaryLoss
 
 NEIGHBOURS = 5  # of an image in the graph over a batch
@@ -117,8 +121,10 @@ def smoothness(predictions, graph):
     return ops.sum(predictions * ops.matmul(graph, predictions)) / count**2
 
 
-def terms(network, tasks, args):
-    """The regularisers that the flags choose, for `training.fit`.
+def losses(
+    network: keras.Model, tasks: list[Task], config: Regularisers
+) -> dict[str, AuxiliaryLoss]:
+    """The chosen regularisers.
 
         alpha sum_t |W_t|_{2,1} + beta sum_t Tr(F_t' L_t F_t) / B^2
             + gamma |[W_1 ... W_T]|_*
@@ -130,11 +136,11 @@ def terms(network, tasks, args):
 
     Args:
         network: model from `networks.build`.
-        tasks: list of Task.
-        args: the script's arguments (`samtl.cli.command_line`).
+        tasks: of the network.
+        config: weights alpha, beta and gamma.
 
     Returns:
-        {name: learner.AuxiliaryLoss}; the values are reported without the weight.
+        {name: AuxiliaryLoss}; the values are reported without the weight.
     """
 
     def matrices():
@@ -159,7 +165,7 @@ def terms(network, tasks, args):
 
     values = {"lnorm": lnorm, "trace_norm": trace_norm, "nuclear_norm": nuclear}
     return {
-        name: AuxiliaryLoss(getattr(args, f"{name}_weight"), value)
-        for name, value in values.items()
-        if getattr(args, f"is_{name}")
+        name: AuxiliaryLoss(weight, values[name])
+        for name, weight in dataclasses.asdict(config).items()
+        if weight is not None
     }

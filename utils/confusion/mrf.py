@@ -6,31 +6,44 @@ that look alike tend to share labels, and labels of one face tend to occur
 together.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from keras import ops
 from scipy import sparse
 from scipy.special import log_softmax, softmax
 
-from samtl.pseudo_labels import distances, filling
+from samtl.data.images import Split
+from samtl.data.tasks import Task
+from samtl.pseudo_labels import Triples, distances, filling
+from samtl.pseudo_labels.method import RandomField
 
 SWEEPS = 50  # most sweeps of the mean field
 TOLERANCE = 1e-4  # change of a probability at which it has settled
 BLOCK = 1024  # images whose neighbours' features are held at once
 
 
-def fill(tasks, args, parts, labelled, predict, number):
-    """Fill in missing triples by mean field, for `confusion.Rounds`.
+def fill(
+    config: RandomField,
+    splits: list[Split],
+    tasks: list[Task],
+    true: list[dict[Task, Triples]],
+    teacher: Callable,
+) -> list[dict[Task, Triples]]:
+    """Triples of the missing labels by mean field.
 
     The graph joins all training images of all datasets by their features of
     all tasks; labels are clamped. The refined distributions become targets of
     weight 1.
 
     Args:
-        tasks: list of Task.
-        args: the script's arguments (`samtl.cli.command_line`).
-        parts, labelled, predict, number: see `confusion.Rounds`.
+        config: the random field's parameters.
+        splits: training Split of each dataset.
+        tasks: of the network.
+        true: triples of the datasets' labels.
+        teacher: function of a Split to the teacher's outputs.
     """
-    outputs = [predict(part) for part in parts]
+    outputs = [teacher(split) for split in splits]
     logits, labels, features = {}, {}, []
     for task in tasks:
         name = task.name
@@ -42,23 +55,23 @@ def fill(tasks, args, parts, labelled, predict, number):
             [
                 triples[task].target
                 if task in triples
-                else np.zeros((len(part), len(task)))
-                for part, triples in zip(parts, labelled, strict=True)
+                else np.zeros((len(split), len(task)))
+                for split, triples in zip(splits, true, strict=True)
             ]
         )
     weights = normalised(
-        graph(np.concatenate(features, axis=1), args.mrf_neighbours)
+        graph(np.concatenate(features, axis=1), config.neighbours)
     )
     beliefs = mean_field(
-        logits, labels, weights, args.mrf_pairwise, args.mrf_cooccurrence
+        logits, labels, weights, config.pairwise, config.cooccurrence
     )
-    ends = np.cumsum([len(part) for part in parts])[:-1]
+    ends = np.cumsum([len(split) for split in splits])[:-1]
     found = {name: np.split(belief, ends) for name, belief in beliefs.items()}
     targets = [
         {task: found[task.name][index] for task in tasks if task not in triples}
-        for index, triples in enumerate(labelled)
+        for index, triples in enumerate(true)
     ]
-    return filling.soft_triples(parts, targets)
+    return filling.soft_triples(targets)
 
 
 def mean_field(logits, labels, weights, pairwise, relation):

@@ -1,38 +1,35 @@
 """Single-task learning: every round is one pass over one dataset."""
 
-from samtl.cli import command_line
 from samtl.data.batches import Batches
-from samtl.pseudo_labels import true_labels
-from samtl.training.loop import Round
+from samtl.data.images import Split
+from samtl.data.tasks import Task
+from samtl.pseudo_labels import Triples
+from samtl.training.config import Configuration
 
 
-class Rounds:
-    """The plan (`samtl.training.loop`) of single-task learning.
+def generator(
+    split: Split,
+    triples: dict[Task, Triples],
+    config: Configuration,
+    number: int,
+) -> Batches:
+    """One shuffled pass over a dataset, for a Keras model.
 
     Args:
-        datasets: list with one {"train": Split, ...}.
-        tasks: list of Task that the dataset is labelled for.
-        args: the script's arguments (`samtl.cli.command_line`).
+        split: training Split with N images.
+        triples: of every task of the network, over the N rows.
+        config: batch size, augmentation and random seed.
+        number: the round, from 0; the same one repeats the pass.
     """
+    return Batches(
+        split,
+        triples,
+        config.training.batch_size,
+        seed=[config.training.seed, number],
+        strength=config.data.augmentation.get(split.table.name, 0.0),
+    )
 
-    def __init__(self, datasets, tasks, args):
-        (parts,) = datasets
-        self.part = parts["train"]
-        self.tasks = tasks
-        self.args = args
 
-    def steps(self, number):
-        return -(-len(self.part) // self.args.batch_size)
-
-    def __call__(self, number):
-        labelled = true_labels.labelled(self.part.table, self.tasks, self.args)
-        batches = Batches(
-            self.part,
-            labelled,
-            self.args.batch_size,
-            seed=[self.args.seed, number],
-            strength=command_line.view_strength(
-                self.args, self.part.table.name
-            ),
-        )
-        return Round(self.part.table.name, batches)
+def steps(split: Split, config: Configuration) -> int:
+    """Optimizer steps of a pass over a dataset."""
+    return -(-len(split) // config.training.batch_size)

@@ -1,4 +1,6 @@
-from types import SimpleNamespace
+"""Rounds of training: schedule, stages, moving average, resuming."""
+
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -8,61 +10,60 @@ from keras import ops
 from samtl import networks, pseudo_labels
 from samtl.common.errors import UserError
 from samtl.data import images
-from samtl.training import loop
+from samtl.data.datasets import DataConfig, Datasets
+from samtl.pseudo_labels.true_labels import true_labels
+from samtl.training import state
+from samtl.training.config import Configuration, TrainingConfig
+from samtl.training.experiment import Experiment
 from samtl.training.learner import Learner
+from samtl.training.statistics import refresh_statistics
 from tests import tiny
 from utils import stl
 
-ARGS = SimpleNamespace(
-    batch_size=8,
-    seed=0,
-    is_augmentation=False,
-    augmentation_strength=None,
-    class_weights=None,
-    votes=True,
-    epoch=3,
-    patience=0,
-    is_freezing=False,
-    no_freezing_epoch=0,
-    learning_rate=1e-3,
-    schedule="cosine",
-    bn_statistics="mixed",
-    ema_momentum=0.0,
+TRAINING = TrainingConfig(
+    epoch=3, batch_size=8, learning_rate=1e-3, loss_weights={"gender": 1.0}
 )
-
-
-def _args(**changes):
-    return SimpleNamespace(**{**vars(ARGS), **changes})
 
 
 @pytest.fixture
 def datasets(tmp_path):
     table = tiny.dataset(tmp_path, "faces", ["gender"])
-    return [images.open_splits(table, (64, 64, 1))]
-
-
-def _fit(datasets, run, **changes):
-    args = _args(**changes)
-    keras.utils.set_random_seed(0)
-    tasks = [tiny.TASKS["gender"]]
-    network = networks.build("mini_xception", tasks)
-    teacher = pseudo_labels.Teacher(network, args.batch_size)
-    plan = stl.Rounds(datasets, tasks, args)
-    run.mkdir(exist_ok=True)
-    rows = loop.fit(
-        network, teacher, datasets, plan, {"gender": 1.0}, args, run
+    return Datasets(
+        [images.open_splits(table, (64, 64, 1))], [tiny.TASKS["gender"]]
     )
-    return network, rows
+
+
+def _fit(datasets, run, is_augmentation=False, **changes):
+    data = DataConfig(
+        {"faces": ["gender"]},
+        ("gender",),
+        data_dir=run.parent,
+        augmentation={"faces": 1.0} if is_augmentation else {},
+    )
+    config = Configuration(
+        data=data,
+        training=replace(TRAINING, **changes),
+        run=tiny.run_config(run),
+    )
+    keras.utils.set_random_seed(0)
+    network = networks.build("mini_xception", datasets.tasks)
+    teacher = pseudo_labels.Teacher(network, config.training.batch_size)
+    (split,) = datasets.train
+    labels = true_labels(split, datasets.tasks, config.data)
+    experiment = Experiment(config, datasets, network, teacher)
+    for number in experiment.rounds([stl.steps(split, config)]):
+        experiment.train(stl.generator(split, labels, config, number))
+    return network, experiment.rows
 
 
 def test_statistics_are_those_of_all_datasets_alike(tmp_path):
     first = tiny.dataset(tmp_path, "a", ["gender"], counts=(16, 4, 4))
     second = tiny.dataset(tmp_path, "b", ["pose"], counts=(128, 5, 5), seed=1)
-    parts = [
+    splits = [
         images.open_splits(t, (64, 64, 1))["train"] for t in (first, second)
     ]
     network = networks.build("mini_xception", [tiny.TASKS["pose"]])
-    loop.refresh_statistics(network, parts, seed=0)
+    refresh_statistics(network, splits, seed=0)
     norm = next(
         layer
         for layer in network.layers
@@ -70,7 +71,7 @@ def test_statistics_are_those_of_all_datasets_alike(tmp_path):
     )
     # In two batches, 64 of each, all images of a set are there equally often.
     read = keras.Model(network.input, norm.input)
-    inputs = [part.images(np.arange(len(part))) for part in parts]
+    inputs = [split.images(np.arange(len(split))) for split in splits]
     read = [ops.convert_to_numpy(read(x.astype("float32"))) for x in inputs]
     mean = np.mean([values.mean((0, 1, 2)) for values in read], axis=0)
     square = np.mean([(values**2).mean((0, 1, 2)) for values in read], axis=0)
@@ -83,7 +84,7 @@ def test_statistics_are_those_of_all_datasets_alike(tmp_path):
 
 def test_frozen_statistics_stay(tmp_path):
     table = tiny.dataset(tmp_path, "a", ["gender"])
-    part = images.open_splits(table, (64, 64, 1))["train"]
+    split = images.open_splits(table, (64, 64, 1))["train"]
     network = networks.build("mini_xception", [tiny.TASKS["gender"]])
     networks.freeze(network, frozen=True)
     norm = next(
@@ -91,7 +92,7 @@ def test_frozen_statistics_stay(tmp_path):
         for layer in network.layers
         if isinstance(layer, keras.layers.BatchNormalization)
     )
-    loop.refresh_statistics(network, [part], seed=0)
+    refresh_statistics(network, [split], seed=0)
     assert (ops.convert_to_numpy(norm.moving_mean) == 0).all()
     assert (ops.convert_to_numpy(norm.moving_variance) == 1).all()
 
@@ -130,7 +131,7 @@ def test_patience_waits_for_the_second_stage(datasets, tmp_path):
     assert len(rows) == (6 if scores[4] > max(scores[:4]) else 5)
 
 
-def test_freezing_keeps_the_trunk_until_it_thaws(datasets, tmp_path):
+def test_freezing_keeps_the_trunk_until_it_is_unfrozen(datasets, tmp_path):
     frozen, _ = _fit(datasets, tmp_path / "a", is_freezing=True, epoch=2)
     keras.utils.set_random_seed(0)
     fresh = networks.build("mini_xception", [tiny.TASKS["gender"]])
@@ -181,23 +182,21 @@ def test_the_second_stage_starts_from_the_network_that_was_scored(
 ):
     started, scored = [], []
 
-    def values(learner):
+    def values(network):
         return [
             ops.convert_to_numpy(variable)
-            for variable in learner.network.weights
+            for variable in network.weights
             if "moving" not in variable.path
         ]
 
-    train_round = loop._train_round
+    train = Experiment.train
 
-    def recorded(learner, *others):
-        started.append(values(learner))
-        row = train_round(learner, *others)
-        with loop._averaged(learner):
-            scored.append(values(learner))
-        return row
+    def recorded(experiment, batches):
+        started.append(values(experiment.network))
+        train(experiment, batches)
+        scored.append(values(experiment.network))
 
-    monkeypatch.setattr(loop, "_train_round", recorded)
+    monkeypatch.setattr(Experiment, "train", recorded)
     options = {"is_freezing": True, "no_freezing_epoch": 1}
     _fit(datasets, tmp_path / "run", epoch=2, ema_momentum=0.9, **options)
     for one, other in zip(started[1], scored[0], strict=True):
@@ -214,15 +213,15 @@ def test_a_stopped_run_goes_on_to_the_same_weights(datasets, tmp_path, stop):
     }
     whole, rows = _fit(datasets, tmp_path / "whole", **options)
     run = tmp_path / "stopped"
-    save = loop._save_state
+    save = state.save
 
-    def save_and_stop(path, learner, state, rows):
-        save(path, learner, state, rows)
-        if state["round"] == stop:
+    def save_and_stop(path, learner, current, rows):
+        save(path, learner, current, rows)
+        if current["round"] == stop:
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "_save_state", save_and_stop)
+        patch.setattr(state, "save", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
             _fit(datasets, run, **options)
     resumed, again = _fit(datasets, run, **options)

@@ -1,0 +1,121 @@
+"""From a command line to the configuration of an experiment.
+
+Below this, nothing knows of flags.
+"""
+
+from pathlib import Path
+
+from samtl.cli.command_line import (
+    by_dataset,
+    check_datasets,
+    limits,
+    of_dataset,
+    wanted_datasets,
+)
+from samtl.cli.flag_groups import LOSS_LETTERS
+from samtl.cli.methods import Arguments, method, method_name, regularisers
+
+
+def configure(args: Arguments, tasks: list[str], script: str):
+    """The `training.config.Configuration` that a command line asks for.
+
+    Loads Keras, which takes seconds.
+
+    Args:
+        args: from `command_line.parse`.
+        tasks: names of the experiment's tasks.
+        script: its path.
+
+    Raises:
+        UserError: a flag names a dataset that is not trained on.
+    """
+    from samtl import networks
+    from samtl.distributed.devices import DevicesConfig
+    from samtl.training import config
+
+    precision = args.precision
+    if precision == "auto":
+        precision = networks.default_precision(args.model)
+    methods = {}
+    name = f"stl-{tasks[0]}"
+    if args.family:
+        name = method_name(args)
+        methods = {"method": method(args), "regularisers": regularisers(args)}
+    return config.Configuration(
+        data=data_config(args, tasks),
+        network=networks.NetworkConfig(
+            args.model,
+            is_dropout=args.is_dropout,
+            is_bn=args.is_bn,
+            weights_decay=args.weights_decay,
+            cross_stitch=getattr(args, "cross_stitch", False),
+            precision=precision,
+        ),
+        training=config.TrainingConfig(
+            epoch=args.epoch,
+            batch_size=args.batch_size,
+            learning_rate=args.learning_rate,
+            schedule=args.schedule,
+            loss_weights={task: _loss_weight(args, task) for task in tasks},
+            ema_momentum=args.ema_momentum,
+            patience=args.patience,
+            is_freezing=args.is_freezing,
+            no_freezing_epoch=args.no_freezing_epoch,
+            bn_statistics=args.bn_statistics,
+            seed=args.seed,
+        ),
+        run=config.RunConfig(
+            script=Path(script).stem,
+            method=name,
+            arguments=vars(args),
+            runs=args.runs,
+            run_dir=args.run_dir,
+            resume=args.resume,
+            weights=args.weights,
+        ),
+        devices=DevicesConfig(
+            args.distribute,
+            args.coordinator,
+            args.num_processes,
+            args.process_id,
+        ),
+        **methods,
+    )
+
+
+def data_config(args: Arguments, tasks: list[str]):
+    """The `data.datasets.DataConfig` that a command line asks for.
+
+    Raises:
+        UserError: a flag names a dataset that is not trained on.
+    """
+    from samtl.data.datasets import DataConfig
+
+    wanted = wanted_datasets(args, tasks)
+    check_datasets(args, wanted)
+    augmentation = {}
+    if args.is_augmentation:
+        words = args.augmentation_strength
+        augmentation = {
+            name: float(of_dataset(words, name, 1.0)) for name in wanted
+        }
+    return DataConfig(
+        names=wanted,
+        tasks=tuple(tasks),
+        data_dir=args.data_dir,
+        labels={
+            name: names.split(",")
+            for name, names in by_dataset(args, "labels", wanted)
+        },
+        limits=limits(args, wanted),
+        votes=args.votes,
+        class_weights=tuple(args.class_weights or ()),
+        augmentation=augmentation,
+        cache_gb=args.cache_gb,
+        seed=args.seed,
+    )
+
+
+def _loss_weight(args, task):
+    """lambda_t; a single task has no flag for it."""
+    return getattr(args, f"{LOSS_LETTERS[task]}_loss_weights", 1.0)

@@ -1,0 +1,153 @@
+"""The datasets of an experiment: their tables, labels and pixels."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from samtl.common.errors import UserError
+from samtl.data import images, tables
+from samtl.data.images import Split
+from samtl.data.tasks import Task, mirrored
+from samtl.distributed import devices
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which datasets an experiment has, and which of their labels.
+
+    names: {dataset: names of the tasks that it is given for}, in the order of
+        their turns.
+    tasks: names of the experiment's tasks.
+    data_dir: folder of the prepared datasets.
+    labels: {dataset: names of the tasks whose labels count}; a dataset that
+        is not named has all its labels count.
+    limits: {dataset: most images to train on}; 0 or absent: all.
+    votes: train on annotators' shares of votes where there are any.
+    class_weights: tasks whose classes are weighted, or "balanced" for all.
+    augmentation: {dataset: strength > 0}; absent: none.
+    cache_gb: disk space for decoded images of a dataset, GB.
+    seed: draws the images that a limit keeps.
+    """
+
+    names: dict[str, list[str]]
+    tasks: tuple[str, ...]
+    data_dir: Path = Path("data")
+    labels: dict[str, list[str]] = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict)
+    votes: bool = True
+    class_weights: tuple[str, ...] = ()
+    augmentation: dict[str, float] = field(default_factory=dict)
+    cache_gb: float = 8.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Datasets:
+    """The opened datasets of an experiment.
+
+    splits: {"train", "validation", "test"} Splits of each dataset, in the
+        order of their turns.
+    tasks: the experiment's tasks, in canonical order.
+    """
+
+    splits: list[dict[str, Split]]
+    tasks: list[Task]
+
+    @property
+    def train(self) -> list[Split]:
+        """The training Splits."""
+        return [splits["train"] for splits in self.splits]
+
+
+def open_datasets(config: DataConfig, shape: tuple[int, int, int]) -> Datasets:
+    """Read the tables of the datasets and open their pixels.
+
+    A dataset's labels count for every task of the experiment, not only for
+    those it is given for, unless `config.labels` says otherwise.
+
+    Args:
+        config: which datasets, and which of their labels.
+        shape: (height, width, channels) of the network's input.
+
+    Raises:
+        UserError: a dataset is missing or its files are bad, a task has no
+            dataset, the datasets of a task disagree on its classes, or these
+            cannot be flipped.
+    """
+    read = [
+        tables.read(name, config.data_dir, counting)
+        for name, counting in _counting(config).items()
+    ]
+    found = _agreed(read)
+    for name in config.class_weights:
+        if name not in ("none", "balanced", *found):
+            print(
+                f"warning: --class_weights={name} changes nothing, as that "
+                f"task is not trained; these are: {', '.join(found)}",
+                file=sys.stderr,
+            )
+    if config.augmentation:
+        _require_mirror_images(found.values())
+    with devices.main_process_first():
+        splits = [
+            images.open_splits(
+                table,
+                shape,
+                config.cache_gb,
+                config.limits.get(table.name, 0),
+                config.seed,
+            )
+            for table in read
+        ]
+    return Datasets(splits, [found[n] for n in tables.ORDER if n in found])
+
+
+def _counting(config):
+    """{dataset name: names of the tasks whose labels count}."""
+    counting = {}
+    for name, given in config.names.items():
+        carried = tables.labelled_tasks(name, config.data_dir)
+        counted = config.labels.get(name, {*carried, *given})
+        counting[name] = [task for task in config.tasks if task in counted]
+        if not counting[name]:
+            raise UserError(
+                f"the labels of {name} that count "
+                f"({', '.join(config.labels[name])}) are of none of "
+                f"{', '.join(config.tasks)}; change --labels"
+            )
+    for task in config.tasks:
+        if not any(task in counted for counted in counting.values()):
+            raise UserError(
+                f"no labels of {task} in {' and '.join(config.names)}; give a "
+                f"dataset that has them with --dataset_{task}"
+            )
+    return counting
+
+
+def _agreed(read):
+    """{name: Task} of all tables, which must agree on the classes."""
+    first = {}
+    for table in read:
+        for name, task in table.tasks.items():
+            other = first.setdefault(name, table)
+            if task != other.tasks[name]:
+                raise UserError(
+                    f"{name} has {len(other.tasks[name])} classes in "
+                    f"{other.name} ({', '.join(other.tasks[name].classes)}) "
+                    f"but {len(task)} in {table.name} "
+                    f"({', '.join(task.classes)}); train on datasets whose "
+                    "classes agree"
+                )
+    return {name: table.tasks[name] for name, table in first.items()}
+
+
+def _require_mirror_images(tasks):
+    for task in tasks:
+        try:
+            mirrored(task.classes)
+        except ValueError as error:
+            raise UserError(
+                f"--is_augmentation flips images, and {task.name} has {error}; "
+                "name both sides alike in the datasets' JSON files, or train "
+                "without --is_augmentation"
+            ) from error
