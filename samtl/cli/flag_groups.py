@@ -32,20 +32,20 @@ def add_dataset_flags(parser: Parser, tasks: tuple[str, ...]) -> None:
     group = parser.add_argument_group(
         "tasks and their datasets",
         "Names in any case: ferplus or Fer+ ... Several datasets of one task\n"
-        "must have the same classes. A task that none is given for is left\n"
-        "out in joint training, and learned in alternating training, from the\n"
-        "other tasks' datasets that are labelled for it too. Without any\n"
-        "dataset: drawn faces.",
+        "must have the same classes. A task without a dataset is not\n"
+        "trained in joint training; in alternating training it is learned from\n"
+        "the other tasks' datasets that are labelled for it too. Without any\n"
+        "dataset: synthetic faces.",
     )
     flag = functools.partial(add_flag, group)
     for name in tasks:
         text = f"datasets labelled for {name}"
         flag(f"dataset_{name}", dataset, None, text, many=True)
     text = (
-        "labels that count, of datasets that carry more: mtfl:pose leaves "
-        "MTFL's gender out and audits pseudo labels with it (default: all)"
+        "labels that count, of datasets that carry more: mtfl:pose hides "
+        "MTFL's gender and checks pseudo labels against it (default: all)"
     )
-    flag("labels", labels, None, text, many=True, metavar="NAME:TASK")
+    flag("labels", labels, None, text, many=True)
     for name in tasks:
         text = f"weight of the {name} loss"
         flag(f"{LOSS_LETTERS[name]}_loss_weights", Number(float, 0), 1.0, text)
@@ -60,7 +60,7 @@ def add_task_flags(parser: Parser) -> None:
     flag("task_type", task, "emotion", f"number or name: {task_list()}")
     text = (
         "dataset labelled for the task, in any case: ferplus or Fer+ ... "
-        "(default: drawn faces, synthetic_emotion for emotion and so on)"
+        "(default: synthetic faces, synthetic_emotion for emotion and so on)"
     )
     flag("dataset", dataset, None, text)
 
@@ -93,8 +93,8 @@ def add_training_flags(parser: Parser) -> None:
     text = "random flips, shifts and the like; flips swap left and right poses"
     flag("is_augmentation", boolean, False, text)
     text = (
-        "scales the random views of --is_augmentation, of every dataset or of "
-        "one as in mtfl:2; 2 suits a few thousand images (default: 1)"
+        "scales --is_augmentation, of every dataset or of one as in mtfl:2; "
+        "2 suits a few thousand images (default: 1)"
     )
     flag("augmentation_strength", strength, None, text, many=True)
     text = "freeze the trunk and train only the task layers and heads"
@@ -105,7 +105,7 @@ def add_training_flags(parser: Parser) -> None:
     )
     flag("no_freezing_epoch", Number(int, 0), 0, text)
     text = (
-        "weigh true labels by the rarity of their class: balanced for all "
+        "weight true labels by the rarity of their class: balanced for all "
         "tasks, or the tasks' names (default: none)"
     )
     flag("class_weights", weighted, None, text, many=True)
@@ -130,7 +130,7 @@ def add_run_flags(parser: Parser) -> None:
     flag("votes", boolean, True, text)
     text = "disk space for decoded images, in GB; 0: decode every time"
     flag("cache_gb", Number(float, 0), 8.0, text)
-    text = "seed of everything random"
+    text = "random seed"
     flag("seed", Number(int, 0, 2**32 - 1), 0, text)
     flag("runs", Path, Path("runs"), "folder of all runs")
     text = "folder of this run (default: a new one inside --runs)"
@@ -150,10 +150,10 @@ def _add_network_flags(parser):
     flag("model", model, "mini_xception", f"{', '.join(MODELS)}, in any case")
     text = (
         "file of trained weights to start from, .keras, .h5 or .hdf5; heads "
-        "that do not fit are left out"
+        "that do not fit are skipped"
     )
     flag("weights", Path, None, text)
-    flag("is_dropout", boolean, False, "drop half of what the heads read")
+    flag("is_dropout", boolean, False, "dropout of half of the heads' inputs")
     text = "batch normalisation in vggface; the small networks always have it"
     flag("is_bn", boolean, False, text)
     flag("weights_decay", Number(float, 0), 0.0, "L2 penalty on the kernels")
@@ -177,6 +177,6 @@ def _add_device_flags(parser):
         "where process 0 meets the others (KERAS_BACKEND=jax); no password "
         "guards it, so only within a network of your own"
     )
-    flag("coordinator", address, None, text, metavar="HOST:PORT")
+    flag("coordinator", address, None, text)
     flag("num_processes", Number(int, 1), 1, "processes that train together")
     flag("process_id", Number(int, 0), 0, "number of this process, from 0")

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import sys
+from collections.abc import Callable
 
 # Errors of the operating system that need no programmer.
 USERS = {
@@ -21,13 +22,13 @@ class UserError(Exception):
     """Something the user can put right; the message says what and how."""
 
 
-def reason(error):
+def reason(error: Exception | str) -> str:
     """Why, in one line: what an error says first, else what it is called."""
     text = getattr(error, "strerror", None) or str(error).strip()
     return (text or type(error).__name__).splitlines()[0]
 
 
-def run_script(main):
+def run_script(main: Callable[[], int | None]) -> None:
     """Call main() and turn a UserError into one line and exit code 2.
 
     So, too, a full disk and the like where nothing more telling is said.

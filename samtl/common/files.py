@@ -7,6 +7,7 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from samtl.common.errors import UserError, reason
@@ -15,12 +16,12 @@ CHECKSUM = "checksum"  # key of a sealed JSON file
 
 
 @contextlib.contextmanager
-def write(path):
+def write(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it there on success.
 
     The temporary name keeps the suffix, because libraries choose the file
     format by it. Parent folders are created. Nothing is left on failure.
-    A pipe or device is no file that could be replaced: it is yielded itself.
+    A pipe or device is not a file that could be replaced: it is yielded itself.
 
     Raises:
         UserError: the folder cannot be written, or the disk is full.
@@ -52,7 +53,7 @@ def write(path):
             temporary.unlink(missing_ok=True)
 
 
-def is_stream(path):
+def is_stream(path: Path) -> bool:
     """Whether a path is a pipe or device, which cannot be replaced."""
     # These may lead to a file.
     if re.match(r"/dev/(stdout|stderr|fd/)|/proc/[^/]+/fd/", str(path)):
@@ -60,13 +61,13 @@ def is_stream(path):
     return path.exists() and not (path.is_file() or path.is_dir())
 
 
-def write_json(path, value, is_sealed=False):
+def write_json(path: Path, value, is_sealed: bool = False) -> None:
     """Write `value` as indented JSON, atomically.
 
     Sealed, a dict gets a checksum, by which `read_json` finds damage.
 
     Raises:
-        UserError: as `write`, or a path in it is no UTF-8.
+        UserError: as `write`, or a path in it is not valid UTF-8.
     """
     if is_sealed:
         # At the top, where its line can be deleted like any other.
@@ -77,19 +78,19 @@ def write_json(path, value, is_sealed=False):
     except UnicodeEncodeError as error:
         around = text[: error.end].splitlines()[-1].strip()
         raise UserError(
-            f"cannot write {path}: the end of {around!r} is no UTF-8; rename "
-            "the file or folder"
+            f"cannot write {path}: the end of {around!r} is not valid UTF-8; "
+            "rename the file or folder"
         ) from error
     with write(path) as temporary:
         temporary.write_bytes(data)
 
 
-def read_json(path):
+def read_json(path: Path):
     """What a JSON file holds, without its checksum.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no JSON, or its checksum is another.
+        ValueError: it is not JSON, or its checksum is another.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -105,7 +106,7 @@ def read_json(path):
     return value
 
 
-def sha256(path):
+def sha256(path: Path) -> str:
     """Hex digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,6 +5,7 @@ import functools
 import math
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Number:
         return f"{noun} {limit} {self.low}"
 
 
-def boolean(text):
+def boolean(text: str) -> bool:
     """True, 1 or yes; False, 0 or no; in any case."""
     word = text.lower()
     if word in ("true", "1", "yes"):
@@ -51,20 +52,23 @@ def boolean(text):
     raise argparse.ArgumentTypeError(f"{text!r} is not True or False")
 
 
-def address(text):
+def address(text: str) -> str:
     """A machine and a port, HOST:PORT."""
     if is_address(text):
         return text
     raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
 
 
-def is_address(text):
+address.metavar = "HOST:PORT"
+
+
+def is_address(text: str) -> bool:
     """Whether a text is HOST:PORT, with a port from 1 to 65535."""
     match = re.fullmatch(r"\S+:([0-9]{1,5})", text)
     return bool(match) and 0 < int(match[1]) < 2**16
 
 
-def dataset(text):
+def dataset(text: str) -> str:
     """A dataset's name in lower case; Fer+ is ferplus."""
     choices = re.findall(r"[\w+]+", text)
     if re.search(r"[][{}<>|,]", text) and choices:
@@ -79,7 +83,7 @@ def dataset(text):
     return name
 
 
-def task(text):
+def task(text: str) -> str:
     """A task's name, from its name in any case or its number."""
     name = TASK_NUMBERS.get(text, text.lower())
     if name not in TASK_NUMBERS.values():
@@ -87,18 +91,18 @@ def task(text):
     return name
 
 
-def weighted(text):
-    """A task whose classes are weighed, or none, or balanced for all."""
+def weighted(text: str) -> str:
+    """A task whose classes are weighted, or none, or balanced for all."""
     word = text.lower()
     return word if word in ("none", "balanced") else task(text)
 
 
-def task_list():
+def task_list() -> str:
     """The tasks with their numbers, as shown in help and errors."""
     return ", ".join(f"{k} {name}" for k, name in TASK_NUMBERS.items())
 
 
-def model(text):
+def model(text: str) -> str:
     """A network's name in lower case."""
     name = text.lower().replace("-", "_")
     if name not in MODELS:
@@ -129,7 +133,7 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message} (--help lists all flags)")
 
 
-def parser(description, epilog):
+def parser(description: str, epilog: str | None) -> Parser:
     """A parser whose help shows `description` and `epilog` as written."""
     return Parser(
         description=description,
@@ -141,7 +145,7 @@ def parser(description, epilog):
     )
 
 
-def labels(text):
+def labels(text: str) -> str:
     """Labels that count, as in mtfl:pose or utkface:gender,age."""
     name, colon, names = text.partition(":")
     tasks = [task(part) for part in names.split(",")] if names else []
@@ -150,6 +154,9 @@ def labels(text):
             f"{text!r} is not NAME:TASK or NAME:TASK,TASK, as in mtfl:pose"
         )
     return f"{dataset(name)}:{','.join(tasks)}"
+
+
+labels.metavar = "NAME:TASK"
 
 
 @dataclass(frozen=True)
@@ -168,20 +175,27 @@ limit = ByDataset(Number(int, 0))
 strength = ByDataset(Number(float, 0, above=True))
 
 
-def add_flag(group, name, kind, default, text, many=False, metavar="NAME"):
+def add_flag(
+    group,
+    name: str,
+    kind: Callable | tuple[str, ...],
+    default,
+    text: str,
+    many: bool = False,
+) -> None:
     """Declare --name. A boolean flag without a value means True.
 
     Args:
         group: a parser or one of its groups.
-        kind: a function from text to value, or a tuple of choices.
+        kind: a function from text to value, or a tuple of choices. The help
+            shows the function's attribute `metavar` for a value.
         default: its value when not given; None leaves it open, and then
             `text` says what happens.
         text: the help, with the unit; range and default are added.
         many: takes one value or several, and may be repeated; the value is a
             list.
-        metavar: what the help shows for a value of a kind of its own.
     """
-    options = {"type": kind, "metavar": metavar}
+    options = {"type": kind, "metavar": getattr(kind, "metavar", "NAME")}
     if kind is boolean:
         options.update(nargs="?", const=True, metavar="BOOL")
     elif isinstance(kind, tuple):

@@ -5,8 +5,10 @@ import hashlib
 import io
 import math
 import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,14 +17,15 @@ from rich.progress import track
 
 from samtl.common import files
 from samtl.common.errors import UserError
-from samtl.data.tables import ORDER, SPLITS, Table
+from samtl.data.checks import SPLITS, Paths
+from samtl.data.tables import ORDER, Table
 
 DECODERS = min(8, os.cpu_count() or 1)
 AT_ONCE = 256  # images decoded before they are written to the cache
 _END_MARKERS = {b"\x89PNG": b"IEND", b"\xff\xd8\xff": b"\xff\xd9"}
 
 
-def read(path, shape):
+def read(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
     """Decode one image file and resize it.
 
     Args:
@@ -44,7 +47,7 @@ def read(path, shape):
     return image.reshape(shape)
 
 
-def decode(path, channels):
+def decode(path: Path, channels: int) -> np.ndarray:
     """Decode one image file, turned upright by its EXIF.
 
     Args:
@@ -101,7 +104,7 @@ def _is_whole(data):
 class Decoder:
     """Decodes on demand: `decoder[indices]` is uint8 [B, H, W, C]."""
 
-    def __init__(self, paths, shape):
+    def __init__(self, paths: Sequence[Path], shape: tuple[int, int, int]):
         self.paths = paths
         self.shape = shape
         self._pool = ThreadPoolExecutor(DECODERS)
@@ -133,21 +136,32 @@ class Split:
     def __len__(self):
         return len(self.indices)
 
-    def images(self, rows):
+    def images(self, rows: np.ndarray) -> np.ndarray:
         """Images of the given rows, uint8 [B, H, W, C]."""
         return np.asarray(self.pixels[self.indices[rows]])
 
-    def batches(self, batch_size, rows=None, own=slice(None)):
+    def batches(
+        self,
+        batch_size: int,
+        rows: np.ndarray | None = None,
+        shard: slice = slice(None),
+    ) -> Iterator[np.ndarray]:
         """Yield the images of `rows` (default: all) in order, in batches.
 
-        Of each batch only the places `own` are read.
+        Of each batch only the places `shard` are read.
         """
         rows = np.arange(len(self)) if rows is None else rows
         for start in range(0, len(rows), batch_size):
-            yield self.images(rows[start : start + batch_size][own])
+            yield self.images(rows[start : start + batch_size][shard])
 
 
-def open_splits(table, shape, cache_gb=4.0, limit=0, seed=0):
+def open_splits(
+    table: Table,
+    shape: tuple[int, int, int],
+    cache_gb: float = 4.0,
+    limit: int = 0,
+    seed: int = 0,
+) -> dict[str, Split]:
     """Open a dataset's pixels and cut it into its three splits.
 
     Args:
@@ -165,16 +179,16 @@ def open_splits(table, shape, cache_gb=4.0, limit=0, seed=0):
     """
     pixels = _open(table, shape, cache_gb)
     names = table.rows["split"].to_numpy()
-    parts = {}
+    splits = {}
     for name in SPLITS:
         indices = np.flatnonzero(names == name)
-        part = table.split(name)
+        rows = table.split(name)
         if name != "test" and 0 < limit < len(indices):
-            kept = _stratified(part, limit, seed)
+            kept = _stratified(rows, limit, seed)
             indices = indices[kept]
-            part = part.take(kept)
-        parts[name] = Split(part, pixels, indices)
-    return parts
+            rows = rows.take(kept)
+        splits[name] = Split(rows, pixels, indices)
+    return splits
 
 
 def _stratified(table, limit, seed):
@@ -221,7 +235,7 @@ def _decode_all(target, paths, shape, description):
             file.write(decoder[range(start, stop)])
 
 
-def fingerprint(paths):
+def fingerprint(paths: Paths) -> str:
     """Changes when any file is replaced: names, sizes and times.
 
     The folder does not count, as it may have several names, or move.

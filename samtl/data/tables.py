@@ -5,14 +5,11 @@ or test), one class index per task, in range and never empty, and whatever
 else the dataset knows (`yaw`, `age_years`, `subject` ...). A task whose
 labels come as votes also has one share column per class,
 `<task>_<class>`. The JSON names the tasks with their classes and says where
-the rows come from. Hidden labels, for audits only, are in
+the rows come from. Hidden labels, for diagnostics only, are in
 `db/<name>.truth.csv`.
 """
 
-import functools
-import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,12 +18,24 @@ import pandas as pd
 
 from samtl.common import files
 from samtl.common.errors import UserError
+from samtl.data.checks import (
+    SPLITS,
+    Paths,
+    check_columns,
+    check_labels,
+    check_paths,
+    check_shares,
+    check_splits,
+    one_line,
+    prepare_again,
+    refuse_repeated,
+    require_training_classes,
+    share_columns,
+)
 from samtl.data.tasks import Task
 
-SPLITS = ("train", "validation", "test")
 ORDER = ("emotion", "pose", "gender", "age")
 TAKEN = ("dataset", "path", "label", "prediction")  # columns of predictions
-SHARE_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -51,22 +60,22 @@ class Table:
     def __len__(self):
         return len(self.rows)
 
-    def split(self, name):
+    def split(self, name: str) -> "Table":
         """The rows of "train", "validation" or "test", numbered from 0."""
         if name not in SPLITS:
             raise ValueError(f"split {name!r} is none of {SPLITS}")
         return self.take(np.flatnonzero(self.rows["split"] == name))
 
-    def take(self, positions):
+    def take(self, positions: np.ndarray) -> "Table":
         """The rows at these positions, int [M], numbered from 0."""
         rows = self.rows.iloc[positions].reset_index(drop=True)
         return replace(self, rows=rows)
 
-    def labels(self, task):
+    def labels(self, task: str) -> np.ndarray:
         """Class indices of a task, int64 [N]."""
         return self.rows[task].to_numpy(np.int64)
 
-    def targets(self, task, votes=True):
+    def targets(self, task: str, votes: bool = True) -> np.ndarray:
         """Target distributions of a task, float32 [N, C], rows sum to 1.
 
         The annotators' vote shares where the dataset has them and `votes` is
@@ -77,13 +86,13 @@ class Table:
             return self.rows[columns].to_numpy(np.float32)
         return np.eye(len(columns), dtype=np.float32)[self.labels(task)]
 
-    def truth(self, task):
+    def truth(self, task: Task) -> np.ndarray | None:
         """Hidden class indices of a Task, int64 [N], -1 where unknown.
 
         Those of a task that the dataset is labelled for but that was not
         asked for, else those of `<name>.truth.csv`; None where there are
-        neither, or they are of other classes. For audits only: nothing that
-        trains may read them.
+        neither, or they are of other classes. For diagnostics only: nothing
+        that trains may read them.
 
         Raises:
             UserError: the file of hidden labels cannot be read.
@@ -97,10 +106,12 @@ class Table:
             return None
         hidden = _read_csv(path, {"path": str})
         if "path" not in hidden:
-            raise UserError(f"{path} has no column path; {_again(self.name)}")
+            raise UserError(
+                f"{path} has no column path; {prepare_again(self.name)}"
+            )
         if task.name not in hidden:
             return None
-        _refuse_repeated(path, hidden["path"])
+        refuse_repeated(path, hidden["path"])
         labels = pd.to_numeric(hidden[task.name], errors="coerce").fillna(-1)
         if not labels.isin(range(-1, len(task))).all():
             return None
@@ -109,43 +120,14 @@ class Table:
         return labels.to_numpy(np.int64)
 
     @property
-    def paths(self):
+    def paths(self) -> Paths:
         """Absolute path of every image: sequence of N."""
         return Paths(self.data_dir, self.rows["path"].to_numpy())
 
 
-class Paths(Sequence):
-    """Paths below a folder, each made when it is asked for.
-
-    A million `Path` objects would take 230 MiB and seconds.
-
-    Args:
-        folder: absolute Path.
-        names: array of str [N], relative to it.
-    """
-
-    def __init__(self, folder, names):
-        self.folder = folder
-        self.names = names
-
-    def __len__(self):
-        return len(self.names)
-
-    def __getitem__(self, index):
-        return self.folder / self.names[index]
-
-    def words(self):
-        """Yield every path as str, without a `Path` on the way."""
-        root = os.path.join(self.folder, "")
-        return (root + name for name in self.names)
-
-
-def share_columns(task):
-    """Names of the columns that hold a task's vote shares."""
-    return [f"{task.name}_{label}" for label in task.classes]
-
-
-def read(name, data_dir="data", tasks=()):
+def read(
+    name: str, data_dir: Path | str = "data", tasks: list[str] = ()
+) -> Table:
     """Read and check a prepared dataset.
 
     Args:
@@ -168,22 +150,22 @@ def read(name, data_dir="data", tasks=()):
         )
     text = dict.fromkeys(("path", "split", "subject", *known), str)
     rows = _read_csv(path, text)
-    _check_columns(path, rows, known)
-    _check_splits(path, rows, name)
-    _check_paths(path, rows["path"], data_dir, name)
+    check_columns(path, rows, known)
+    check_splits(path, rows, name)
+    check_paths(path, rows["path"], data_dir, name)
     for task in known.values():
-        rows[task.name] = _check_labels(path, rows[task.name], task)
-        _check_shares(path, rows, task)
+        rows[task.name] = check_labels(path, rows[task.name], task)
+        check_shares(path, rows, task)
     # A column of such a name that the JSON does not know is no label.
     others = [t for t in ORDER if t in rows and t not in known]
     needed = {t: known[t] for t in known if t in tasks or not tasks}
     hidden = {t: known[t] for t in known if t not in needed}
     table = Table(name, data_dir, rows.drop(columns=others), needed, hidden)
-    _require_training_classes(path, table)
+    require_training_classes(path, table)
     return table
 
 
-def labelled_tasks(name, data_dir):
+def labelled_tasks(name: str, data_dir: Path) -> dict[str, Task]:
     """The tasks that a prepared dataset is labelled for: {name: Task}.
 
     Raises:
@@ -193,7 +175,13 @@ def labelled_tasks(name, data_dir):
     return _read_tasks(name, csv_path(name, data_dir).with_suffix(".json"))
 
 
-def write(name, rows, tasks, data_dir, facts):
+def write(
+    name: str,
+    rows: pd.DataFrame,
+    tasks: list[Task],
+    data_dir: Path,
+    facts: dict,
+) -> None:
     """Write a prepared dataset: the CSV, then the JSON, each atomically.
 
     Args:
@@ -219,7 +207,7 @@ def write(name, rows, tasks, data_dir, facts):
     files.write_json(path.with_suffix(".json"), description | facts)
 
 
-def counts(rows, tasks):
+def counts(rows: pd.DataFrame, tasks: list[Task]) -> dict:
     """Rows per split, and per split, task and class: nested dicts of int."""
     result = {}
     for split in SPLITS:
@@ -234,7 +222,7 @@ def counts(rows, tasks):
     return result
 
 
-def prepared(data_dir="data"):
+def prepared(data_dir: Path | str = "data") -> list[str]:
     """Names of the datasets that are ready to be read, sorted."""
     return sorted(
         path.stem
@@ -243,17 +231,9 @@ def prepared(data_dir="data"):
     )
 
 
-def csv_path(name, data_dir):
+def csv_path(name: str, data_dir: Path | str) -> Path:
     """Where the rows of a dataset are, prepared or not."""
     return Path(data_dir) / "db" / f"{name}.csv"
-
-
-def _again(name):
-    if name.startswith("synthetic_"):
-        words = "synthetic"  # draws them all
-    else:
-        words = f"{name} --source FOLDER"
-    return f"prepare it again: python -m data_preparation {words} --overwrite"
 
 
 def _require_prepared(name, data_dir):
@@ -287,16 +267,16 @@ def _read_tasks(name, path):
             for labels in tasks.values()
         )
     except FileNotFoundError as error:
-        raise UserError(f"{path} is missing; {_again(name)}") from error
+        raise UserError(f"{path} is missing; {prepare_again(name)}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"cannot read {path}: {_one_line(error)}; {_again(name)}"
+            f"cannot read {path}: {one_line(error)}; {prepare_again(name)}"
         ) from error
     if not is_good:
         raise UserError(
             f'{path}: "tasks" must map some of {", ".join(ORDER)} to lists of '
             f"different class names other than {', '.join(TAKEN)}; "
-            f"{_again(name)}"
+            f"{prepare_again(name)}"
         )
     return found
 
@@ -314,162 +294,10 @@ def _read_csv(path, types):
         )
     except (OSError, ValueError) as error:
         raise UserError(
-            f"cannot read {path}: {_one_line(error)}; mend or replace the file"
+            f"cannot read {path}: {one_line(error)}; repair or replace the file"
         ) from error
     if not isinstance(rows.index, pd.RangeIndex):
         raise UserError(
-            f"{path}, row 2: more cells than the header has; mend the header"
+            f"{path}, row 2: more cells than the header has; correct the header"
         )
     return rows
-
-
-def _one_line(error):
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _check_columns(path, rows, tasks):
-    missing = [c for c in ("path", "split", *tasks) if c not in rows]
-    if missing:
-        raise UserError(
-            f"{path} has no column {', '.join(missing)}; add it to the header "
-            "and every row"
-        )
-
-
-def _check_splits(path, rows, name):
-    bad = ~rows["split"].isin(SPLITS)
-    if bad.any():
-        _refuse(
-            path,
-            bad,
-            f"split is {_shown(rows['split'], bad)}",
-            f"write {', '.join(SPLITS[:2])} or {SPLITS[2]}",
-        )
-    empty = [s for s in SPLITS if not (rows["split"] == s).any()]
-    if empty:
-        raise UserError(
-            f"{path} has no row for split {', '.join(empty)}; add rows or "
-            f"{_again(name)}"
-        )
-
-
-def _check_paths(path, column, data_dir, name):
-    bad = column.isna()
-    if bad.any():
-        _refuse(path, bad, "path is empty", "fill it in or delete the row")
-    _refuse_repeated(path, column.map(os.path.normpath))
-    bad = column.map(_is_outside)
-    if bad.any():
-        _refuse(
-            path,
-            bad,
-            f"path {_shown(column, bad)} leaves the data folder",
-            f"write it relative to {data_dir}",
-        )
-    images = Paths(data_dir, column.to_numpy())
-    bad = ~pd.Series(list(map(os.path.isfile, images.words())))
-    if bad.any():
-        _refuse(
-            path,
-            bad,
-            f"image {_shown(column, bad)} is missing ({bad.sum()} are)",
-            f"restore it in {data_dir} or {_again(name)}",
-        )
-    bad = ~pd.Series(list(_are_inside(images.words(), data_dir)))
-    if bad.any():
-        _refuse(
-            path,
-            bad,
-            f"a link takes {_shown(column, bad)} out of the data folder",
-            f"put the images themselves into {data_dir}",
-        )
-
-
-def _is_outside(image):
-    normal = os.path.normpath(image)
-    return os.path.isabs(normal) or normal.split(os.sep)[0] == ".."
-
-
-def _are_inside(images, data_dir):
-    """Yield for every path whether it is below the folder, links followed."""
-    root = os.path.join(os.path.realpath(data_dir), "")
-
-    def is_inside(path):
-        return os.path.join(os.path.realpath(path), "").startswith(root)
-
-    has_folder_inside = functools.cache(is_inside)
-    for image in images:
-        yield has_folder_inside(os.path.dirname(image)) and (
-            not os.path.islink(image) or is_inside(image)
-        )
-
-
-def _refuse_repeated(path, column):
-    bad = column.duplicated()
-    if bad.any():
-        first = (column == column[bad.idxmax()]).idxmax() + 2
-        _refuse(
-            path,
-            bad,
-            f"path {_shown(column, bad)} is also in row {first}",
-            "delete one of the two",
-        )
-
-
-def _check_labels(path, column, task):
-    labels = pd.to_numeric(column, errors="coerce")
-    bad = ~labels.isin(range(len(task)))
-    if bad.any():
-        _refuse(
-            path,
-            bad,
-            f"{task.name} is {_shown(column, bad)}",
-            f"write a whole number in 0..{len(task) - 1} or delete the row",
-        )
-    return labels.astype(np.int64)
-
-
-def _check_shares(path, rows, task):
-    columns = share_columns(task)
-    present = [column for column in columns if column in rows]
-    if not present:
-        return
-    if present != columns:
-        missing = [column for column in columns if column not in rows]
-        raise UserError(
-            f"{path} has no column {', '.join(missing)} beside {present[0]}; "
-            f"give a share to every class of {task.name} or to none"
-        )
-    shares = rows[columns].apply(pd.to_numeric, errors="coerce")
-    total = shares.sum(axis=1, skipna=False)
-    is_good = (shares >= 0).all(axis=1) & ((total - 1).abs() <= SHARE_TOLERANCE)
-    if not is_good.all():
-        _refuse(
-            path,
-            ~is_good,
-            f"the {len(columns)} vote shares of {task.name} are no "
-            "distribution",
-            "write numbers of at least 0 that sum to 1",
-        )
-
-
-def _require_training_classes(path, table):
-    train = table.split("train")
-    for task in table.tasks.values():
-        numbers = np.bincount(train.labels(task.name), minlength=len(task))
-        if not numbers.all():
-            empty = int(numbers.argmin())
-            raise UserError(
-                f"{path} has no training row of {task.name} {empty} "
-                f"({task.classes[empty]}); add some or take the class out of "
-                f"{path.with_suffix('.json').name} and renumber the rest"
-            )
-
-
-def _refuse(path, bad, what, cure):
-    raise UserError(f"{path}, row {bad.idxmax() + 2}: {what}; {cure}")
-
-
-def _shown(column, bad):
-    value = column[bad.idxmax()]
-    return "empty" if pd.isna(value) else repr(value)

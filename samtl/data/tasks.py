@@ -42,7 +42,7 @@ class Task:
         return len(self.classes)
 
 
-def mirrored(classes):
+def mirrored(classes: tuple[str, ...]) -> list[int]:
     """Indices of the classes seen in a mirror: left and right swap.
 
     `target[..., mirrored(classes)]` is the target of the flipped image. The

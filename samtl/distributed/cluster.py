@@ -23,8 +23,7 @@ def add_flag(parser, what):
         f"send {what} to a Dask cluster; all its machines see this folder, "
         "the data and the results (default: this machine)"
     )
-    shown = "tcp://HOST:PORT"
-    flags.add_flag(parser, "scheduler", _address, None, text, metavar=shown)
+    flags.add_flag(parser, "scheduler", _address, None, text)
 
 
 def _address(text):
@@ -32,6 +31,9 @@ def _address(text):
     if scheme in ("tcp", "tls") and flags.is_address(rest):
         return text
     raise argparse.ArgumentTypeError(f"{text!r} is not tcp://HOST:PORT")
+
+
+_address.metavar = "tcp://HOST:PORT"
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samtl.common.errors import UserError
-from samtl.data import tables
+from samtl.data import checks, tables
 from samtl.data.tasks import AGE, EMOTION_7, Task
 
 POSE = Task("pose", ("left", "right"))
@@ -253,7 +253,9 @@ def test_unreadable_json_is_one_line(data_dir, content):
     message = error_of(tables.read, "toy", data_dir)
     assert "toy.json" in message
     assert "data_preparation toy --source FOLDER --overwrite" in message
-    assert tables._again("synthetic_pose").endswith("synthetic --overwrite")
+    assert checks.prepare_again("synthetic_pose").endswith(
+        "synthetic --overwrite"
+    )
 
 
 def test_missing_json_is_refused(data_dir):
