@@ -121,7 +121,7 @@ def test_errors_without_words_have_a_name(tmp_path):
 
 
 def test_names_that_are_not_utf_8(tmp_path):
-    with pytest.raises(UserError, match=r"caf.* is no UTF-8; rename"):
+    with pytest.raises(UserError, match=r"caf.* is not valid UTF-8; rename"):
         files.write_json(tmp_path / "x.json", {"path": "/a/caf\udce9/b"})
     assert list(tmp_path.iterdir()) == []
 
