@@ -1,8 +1,8 @@
-"""The README's pictures, made by the demos with the shipped weights.
+"""The pictures of the README and docs/demos.md, made by the demos.
 
     python -m docs.pictures
 
-runs both demos on the sample portrait. It writes the annotated portrait and a
+runs both demos on the sample portrait with the shipped weights. It writes the annotated portrait and a
 frame of the annotated clip to docs/images/. The demos get --weights and
 --detector_model.
 """
