@@ -2,9 +2,9 @@
 
     python -m docs.pictures
 
-runs both demos on the sample portrait with the shipped weights. It writes the annotated portrait and a
-frame of the annotated clip to docs/images/. The demos get --weights and
---detector_model.
+runs both demos on the sample portrait. It writes the annotated portrait and a
+frame of the annotated clip to docs/images/. The demos get --weights, if it is
+not the shipped network, and --detector_model.
 """
 
 import argparse
