@@ -221,7 +221,7 @@ def test_method_names(command, name):
         ("--cluster_k=0", "at least 1"),
         ("--no_freezing_epoch=2", "needs --is_freezing=True"),
         ("--is_freezing --epoch=2 --no_freezing_epoch=3", "at most as many"),
-        ("--weights=no/such.keras", "no file"),
+        ("--weights=no/such.keras", "not a file"),
         ("--batch_size 0", "whole number of at least 1"),
         ("--batch_size=1.5", "whole number of at least 1"),
         ("--selection_threshold 1.5", "from 0 to 1"),
@@ -302,7 +302,7 @@ def test_joint_training_is_of_the_tasks_that_have_datasets():
     tasks = ("emotion", "pose", "gender", "age")
     parser = command_line.parser("", "")
     command_line.add_dataset_flags(parser, tasks)
-    args = command_line.parse(parser, [], drawn=("emotion", "pose"))
+    args = command_line.parse(parser, [], synthetic=("emotion", "pose"))
     assert command_line.given_tasks(args, tasks) == ["emotion", "pose"]
     assert args.dataset_pose == ["synthetic_pose"]
     args = command_line.parse(

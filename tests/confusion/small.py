@@ -7,8 +7,8 @@ from samtl.data import images
 from samtl.data.datasets import DataConfig, Datasets
 from samtl.data.tasks import Task
 from samtl.networks import LABEL_DIMENSIONS
+from samtl.pseudo_labels.labels import true_labels
 from samtl.pseudo_labels.method import RandomField, Regularisers
-from samtl.pseudo_labels.true_labels import true_labels
 from samtl.training.config import Configuration, TrainingConfig
 from tests import tiny
 from utils.confusion import label_transfer

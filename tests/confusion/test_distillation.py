@@ -68,12 +68,14 @@ def test_predictions_are_kept_for_as_long_as_nothing_changes(
     tmp_path, part, monkeypatch
 ):
     monkeypatch.setattr(distillation, "BATCH_PIXELS", 5 * 16 * 16)
-    looks = []
-    look = distillation.reading.Predictor.probabilities
+    calls = []
+    probabilities = distillation.Predictor.probabilities
     monkeypatch.setattr(
-        distillation.reading.Predictor,
+        distillation.Predictor,
         "probabilities",
-        lambda self, crops: looks.append(len(crops)) or look(self, crops),
+        lambda self, crops: (
+            calls.append(len(crops)) or probabilities(self, crops)
+        ),
     )
     path = stand_ins.network(tmp_path)
 
@@ -84,14 +86,14 @@ def test_predictions_are_kept_for_as_long_as_nothing_changes(
     first = predicted()
     np.testing.assert_allclose(first, expected(part, EMOTION), rtol=1e-4)
     np.testing.assert_array_equal(predicted(), first)
-    assert looks == [5, 4]
+    assert calls == [5, 4]
     (cached,) = (tmp_path / "cache").glob("faces-teacher-*.npz")
     cached.write_bytes(cached.read_bytes()[:200])
     np.testing.assert_array_equal(predicted(), first)
-    assert looks == 2 * [5, 4]
+    assert calls == 2 * [5, 4]
     stand_ins.network(tmp_path, temperatures={"emotion": 3})
     assert np.abs(predicted() - first).max() > 0.01
-    assert looks == 3 * [5, 4]
+    assert calls == 3 * [5, 4]
     model = onnx.load(path)
     model.doc_string = "another file"
     onnx.save(model, path)
@@ -99,10 +101,10 @@ def test_predictions_are_kept_for_as_long_as_nothing_changes(
         (tmp_path / "net.json").read_text().replace('"sha256"', '"old"')
     )
     predicted()
-    assert looks == 4 * [5, 4]
+    assert calls == 4 * [5, 4]
     os.utime(next(iter(part.table.paths)), (0, 0))
     predicted()
-    assert looks == 5 * [5, 4]
+    assert calls == 5 * [5, 4]
 
 
 def test_what_cannot_be_kept_is_used_all_the_same(tmp_path, part, capsys):
@@ -122,7 +124,7 @@ def test_predictions_that_are_not_finite_are_refused(
 ):
     teachers = distillation.load([stand_ins.network(tmp_path)], [EMOTION])
     monkeypatch.setattr(
-        distillation.reading.Predictor,
+        distillation.Predictor,
         "probabilities",
         lambda teacher, crops: {
             task: np.full((len(crops), len(classes)), np.nan)

@@ -22,7 +22,7 @@ def _fit(datasets, run):
     """LEL-LTN, the method with a network of its own to keep."""
     config = replace(
         small.CONFIG,
-        data=replace(small.DATA, augmentation=STRENGTHS),
+        data=replace(small.DATA, data_dir=run.parent, augmentation=STRENGTHS),
         run=tiny.run_config(run),
     )
     keras.utils.set_random_seed(0)

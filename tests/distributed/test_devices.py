@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -15,7 +14,8 @@ import pytest
 
 from samtl.common.errors import UserError
 from samtl.data.batches import Batches
-from samtl.distributed import devices
+from samtl.distributed import devices, processes
+from samtl.distributed.devices import DevicesConfig
 from tests import tiny
 from utils import confusion
 
@@ -42,7 +42,9 @@ def main():
     parser = command_line.parser("", "")
     command_line.add_run_flags(parser)
     args = command_line.parse(parser, sys.argv[1:])
-    devices.distribute(args)
+    names = command_line.DEVICE_FLAGS
+    config = devices.DevicesConfig(*(getattr(args, name) for name in names))
+    devices.distribute(config)
     if args.process_id:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
@@ -218,7 +220,7 @@ def test_shares_of_mixed_batches(second_of_two, sizes):
     assert inputs["image"].ravel().tolist() == whole[4:]
 
 
-def test_pieces_of_work_are_dealt(second_of_two):
+def test_pieces_of_work_are_split(second_of_two):
     assert devices.split_between_processes(list("abcde")) == ["b", "d"]
 
 
@@ -231,31 +233,29 @@ def test_a_batch_that_cannot_be_shared_is_refused(second_of_two):
 
 
 def test_other_backends_name_jax(monkeypatch):
-    args = SimpleNamespace(distribute="auto", coordinator="here:1")
+    config = DevicesConfig("auto", coordinator="here:1")
     for backend in ("tensorflow", "torch"):
         monkeypatch.setattr(keras.backend, "backend", lambda name=backend: name)
         with pytest.raises(UserError, match="KERAS_BACKEND=jax"):
-            devices.distribute(args)
+            devices.distribute(config)
 
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_processes_that_cannot_meet_say_where(monkeypatch, number):
-    monkeypatch.setattr(devices, "MEETING_SECONDS", 0)
+    monkeypatch.setattr(processes, "MEETING_SECONDS", 0)
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
         if number == 1:
             taken.close()
-        args = SimpleNamespace(
-            coordinator=f"127.0.0.1:{port}", num_processes=2, process_id=number
-        )
+        config = DevicesConfig("auto", f"127.0.0.1:{port}", 2, number)
         with pytest.raises(
             UserError, match=rf"{number} of 2 cannot .*:{port} \(.*free port"
         ):
-            devices._require_meeting_place(args)
+            processes._require_meeting_place(config)
 
 
 def test_without_the_flag_there_is_one_device():
-    devices.distribute(SimpleNamespace(distribute="none"))
+    devices.distribute(DevicesConfig())
     assert devices.count() == 1
     assert devices.shard(5) == slice(0, 5)
     assert devices.broadcast("a") == "a"

@@ -1,7 +1,5 @@
 """Triples against hand-computed numbers."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,8 +20,12 @@ def check(triples, target, weight, temperature):
     np.testing.assert_allclose(triples.target, target, rtol=1e-6)
     np.testing.assert_allclose(triples.weight, weight, rtol=1e-6)
     np.testing.assert_allclose(triples.temperature, temperature)
-    for field in dataclasses.fields(triples):
-        assert getattr(triples, field.name).dtype == np.float32
+    for array in arrays(triples):
+        assert array.dtype == np.float32
+
+
+def arrays(triples):
+    return triples.target, triples.weight, triples.temperature
 
 
 def test_confidence_by_hand():
@@ -119,10 +121,10 @@ def test_every_class_has_its_own_threshold():
 def test_fill_selects_by_class():
     logits, features, known, known_labels = pool()
     method = pseudo_labels.Method("hard", selection_scope="class")
-    _, audit = pseudo_labels.fill(method, logits, features, known, known_labels)
-    expected = pseudo_labels.select(audit["weight"], 0.8, audit["pseudo_label"])
-    np.testing.assert_array_equal(audit["selected"], expected)
-    assert set(audit["pseudo_label"][expected]) == {0, 1, 2}
+    _, found = pseudo_labels.fill(method, logits, features, known, known_labels)
+    expected = pseudo_labels.select(found["weight"], 0.8, found["pseudo_label"])
+    np.testing.assert_array_equal(found["selected"], expected)
+    assert set(found["pseudo_label"][expected]) == {0, 1, 2}
 
 
 def test_combine():
@@ -149,36 +151,36 @@ def pool(seed=0, count=60):
 def test_fill_multiplies_the_chosen_weights(kind):
     logits, features, known, known_labels = pool()
     method = pseudo_labels.Method(kind, selection_threshold=0.5)
-    triples, audit = pseudo_labels.fill(
+    triples, found = pseudo_labels.fill(
         method, logits, features, known, known_labels, seed=1
     )
     labels = logits.argmax(axis=1)
-    np.testing.assert_array_equal(audit["pseudo_label"], labels)
+    np.testing.assert_array_equal(found["pseudo_label"], labels)
     np.testing.assert_allclose(
-        audit["density"], pseudo_labels.local_density(features, labels, 0.6)
+        found["density"], pseudo_labels.local_density(features, labels, 0.6)
     )
-    product = audit["confidence"] * audit["density"] * audit["distribution"]
+    product = found["confidence"] * found["density"] * found["distribution"]
     np.testing.assert_allclose(
-        audit["weight"], product / product.max(), rtol=1e-5
+        found["weight"], product / product.max(), rtol=1e-5
     )
     if kind == "hard":
-        above = audit["weight"] > np.quantile(audit["weight"], 0.5)
-        np.testing.assert_array_equal(audit["selected"], above)
-        expected = pseudo_labels.hard_triples(logits, audit["weight"], above)
+        above = found["weight"] > np.quantile(found["weight"], 0.5)
+        np.testing.assert_array_equal(found["selected"], above)
+        expected = pseudo_labels.hard_triples(logits, found["weight"], above)
     else:
-        assert audit["selected"].all()
-        expected = pseudo_labels.interpolated_triples(logits, audit["weight"])
-    check(triples, *dataclasses.astuple(expected))
+        assert found["selected"].all()
+        expected = pseudo_labels.interpolated_triples(logits, found["weight"])
+    check(triples, *arrays(expected))
 
 
 def test_fill_computes_only_what_it_multiplies():
     logits = pool()[0]
     method = pseudo_labels.Method("hard", density=False, distribution=False)
-    _, audit = pseudo_labels.fill(method, logits, None, None, None)
-    assert set(audit) == {"pseudo_label", "confidence", "weight", "selected"}
+    _, found = pseudo_labels.fill(method, logits, None, None, None)
+    assert set(found) == {"pseudo_label", "confidence", "weight", "selected"}
     exponentials = np.exp(logits)
     expected = (exponentials / exponentials.sum(axis=1, keepdims=True)).max(1)
-    np.testing.assert_allclose(audit["confidence"], expected, rtol=1e-5)
+    np.testing.assert_allclose(found["confidence"], expected, rtol=1e-5)
     for method, target in (
         (pseudo_labels.Method("naive"), pseudo_labels.naive_triples(logits)),
         (
@@ -186,20 +188,20 @@ def test_fill_computes_only_what_it_multiplies():
             pseudo_labels.distilled_triples(logits, 3.0),
         ),
     ):
-        triples, audit = pseudo_labels.fill(method, logits, None, None, None)
-        check(triples, *dataclasses.astuple(target))
-        assert not audit["selected"].any()
-        assert not audit["weight"].any()
+        triples, found = pseudo_labels.fill(method, logits, None, None, None)
+        check(triples, *arrays(target))
+        assert not found["selected"].any()
+        assert not found["weight"].any()
 
 
 def test_constant_interpolation_weight_replaces_the_others():
     logits = pool()[0]
     method = pseudo_labels.Method("interpolation", interpolation_weights=0.25)
-    triples, audit = pseudo_labels.fill(method, logits, None, None, None)
+    triples, found = pseudo_labels.fill(method, logits, None, None, None)
     expected = pseudo_labels.interpolated_triples(logits, 0.25)
-    check(triples, *dataclasses.astuple(expected))
-    assert set(audit) == {"pseudo_label", "weight", "selected"}
-    assert (audit["weight"] == 0.25).all()
+    check(triples, *arrays(expected))
+    assert set(found) == {"pseudo_label", "weight", "selected"}
+    assert (found["weight"] == 0.25).all()
 
 
 def test_no_weight_chosen_is_one():
@@ -211,8 +213,8 @@ def test_no_weight_chosen_is_one():
         density=False,
         distribution=False,
     )
-    triples, audit = pseudo_labels.fill(method, logits, None, None, None)
-    assert audit["selected"].all()
+    triples, found = pseudo_labels.fill(method, logits, None, None, None)
+    assert found["selected"].all()
     check(triples, np.eye(3)[logits.argmax(axis=1)], 1, 1)
 
 
@@ -220,13 +222,11 @@ def test_pool_without_any_weight_is_distilled():
     """No reference class is predicted: nothing supports the pseudo labels."""
     logits, features, known, _ = pool()
     method = pseudo_labels.Method("hard", selection_threshold=0.0)
-    triples, audit = pseudo_labels.fill(
+    triples, found = pseudo_labels.fill(
         method, logits, features, known, np.full(40, 7)
     )
-    assert not audit["weight"].any()
-    check(
-        triples, *dataclasses.astuple(pseudo_labels.distilled_triples(logits))
-    )
+    assert not found["weight"].any()
+    check(triples, *arrays(pseudo_labels.distilled_triples(logits)))
 
 
 def test_fill_repeats_with_a_seed():
