@@ -5,8 +5,7 @@ Method: SA-MTL and what it is compared with in alternating training,
 Disjoint Datasets", ICME 2020, arXiv 2003.06746; see ALTERNATIVE_EP.py.
 """
 
-from ALTERNATIVE_EP import alternate, alternating_parser
-from samtl.cli import command_line
+from ALTERNATIVE_EP import alternating_parser, run
 from samtl.common.errors import run_script
 
 TASKS = ("emotion", "age")
@@ -24,7 +23,7 @@ def parser():
 
 
 def main(argv=None):
-    alternate(command_line.parse(parser(), argv), TASKS, __file__)
+    run(parser(), TASKS, __file__, argv)
 
 
 if __name__ == "__main__":

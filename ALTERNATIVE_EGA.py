@@ -9,8 +9,7 @@ both. --labels utkface:age hides its gender, and the diagnostics tell how often
 the pseudo labels agree with it.
 """
 
-from ALTERNATIVE_EP import alternate, alternating_parser
-from samtl.cli import command_line
+from ALTERNATIVE_EP import alternating_parser, run
 from samtl.common.errors import run_script
 
 TASKS = ("emotion", "gender", "age")
@@ -28,7 +27,7 @@ def parser():
 
 
 def main(argv=None):
-    alternate(command_line.parse(parser(), argv), TASKS, __file__)
+    run(parser(), TASKS, __file__, argv)
 
 
 if __name__ == "__main__":

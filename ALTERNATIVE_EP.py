@@ -35,28 +35,16 @@ def alternating_parser(tasks, description, examples):
     return parser
 
 
-def alternate(args, tasks, script):
-    """Train on the datasets in turn, and report.
-
-    Args:
-        args: from `command_line.parse`.
-        tasks: names of the tasks.
-        script: path of the script.
-    """
-    # Keras takes seconds to load; --help and a wrong flag should not.
+def alternate(config):
+    """Train on the datasets in turn, by a `training.Configuration`."""
     from data_preparation import synthetic
-    from samtl.cli.configuration import configure
     from samtl.data.datasets import open_datasets
     from samtl.distributed import devices
     from samtl.networks import image_shape
-    from samtl.pseudo_labels import Teacher
-    from samtl.pseudo_labels.filling import fill_missing
-    from samtl.pseudo_labels.true_labels import true_labels
-    from samtl.training.experiment import Experiment
-    from samtl.training.opening import start_network
+    from samtl.pseudo_labels import Teacher, fill_missing, true_labels
+    from samtl.training import Experiment, start_network
     from utils import alternative
 
-    config = configure(args, tasks, script)
     devices.distribute(config.devices)
     with devices.main_process_first():
         synthetic.ensure(config.data.names, config.data.data_dir)
@@ -85,12 +73,21 @@ def alternate(args, tasks, script):
     experiment.report()
 
 
+def run(parser, tasks, script, argv):
+    """Read the command line of a script, train and report."""
+    args = command_line.parse(parser, argv)
+    # Keras takes seconds to load; --help and a wrong flag should not.
+    from samtl.cli.configuration import configure
+
+    alternate(configure(args, tasks, script))
+
+
 def parser():
     return alternating_parser(TASKS, __doc__, EXAMPLES)
 
 
 def main(argv=None):
-    alternate(command_line.parse(parser(), argv), TASKS, __file__)
+    run(parser(), TASKS, __file__, argv)
 
 
 if __name__ == "__main__":

@@ -45,21 +45,22 @@ def main(argv=None):
     names = command_line.given_tasks(args, TASKS)
     print(f"method: {command_line.method_name(args)}")
     # Keras takes seconds to load; --help and a wrong flag should not.
-    from data_preparation import synthetic
     from samtl.cli.configuration import configure
+
+    train(configure(args, names, __file__))
+
+
+def train(config):
+    """Train on mixed batches with regularisers, by a `training.Configuration`."""
+    from data_preparation import synthetic
     from samtl.data.datasets import open_datasets
     from samtl.distributed import devices
     from samtl.networks import image_shape
-    from samtl.pseudo_labels import Teacher
-    from samtl.pseudo_labels.filling import masked
-    from samtl.pseudo_labels.true_labels import true_labels
-    from samtl.training.experiment import Experiment
-    from samtl.training.learner import Auxiliary
-    from samtl.training.opening import start_network
+    from samtl.pseudo_labels import Teacher, masked, true_labels
+    from samtl.training import Auxiliary, Experiment, start_network
     from utils import confusion
     from utils.confusion import manifold
 
-    config = configure(args, names, __file__)
     devices.distribute(config.devices)
     with devices.main_process_first():
         synthetic.ensure(config.data.names, config.data.data_dir)

@@ -30,18 +30,21 @@ def parser():
 def main(argv=None):
     args = command_line.parse(parser(), argv)
     # Keras takes seconds to load; --help and a wrong flag should not.
-    from data_preparation import synthetic
     from samtl.cli.configuration import configure
+
+    train(configure(args, [args.task_type], __file__))
+
+
+def train(config):
+    """Train on the one dataset, by a `training.Configuration`."""
+    from data_preparation import synthetic
     from samtl.data.datasets import open_datasets
     from samtl.distributed import devices
     from samtl.networks import image_shape
-    from samtl.pseudo_labels import Teacher
-    from samtl.pseudo_labels.true_labels import true_labels
-    from samtl.training.experiment import Experiment
-    from samtl.training.opening import start_network
+    from samtl.pseudo_labels import Teacher, true_labels
+    from samtl.training import Experiment, start_network
     from utils import stl
 
-    config = configure(args, [args.task_type], __file__)
     devices.distribute(config.devices)
     with devices.main_process_first():
         synthetic.ensure(config.data.names, config.data.data_dir)

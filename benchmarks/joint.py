@@ -20,8 +20,8 @@ from samtl import networks, pseudo_labels
 from samtl.common.flags import Number
 from samtl.data.datasets import DataConfig
 from samtl.pseudo_labels.filling import fill_missing, masked
+from samtl.pseudo_labels.labels import true_labels
 from samtl.pseudo_labels.method import RandomField, Regularisers
-from samtl.pseudo_labels.true_labels import true_labels
 from samtl.training.config import Configuration
 from samtl.training.learner import Auxiliary, Learner
 from utils import confusion

@@ -41,7 +41,7 @@ from samtl.data.datasets import DataConfig
 from samtl.data.tasks import POSE, Task
 from samtl.pseudo_labels import density, distribution_similarity
 from samtl.pseudo_labels.filling import REFERENCE_IMAGES
-from samtl.pseudo_labels.true_labels import true_labels
+from samtl.pseudo_labels.labels import true_labels
 from samtl.runs import plots
 
 ROOT = Path(__file__).parent.parent

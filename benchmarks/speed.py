@@ -57,7 +57,7 @@ from samtl.pseudo_labels import (
     filling,
     local_density,
 )
-from samtl.pseudo_labels.true_labels import true_labels
+from samtl.pseudo_labels.labels import true_labels
 from samtl.runs import run_folder
 from samtl.training.learner import Learner, fit_pass
 

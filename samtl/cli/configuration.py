@@ -6,6 +6,7 @@ Below this, nothing knows of flags.
 from pathlib import Path
 
 from samtl.cli.command_line import (
+    DEVICE_FLAGS,
     by_dataset,
     check_datasets,
     limits,
@@ -14,6 +15,20 @@ from samtl.cli.command_line import (
 )
 from samtl.cli.flag_groups import LOSS_LETTERS
 from samtl.cli.methods import Arguments, method, method_name, regularisers
+
+# Flags that have the names of `TrainingConfig`'s fields.
+TRAINING = (
+    "epoch",
+    "batch_size",
+    "learning_rate",
+    "schedule",
+    "ema_momentum",
+    "patience",
+    "is_freezing",
+    "no_freezing_epoch",
+    "bn_statistics",
+    "seed",
+)
 
 
 def configure(args: Arguments, tasks: list[str], script: str):
@@ -52,17 +67,8 @@ def configure(args: Arguments, tasks: list[str], script: str):
             precision=precision,
         ),
         training=config.TrainingConfig(
-            epoch=args.epoch,
-            batch_size=args.batch_size,
-            learning_rate=args.learning_rate,
-            schedule=args.schedule,
             loss_weights={task: _loss_weight(args, task) for task in tasks},
-            ema_momentum=args.ema_momentum,
-            patience=args.patience,
-            is_freezing=args.is_freezing,
-            no_freezing_epoch=args.no_freezing_epoch,
-            bn_statistics=args.bn_statistics,
-            seed=args.seed,
+            **{name: getattr(args, name) for name in TRAINING},
         ),
         run=config.RunConfig(
             script=Path(script).stem,
@@ -74,10 +80,7 @@ def configure(args: Arguments, tasks: list[str], script: str):
             weights=args.weights,
         ),
         devices=DevicesConfig(
-            args.distribute,
-            args.coordinator,
-            args.num_processes,
-            args.process_id,
+            **{name: getattr(args, name) for name in DEVICE_FLAGS}
         ),
         **methods,
     )

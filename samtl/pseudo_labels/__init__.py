@@ -3,6 +3,8 @@
 from samtl.pseudo_labels.confidence import confidence
 from samtl.pseudo_labels.density import local_density
 from samtl.pseudo_labels.distribution import distribution_similarity
+from samtl.pseudo_labels.filling import fill_missing, masked
+from samtl.pseudo_labels.labels import true_labels
 from samtl.pseudo_labels.method import Kind, Method
 from samtl.pseudo_labels.targets import (
     Triples,
@@ -24,9 +26,12 @@ __all__ = [
     "distilled_triples",
     "distribution_similarity",
     "fill",
+    "fill_missing",
     "hard_triples",
     "interpolated_triples",
     "local_density",
+    "masked",
     "naive_triples",
     "select",
+    "true_labels",
 ]

@@ -21,7 +21,7 @@ from samtl.faces.media import output
 from samtl.faces.prediction import Prediction, percent
 from samtl.inference import cropping
 from samtl.pseudo_labels import distances, targets
-from samtl.pseudo_labels.true_labels import true_labels
+from samtl.pseudo_labels.labels import true_labels
 from samtl.training import learner
 from tests.faces.stand_ins import TASKS
 from tests.robustness.trials import case

@@ -11,7 +11,7 @@ from samtl import networks, pseudo_labels
 from samtl.common.errors import UserError
 from samtl.data import images
 from samtl.data.datasets import DataConfig, Datasets
-from samtl.pseudo_labels.true_labels import true_labels
+from samtl.pseudo_labels.labels import true_labels
 from samtl.training import state
 from samtl.training.config import Configuration, TrainingConfig
 from samtl.training.experiment import Experiment
