@@ -41,11 +41,11 @@ def step(network, images, towards):
 )
 def test_same_values_gradients_and_statistics(count, dtype, tolerance):
     rng = np.random.default_rng(0)
-    kept, fused = build(dtype), build(dtype)
+    kept, source = build(dtype), build(dtype)
     weights = [rng.uniform(0.5, 2, w.shape) for w in kept.get_weights()]
     images = rng.normal(3, 2, (count, 5, 4, 3)).astype("float32")
     towards = rng.normal(size=(count, 60)).astype("float32")
-    networks.fuse(fused)
+    fused = networks.fuse(source)
     results = []
     for network in (kept, fused):
         network.set_weights(weights)
@@ -56,8 +56,7 @@ def test_same_values_gradients_and_statistics(count, dtype, tolerance):
 
 @pytest.mark.parametrize("training", [True, False])
 def test_it_is_one_operation(training):
-    network = build()
-    networks.fuse(network)
+    network = networks.fuse(build())
     graph = tf.function(lambda x: network(x, training=training))
     operations = graph.get_concrete_function(
         tf.TensorSpec((None, 5, 4, 3))
@@ -73,13 +72,11 @@ def test_other_layers_are_left_to_keras(options):
     image = keras.Input((5, 4, 3))
     layer = keras.layers.BatchNormalization(**options)
     network = keras.Model(image, layer(image))
-    networks.fuse(network)
-    assert "call" not in vars(layer)
+    assert networks.fuse(network).layers[1] is layer
 
 
 def test_a_frozen_layer_keeps_its_statistics():
-    network = build()
-    networks.fuse(network)
+    network = networks.fuse(build())
     layer = network.get_layer("normalised")
     layer.trainable = False
     before = layer.get_weights()
@@ -88,14 +85,64 @@ def test_a_frozen_layer_keeps_its_statistics():
         np.testing.assert_array_equal(new, old)
 
 
-def test_what_is_saved_is_keras_own_layer(tmp_path):
+def test_the_copy_is_frozen_with_the_network_and_back():
     network = build()
-    networks.fuse(network)
+    fused = networks.fuse(network)
+    network.trainable = False
+    assert not fused.trainable_variables
+    again = networks.fuse(network)  # of a frozen network
+    assert not again.trainable_variables
+    for layer in again.layers:
+        layer.trainable = True
+    for one in (again, fused):
+        assert len(one.trainable_variables) == 4
+        assert all(layer.trainable for layer in one.layers[1:])
+    network.trainable = True
+    assert len(network.trainable_variables) == 4
+
+
+def shares(one, other):
+    """Whether two networks have the same variables in the same order."""
+    pairs = zip(one.variables, other.variables, strict=True)
+    return all(left is right for left, right in pairs)
+
+
+@pytest.mark.parametrize("change", [networks.fuse, networks.synchronise])
+def test_the_copy_has_the_same_variables_and_layer_names(change):
+    network = build()
+    copy = change(network)
+    assert shares(copy, network)
+    names = [layer.name for layer in copy.layers[1:]]
+    assert names == [layer.name for layer in network.layers[1:]]
+
+
+def test_synchronised_layers_have_the_values_of_keras_on_one_device():
+    rng = np.random.default_rng(0)
+    images = rng.normal(3, 2, (6, 5, 4, 3)).astype("float32")
+    towards = rng.normal(size=(6, 60)).astype("float32")
+    kept, source = build(), build()
+    synchronised = networks.synchronise(source)
+    found, expected = (
+        [array(x) for x in step(network, images, towards)]
+        for network in (synchronised, kept)
+    )
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, 1e-4, 1e-4)
+    assert synchronised.get_layer("normalised").synchronized
+    assert synchronised.get_layer("of_vectors").synchronized
+
+
+@pytest.mark.parametrize("change", [networks.fuse, networks.synchronise])
+def test_what_is_saved_and_cloned_is_keras_own_layer(tmp_path, change):
+    network = build()
+    copy = change(network)
     network.save(tmp_path / "network.keras")
-    for copy in (
+    for other in (
         keras.models.load_model(tmp_path / "network.keras"),
-        keras.models.clone_model(network),
+        keras.models.clone_model(copy),
     ):
-        layer = copy.get_layer("normalised")
-        assert type(layer) is keras.layers.BatchNormalization
-        assert "call" not in vars(layer)
+        for name in ("normalised", "of_vectors"):
+            layer = other.get_layer(name)
+            assert type(layer) is keras.layers.BatchNormalization
+            assert layer.get_config() == network.get_layer(name).get_config()
+            assert not layer.synchronized
