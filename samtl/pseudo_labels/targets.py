@@ -1,6 +1,6 @@
-"""Triples (target, weight, temperature): how missing labels are filled in.
+"""Triples (target, weight, temperature), and the loss on them.
 
-Every sample carries one triple per task; the trainer's loss on it is
+Every sample carries one triple per task; its loss is
 
     w tau^2 CE(q, softmax(z / tau))
 
@@ -34,6 +34,30 @@ class Triples:
     weight: np.ndarray
     temperature: np.ndarray
     diagnostics: dict | None = None
+
+
+def triple_loss(target, weight, temperature, logits):
+    """Weighted, tempered cross-entropy, one loss for every method.
+
+        sum_i w_i tau_i^2 CE(q_i, softmax(z_i / tau_i)) / max(1, #{w_i > 0})
+
+    The factor tau^2 keeps gradients of tempered targets on the scale of the
+    others (Hinton et al. 2015, section 2).
+
+    Args:
+        target: [B, C] distributions q.
+        weight: [B], w >= 0; 0 is a missing label.
+        temperature: [B], tau >= 1.
+        logits: [B, C] z.
+
+    Returns:
+        scalar.
+    """
+    tempered = ops.log_softmax(logits / temperature[:, None], axis=-1)
+    entropy = -ops.sum(target * tempered, axis=-1)
+    present = ops.sum(ops.cast(weight > 0, logits.dtype))
+    total = ops.sum(weight * temperature**2 * entropy)
+    return total / ops.maximum(present, 1.0)
 
 
 def naive_triples(logits):

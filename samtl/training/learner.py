@@ -24,6 +24,7 @@ from samtl.common.errors import UserError
 from samtl.data import augmentation
 from samtl.data.batches import Batches
 from samtl.distributed import devices
+from samtl.pseudo_labels.targets import triple_loss
 
 
 class AuxiliaryLoss(NamedTuple):
@@ -49,30 +50,6 @@ class Auxiliary:
 
     losses: dict[str, AuxiliaryLoss] = field(default_factory=dict)
     model: keras.Model | None = None
-
-
-def triple_loss(target, weight, temperature, logits):
-    """Weighted, tempered cross-entropy, one loss for every method.
-
-        sum_i w_i tau_i^2 CE(q_i, softmax(z_i / tau_i)) / max(1, #{w_i > 0})
-
-    The factor tau^2 keeps gradients of tempered targets on the scale of the
-    others (Hinton et al. 2015, section 2).
-
-    Args:
-        target: [B, C] distributions q.
-        weight: [B], w >= 0; 0 is a missing label.
-        temperature: [B], tau >= 1.
-        logits: [B, C] z.
-
-    Returns:
-        scalar.
-    """
-    tempered = ops.log_softmax(logits / temperature[:, None], axis=-1)
-    entropy = -ops.sum(target * tempered, axis=-1)
-    present = ops.sum(ops.cast(weight > 0, logits.dtype))
-    total = ops.sum(weight * temperature**2 * entropy)
-    return total / ops.maximum(present, 1.0)
 
 
 class Learner(keras.Model):

@@ -16,8 +16,9 @@ from samtl.data.images import Split
 from samtl.data.tasks import Task
 from samtl.distributed import devices
 from samtl.pseudo_labels import Teacher, Triples
+from samtl.pseudo_labels.targets import triple_loss
 from samtl.training.config import Configuration
-from samtl.training.learner import AuxiliaryLoss, triple_loss
+from samtl.training.learner import AuxiliaryLoss
 
 
 class Mixture:
