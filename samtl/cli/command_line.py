@@ -191,16 +191,16 @@ def check_datasets(args: Arguments, wanted: dict[str, list[str]]) -> None:
 
     Raises:
         UserError: a flag names another dataset, or one twice, or --labels
-            leaves out a task that its dataset is given for.
+            hides a task that its dataset is given for.
     """
     for flag in ("limit", "augmentation_strength"):
         by_dataset(args, flag, wanted)
     for name, counted in by_dataset(args, "labels", wanted):
-        left_out = [t for t in wanted[name] if t not in counted.split(",")]
-        if left_out:
+        hidden = [t for t in wanted[name] if t not in counted.split(",")]
+        if hidden:
             raise UserError(
-                f"--labels leaves out {left_out[0]} of {name}, which "
-                f"--dataset_{left_out[0]} asks for; take one of the two back"
+                f"--labels hides {hidden[0]} of {name}, which "
+                f"--dataset_{hidden[0]} asks for; take one of the two back"
             )
 
 
@@ -243,7 +243,7 @@ def _resumed(parser, args, words):
         )
     kept = vars(args).keys() - {"resume", *given, *DEVICE_FLAGS}
     missing = sorted(kept - saved.keys())
-    if "script" in saved:  # by which `experiment.open_run` knows a run
+    if "script" in saved:  # by which `opening.open_run` knows a run
         kept &= saved.keys()  # the others' defaults change nothing
     elif missing:
         raise UserError(

@@ -125,7 +125,7 @@ class Parser(argparse.ArgumentParser):
             flag, _, value = word.partition("=")
             # argparse would take it for a flag that has no value.
             if flag.startswith("--") and value == "--":
-                self.error(f"{flag}: '--' is no value")
+                self.error(f"{flag}: '--' is not a value")
         return super().parse_known_args(args, namespace)
 
     def error(self, message):

@@ -156,7 +156,7 @@ def read(
     for task in known.values():
         rows[task.name] = check_labels(path, rows[task.name], task)
         check_shares(path, rows, task)
-    # A column of such a name that the JSON does not know is no label.
+    # A column of a task that the JSON does not know is not a label.
     others = [t for t in ORDER if t in rows and t not in known]
     needed = {t: known[t] for t in known if t in tasks or not tasks}
     hidden = {t: known[t] for t in known if t not in needed}

@@ -236,7 +236,7 @@ def test_method_names(command, name):
         ("--labels mtfl", "is not NAME:TASK"),
         ("--labels mtfl:smile", "'smile' is none of 0 emotion"),
         ("--limit=-1", "'-1' is not a whole number of at least 0"),
-        ("--limit=--", "--limit: '--' is no value"),
+        ("--limit=--", "--limit: '--' is not a value"),
         ("--dataset_pose=-x", "'-x' is not a dataset's name"),
         ("--limit=ferplus:x", "'x' is not a whole number"),
         ("--schedule=step", "cosine"),
@@ -287,7 +287,7 @@ def test_a_flag_of_several_values_may_be_repeated():
             "--is_augmentation --augmentation_strength sfew:2",
             "--augmentation_strength=sfew:2.0 names a dataset",
         ),
-        ("--labels=mtfl:gender", "--labels leaves out pose of mtfl"),
+        ("--labels=mtfl:gender", "--labels hides pose of mtfl"),
     ],
 )
 def test_values_for_datasets_are_checked(command, message):

@@ -81,7 +81,7 @@ def test_terms_that_are_off_have_no_weight():
             ["--labels", "utkface:age"],
             "not trained on; these are: expw, mtfl",
         ),
-        (["--labels", "mtfl:gender"], "--labels leaves out pose of mtfl"),
+        (["--labels", "mtfl:gender"], "--labels hides pose of mtfl"),
     ],
 )
 def test_labels_of_other_datasets_are_refused(words, message):
