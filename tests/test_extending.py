@@ -1,4 +1,4 @@
-"""The steps of docs/extending.md, carried out on a copy of the code."""
+"""The steps of docs/extending.md, executed on a copy of the code."""
 
 import re
 import shutil
@@ -14,9 +14,14 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 MARGIN = """
+from pathlib import Path
 import numpy as np
+import pandas as pd
 from samtl import pseudo_labels
 from samtl.cli import command_line
+from samtl.data import images, tables
+from samtl.data.tasks import Task
+from samtl.pseudo_labels.diagnostics import write_diagnostics
 import ALTERNATIVE_EP
 default = command_line.parse(ALTERNATIVE_EP.parser(), [])
 assert command_line.method_name(default) == "sa-mtl-hard"
@@ -24,21 +29,48 @@ assert not command_line.method(default).margin
 args = command_line.parse(ALTERNATIVE_EP.parser(), ["--is_pseudo_margin=True"])
 assert command_line.method_name(args) == "hard-margin"
 logits = np.log([[0.7, 0.2, 0.1], [0.4, 0.35, 0.25]]).astype("float32")
-_, found = pseudo_labels.fill(command_line.method(args), logits, None, None, None)
+method = command_line.method(args)
+_, found = pseudo_labels.fill(method, logits, None, None, None)
 np.testing.assert_allclose(found["margin"], [0.5, 0.05], atol=1e-6)
 np.testing.assert_allclose(found["weight"], [1, 0.1], atol=1e-6)
+rows = pd.DataFrame({"path": ["1.png", "2.png"], "split": "train"})
+table = tables.Table("mtfl", Path(), rows, {})
+split = images.Split(table, np.zeros((2, 64, 64, 1), "uint8"), np.arange(2))
+task = Task("size", ("small", "middle", "large"))
+write_diagnostics(Path(), 1, task, split, found)
+assert pd.read_csv("weights_round1.csv")["margin"].tolist() == [0.5, 0.05]
+"""
+NETWORK = """
+import numpy as np
+from samtl import networks
+from samtl.cli import command_line
+from samtl.cli.configuration import configure
+from samtl.data.tasks import GENDER, POSE, Task
+import ALTERNATIVE_EP
+args = command_line.parse(ALTERNATIVE_EP.parser(), ["--model=plain"])
+config = configure(args, ALTERNATIVE_EP.TASKS, "ALTERNATIVE_EP.py")
+assert config.training.learning_rate == 2e-3
+tasks = [Task("pose", POSE), Task("gender", GENDER)]
+network = networks.build(config.network, tasks)
+assert network.name == "plain"
+images = np.zeros((3, *networks.image_shape(config.network)), "uint8")
+outputs = network(images)
+assert outputs["logits"]["pose"].shape == (3, 5)
+assert outputs["logits"]["gender"].shape == (3, 2)
+assert outputs["features"]["gender"].shape == (3, 128)
 """
 
 
 @pytest.fixture(scope="module")
 def code(tmp_path_factory):
-    """A copy of the code with every step of the guide done."""
+    """A copy of the code with all changes of the guide."""
     copy = tmp_path_factory.mktemp("code")
     for name in ("utils", "samtl", "data_preparation", "ALTERNATIVE_EP.py"):
         source = ROOT / name
-        (shutil.copytree if source.is_dir() else shutil.copy)(
-            source, copy / name
-        )
+        if source.is_dir():
+            shutil.copytree(source, copy / name)
+        else:
+            shutil.copy(source, copy / name)
     files = re.findall(r"\*\*1\. Write `([^`]+)`", GUIDE)
     blocks = re.findall(r"```python\n(.*?)```", GUIDE, flags=re.DOTALL)
     for name, block in zip(files, blocks, strict=True):
@@ -49,7 +81,7 @@ def code(tmp_path_factory):
 
 
 def _apply(change, folder):
-    """Carry out a diff block: a file name and hunks without line numbers."""
+    """Apply a diff block: a file name and hunks without line numbers."""
     title, *hunks = change.split("@@\n")
     path = folder / title.removeprefix("--- ").strip()
     text = path.read_text(encoding="utf-8")
@@ -72,7 +104,7 @@ def _run(code, *words):
 
 def test_the_dataset_is_prepared(code, tmp_path):
     rng = np.random.default_rng(0)
-    # As many people and pictures of each as the set has.
+    # As many people as the set has, and as many pictures of each.
     codes = ("AN", "DI", "FE", "HA", "SA", "SU", "NE")
     for person in range(10):
         for number, (take, code_) in enumerate(product("123", codes)):
@@ -90,3 +122,7 @@ def test_the_dataset_is_prepared(code, tmp_path):
 
 def test_the_weight_is_multiplied(code):
     _run(code, "-c", MARGIN)
+
+
+def test_the_network_is_built(code):
+    _run(code, "-c", NETWORK)

@@ -19,8 +19,8 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-# A file that a reader of docs/extending.md writes.
-EXAMPLES = ("samtl/pseudo_labels/margin.py",)
+# Files that a reader of docs/extending.md writes.
+EXAMPLES = ("samtl/pseudo_labels/margin.py", "samtl/networks/plain.py")
 PAGES = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").glob("*.md")),
