@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from samtl import networks
-from samtl.runs import plots, run_folder
+from samtl.runs import onnx_export, plots
 
 SHAPE = (16, 16, 1)
 
@@ -28,7 +28,7 @@ def leave_out(patch):
     """Leave pictures and ONNX files empty, of any network."""
     patch.setattr(plots, "_save", lambda figure, path: path.touch())
     patch.setattr(
-        run_folder, "_export_onnx", lambda network, path: path.touch()
+        onnx_export, "_export_onnx", lambda network, path: path.touch()
     )
 
 

@@ -1,28 +1,46 @@
-"""The folder that a run leaves, and everything in it."""
+"""The folder of a run: how it is made, and what the run began with.
+
+What a run writes there later is in the modules beside this one, and can be
+used from here, too.
+"""
 
 import contextlib
 import importlib
 import importlib.metadata
 import itertools
 import platform
-import resource
 import shlex
-import struct
 import subprocess
 import sys
 import time
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-from rich.console import Console
-from rich.table import Table as RichTable
-from tensorboard.compat.proto import event_pb2, summary_pb2
-from tensorboard.summary.writer.record_writer import RecordWriter
-
 from samtl.common import files
-from samtl.common.errors import UserError, reason
-from samtl.runs import plots
+from samtl.common.errors import UserError
+from samtl.runs.onnx_export import export
+from samtl.runs.printing import print_results
+from samtl.runs.results import (
+    SPLITS,
+    peak_memory,
+    write_metrics,
+    write_predictions,
+    write_result,
+)
+
+__all__ = [
+    "SPLITS",
+    "create",
+    "export",
+    "origin",
+    "peak_memory",
+    "print_results",
+    "read_args",
+    "write_args",
+    "write_metrics",
+    "write_predictions",
+    "write_result",
+]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = (
@@ -34,10 +52,16 @@ PACKAGES = (
     "pandas",
     "opencv-python",
 )
-SPLITS = ("validation", "test")
 
 
-def create(root, script, datasets, method, seed, run_dir=None):
+def create(
+    root: Path | str,
+    script: str,
+    datasets: Sequence[str],
+    method: str,
+    seed: int,
+    run_dir: Path | str | None = None,
+) -> Path:
     """Make the folder of a new run.
 
     Args:
@@ -89,7 +113,7 @@ def _new_folder(path):
             return folder
 
 
-def write_args(run, args):
+def write_args(run: Path, args: dict) -> None:
     """Write args.json: what is needed to repeat the run.
 
     Args:
@@ -122,7 +146,7 @@ def write_args(run, args):
     )
 
 
-def read_args(run):
+def read_args(run: Path | str) -> dict:
     """The arguments that `write_args` wrote; paths are strings.
 
     Raises:
@@ -138,7 +162,7 @@ def read_args(run):
         ) from error
 
 
-def origin(path):
+def origin(path: Path) -> dict:
     """Where a trained network comes from.
 
     Args:
@@ -154,177 +178,6 @@ def origin(path):
     except (OSError, ValueError, KeyError, TypeError):
         found = {"command": None, "commit": None}
     return {"sha256": files.sha256(path), **found}
-
-
-def write_metrics(run, rows):
-    """Write metrics.csv anew and add the new rounds to the TensorBoard log.
-
-    Args:
-        run: folder of the run.
-        rows: one dict a round, from the first; numbers, and names as text.
-    """
-    with files.write(run / "metrics.csv") as path:
-        pd.DataFrame(rows).to_csv(path, index=False, float_format="%.6g")
-    log = run / "events.out.tfevents.metrics"
-    try:
-        _log(log, rows)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {log}: {error.strerror}; free some disk space and "
-            "go on with --resume"
-        ) from error
-
-
-def write_predictions(run, split, predicted):
-    """Write predictions_<task>_<split>.csv, one row an image.
-
-    Columns: dataset, path, label, prediction (class names) and the
-    probability of each class.
-
-    Args:
-        run: folder of the run.
-        split: "validation" or "test".
-        predicted: {task name: DataFrame} as `training.predictions` gives it.
-    """
-    for task, frame in predicted.items():
-        classes = frame.columns[3:]
-        best = frame[classes].to_numpy().argmax(axis=1)
-        named = frame.assign(label=classes[frame["label"]])
-        named.insert(3, "prediction", classes[best])
-        with files.write(run / f"predictions_{task}_{split}.csv") as path:
-            named.to_csv(path, index=False, float_format="%.6g")
-
-
-def peak_memory():
-    """The most memory that this process has held, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def write_result(run, result):
-    """Write result.json and every confusion matrix as CSV and PNG.
-
-    Args:
-        run: folder of the run.
-        result: JSON-able dict; its "tasks" are {task name: {"classes": names,
-            "validation": dict of `evaluation.scores`, "test": another}}.
-    """
-    tasks = {}
-    for name, entry in result["tasks"].items():
-        tasks[name] = dict(entry)
-        for split in SPLITS:
-            scores = dict(entry[split])
-            matrix = scores.pop("confusion")
-            tasks[name][split] = scores
-            _write_confusion(
-                run / f"confusion_{name}_{split}",
-                matrix,
-                entry["classes"],
-                f"{name}, {split}: {scores['accuracy']:.1%} right",
-            )
-    result = {**result, "tasks": tasks}
-    files.write_json(run / "result.json", result, is_sealed=True)
-
-
-def export(network, run, tasks):
-    """Write best.onnx, image -> probabilities, and labels.json to read it.
-
-    Where the converter is missing or fails, or the backend has none that is
-    known to work, one warning says so and the run goes on: best.keras holds
-    the same network.
-
-    Args:
-        network: model from `networks.build`.
-        run: folder of the run.
-        tasks: its Tasks.
-    """
-    try:
-        with files.write(run / "best.onnx") as path:
-            _export_onnx(network, path)
-    # The converters of the backends fail in every way there is; hours of
-    # training must not end without results over it.
-    except Exception as error:
-        print(
-            f"warning: best.onnx was not written ({reason(error)}); the "
-            "packages onnx and tf2onnx with the TensorFlow backend write it",
-            file=sys.stderr,
-        )
-    height, width, channels = network.input_shape[1:]
-    files.write_json(
-        run / "labels.json",
-        {
-            "tasks": {task.name: list(task.classes) for task in tasks},
-            "input": {
-                "name": "image",
-                "shape": ["batch", height, width, channels],
-                "dtype": "float32",
-                "range": [0, 255],
-                "channels": "gray" if channels == 1 else "RGB",
-            },
-            "output": "softmax probabilities of each task, under its name",
-            "normalisation": "inside the network: feed pixel values as read",
-            "sha256": {
-                path.name: files.sha256(path)
-                for path in (run / "best.keras", run / "best.onnx")
-                if path.exists()
-            },
-        },
-        is_sealed=True,
-    )
-
-
-def print_results(result):
-    """Print the scores, in percent, as tables.
-
-    Args:
-        result: as in `write_result`; "forgetting", where it is there, is from
-            `evaluation.forgetting`.
-    """
-    tasks = result["tasks"]
-    headings = {
-        "accuracy": "accuracy",
-        "macro_f1": "macro F1",
-        "balanced_accuracy": "balanced",
-        "one_off_accuracy": "1-off",
-    }
-    headings = {
-        score: heading
-        for score, heading in headings.items()
-        if any(score in entry["test"] for entry in tasks.values())
-    }
-    table = _table("results (%)", ("task", "split"), (*headings.values(), "n"))
-    for task, entry in tasks.items():
-        for split in SPLITS:
-            scores = entry[split]
-            table.add_row(
-                task if split == SPLITS[0] else "",
-                split,
-                *(_percent(scores.get(score)) for score in headings),
-                f"{scores['count']:,}",
-                end_section=split == SPLITS[-1],
-            )
-    console = Console()
-    console.print(table)
-    forgetting = {
-        task: entry
-        for task, entry in result.get("forgetting", {}).items()
-        if entry["own"] and entry["others"]
-    }
-    if not forgetting:
-        return
-    table = _table(
-        "validation accuracy (%) after rounds on own and other datasets",
-        ("task",),
-        ("own mean", "own best", "other mean", "other best", "forgotten"),
-    )
-    for task, entry in forgetting.items():
-        values = [
-            entry[who][what]
-            for who in ("own", "others")
-            for what in ("mean", "best")
-        ]
-        table.add_row(task, *map(_percent, (*values, entry["drop"])))
-    console.print(table)
 
 
 def _commit():
@@ -351,96 +204,3 @@ def _version(package):
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _log(path, rows):
-    """Append to a TensorBoard log the rows that it does not have yet.
-
-    The log is a header and one record a row, so that counting records tells
-    what a resumed run has logged. A record that a killed run left incomplete
-    is cut off. TensorBoard's EventFileWriter would load TensorFlow, under
-    any backend, and starts a new file each time.
-    """
-    with path.open("a+b") as file:
-        file.seek(0)
-        logged, end = _count_records(file.read())
-        file.truncate(end)
-        writer = RecordWriter(file)
-        if logged == 0:
-            header = event_pb2.Event(file_version="brain.Event:2")
-            writer.write(header.SerializeToString())
-        for row in rows[max(0, logged - 1) :]:
-            values = [
-                summary_pb2.Summary.Value(tag=_tag(name), simple_value=value)
-                for name, value in row.items()
-                if name != "round" and isinstance(value, int | float)
-            ]
-            event = event_pb2.Event(
-                wall_time=time.time(),
-                step=row["round"],
-                summary=summary_pb2.Summary(value=values),
-            )
-            writer.write(event.SerializeToString())
-
-
-def _count_records(data):
-    """(number of complete TFRecord records in bytes, where they end).
-
-    A record: length (8 bytes), its checksum (4), content, checksum (4).
-    """
-    count = end = 0
-    while end + 8 <= len(data):
-        following = end + 16 + struct.unpack_from("<Q", data, end)[0]
-        if following > len(data):
-            break
-        count, end = count + 1, following
-    return count, end
-
-
-def _tag(name):
-    group, _, rest = name.partition("_")
-    is_group = group in ("validation", "pseudo")
-    return f"{group}/{rest}" if is_group else f"training/{name}"
-
-
-def _write_confusion(stem, matrix, classes, title):
-    frame = pd.DataFrame(
-        matrix, index=pd.Index(classes, name="true"), columns=classes
-    )
-    with files.write(stem.with_suffix(".csv")) as path:
-        frame.to_csv(path)
-    plots.confusion(stem.with_suffix(".png"), matrix, classes, title)
-
-
-def _export_onnx(network, path):
-    # Imported here so that reading a run does not load a backend.
-    import keras
-
-    from samtl.networks import probabilities
-
-    name = keras.backend.backend()
-    if name != "tensorflow":
-        # PyTorch's converter fails, and prints the whole network.
-        raise NotImplementedError(f"the backend is {name}")
-    model = probabilities(network)
-    image = keras.InputSpec(
-        shape=model.input_shape, dtype="float32", name="image"
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the converter's own affairs
-        model.export(
-            path, format="onnx", verbose=False, input_signature=[image]
-        )
-
-
-def _table(title, texts, numbers):
-    table = RichTable(title=title, title_justify="left")
-    for heading in texts:
-        table.add_column(heading)
-    for heading in numbers:
-        table.add_column(heading, justify="right")
-    return table
-
-
-def _percent(value):
-    return "" if value is None else f"{100 * value:.1f}"

@@ -15,6 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.io import savemat
+from tensorboard.backend.event_processing.event_accumulator import (
+    EventAccumulator,
+)
 
 import STL_general_train
 from data_preparation import imdb
@@ -25,7 +28,7 @@ from samtl.comparison import plan, results
 from samtl.data.tasks import POSE, Task
 from samtl.faces import detect
 from samtl.inference import loading
-from samtl.runs import run_folder
+from samtl.runs import event_log, onnx_export, run_folder
 from samtl.training import experiment, state
 from tests import quick
 from tests.faces import stand_ins
@@ -43,7 +46,7 @@ def network():
 def run(tmp_path, network, monkeypatch):
     """The folder of a finished run, made by the functions that write it."""
     monkeypatch.setattr(
-        run_folder,
+        onnx_export,
         "_export_onnx",
         lambda network, path: path.write_bytes(b"net"),
     )
@@ -294,3 +297,18 @@ def test_readers_that_crash_or_hang():
         isolation.call(divmod, 1, 0, seconds=60)
     with case():
         assert isolation.call(divmod, 7, 2, seconds=60) == (3, 1)
+
+
+def test_damaged_logs(tmp_path):
+    rows = [{"round": number, "loss": 1 / number} for number in (1, 2, 3)]
+    event_log.EventLog(tmp_path).write(rows[:2])
+    (path,) = tmp_path.iterdir()
+    for damaged in damages(path.read_bytes(), 60):
+        path.write_bytes(damaged)
+        with case():
+            event_log.EventLog(tmp_path).write(rows)
+            events = EventAccumulator(str(tmp_path)).Reload()
+            found = events.Scalars("training/loss")
+            assert [event.step for event in found] == [1, 2, 3]
+        for later in tmp_path.glob("*.0002"):
+            later.unlink()

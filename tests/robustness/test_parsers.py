@@ -3,18 +3,22 @@
 import argparse
 import json
 import math
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tensorboard.backend.event_processing.event_accumulator import (
+    EventAccumulator,
+)
 
 from samtl.cli import command_line, legacy, methods
 from samtl.common import files, flags
 from samtl.comparison import plan
 from samtl.faces import inputs
 from samtl.faces.media import output, video
-from samtl.runs import run_folder
+from samtl.runs import event_log
 from tests.robustness.trials import REFUSED, attempt, case, damages
 
 ROOT = Path(__file__).parents[2]
@@ -176,10 +180,15 @@ def test_sealed_json_is_read_back_or_refused(tmp_path_factory, value, seed):
 
 @given(st.binary(max_size=80) | st.just(b"\0" * 40))
 def test_records_of_a_log(content):
-    with case():
-        count, end = run_folder._count_records(content)
-        assert 0 <= 16 * count <= end <= len(content)
-        assert run_folder._count_records(content[:end]) == (count, end)
+    rows = [{"round": number, "loss": 0.5} for number in (1, 2)]
+    with case(), tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / event_log.NAME).write_bytes(content)
+        event_log.EventLog(Path(folder)).write(rows)
+        events = EventAccumulator(folder).Reload().Scalars("training/loss")
+        assert [(event.step, event.value) for event in events] == [
+            (1, 0.5),
+            (2, 0.5),
+        ]
 
 
 NAME = st.text(
