@@ -1,13 +1,13 @@
 """Compare methods: methods x pairs of datasets x seeds, one protocol.
 
 A plan (plans/*.toml) names them; each run is the training script of its
-method. Finished runs are skipped, stopped ones go on, failed ones are written
-down and the rest go on: the same command may be stopped and given again at
-any time, and a plan that has grown trains what is new.
+method. Finished runs are skipped, stopped ones are resumed, failed ones are
+recorded and the rest go on: the same command may be stopped and repeated at
+any time, and a plan that has grown trains only the new runs.
 
-Into --out go results.csv, one row a run and task; rounds.csv, one row a round;
-failed.csv; table.md and report.html. runs/ below it has the runs' folders and
-logs.
+The output in --out: results.csv, one row a run and task; rounds.csv, one row a
+round; failed.csv; table.md and report.html. runs/ below it has the runs'
+folders and logs.
 """
 
 import collections
@@ -17,12 +17,12 @@ from pathlib import Path
 from samtl.cli import command_line
 from samtl.common import flags
 from samtl.common.errors import run_script
-from samtl.comparison import plan, progress, results, sweep
+from samtl.comparison import plan, progress, results, states, sweep
 from samtl.distributed import cluster
 
 EXAMPLES = """examples:
   python compare.py
-      four methods on drawn faces, in a few minutes
+      four methods on synthetic faces, in a few minutes
   python compare.py --dry_run
       list the runs, with the command line of each
   python compare.py --plan=plans/small.toml --jobs=2
@@ -66,28 +66,28 @@ def main(argv=None):
     """Returns the exit code: 1 where a run has failed."""
     args = command_line.parse(parser(), argv)
     out = args.out or Path("comparison", args.plan.stem)
-    given = plan.given(plan.load(args.plan), args.seeds, args.limit)
-    runs = sweep.share(plan.runs(given), out, args.data_dir)
+    wanted = plan.override(plan.read_plan(args.plan), args.seeds, args.limit)
+    runs = states.share(plan.runs(wanted), out, args.data_dir)
     once = {}
     for run in runs:
         once.setdefault(run.folder, run)
-    states = {f: sweep.state(r, out, args.data_dir) for f, r in once.items()}
+    found = {f: states.state(r, out, args.data_dir) for f, r in once.items()}
     if args.dry_run:
-        _list(once.values(), states, out, args.data_dir)
+        _list(once.values(), found, out, args.data_dir)
         return 0
     if args.report_only:
         results.require_runs(out)
-    # What takes seconds to load; a list should not wait for it.
+    # It takes seconds to load; a list should not wait for it.
     from samtl.comparison import report
 
-    plan.write(given, args.plan, out / "plan.toml")
+    plan.write_plan(wanted, args.plan, out / "plan.toml")
     failures = {}
     if not args.report_only:
         # Those of an earlier call, until they are tried again.
-        left = [f for f, state in states.items() if state != sweep.DONE]
+        left = [f for f, state in found.items() if state != states.DONE]
         failures = results.read_failed(out, left)
         try:
-            _train(list(once.values()), states, out, args, failures)
+            _train(list(once.values()), found, out, args, failures)
         except KeyboardInterrupt:
             print("stopped; the same command goes on from here")
             raise
@@ -96,36 +96,36 @@ def main(argv=None):
     if failures:
         count = "1 run" if len(failures) == 1 else f"{len(failures)} runs"
         print(f"{count} failed: {out / 'failed.csv'} says why")
-    results.write(runs, out)
-    report.write(out)
+    results.write_tables(runs, out)
+    report.write_report(out)
     print(out / "report.html")
     return 1 if failures else 0
 
 
-def _list(runs, states, out, data_dir):
+def _list(runs, found, out, data_dir):
     rows = [("state", "pair", "method", "seed", "command")]
     for run in runs:
-        words = sweep.words(run, out, data_dir)
+        words = states.command(run, out, data_dir)
         command = shlex.join(["python", f"{run.script}.py", *words])
-        names = (states[run.folder], run.pair, run.title, str(run.seed))
+        names = (found[run.folder], run.pair, run.title, str(run.seed))
         rows.append((*names, command))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for *names, command in rows:
         # The command is last and never cut, so that it can be pasted.
         cells = (f"{n:{w}}" for n, w in zip(names, widths, strict=False))
         print(*cells, command, sep="  ")
-    counts = collections.Counter(states.values())
+    counts = collections.Counter(found.values())
     print(*(f"{count} {state}" for state, count in counts.items()), sep=", ")
 
 
-def _train(runs, states, out, args, failures):
-    """Train what is left; a failed run's folder and error go to `failures`."""
+def _train(runs, found, out, args, failures):
+    """Train the runs to do, and add the errors of failed ones to `failures`."""
     from data_preparation import synthetic
 
-    # Two workers must not draw one set at the same time.
+    # Two workers must not draw one dataset at the same time.
     names = {name for run in runs for name in run.datasets}
     synthetic.ensure(names, args.data_dir)
-    done = [f for f, state in states.items() if state == sweep.DONE]
+    done = [f for f, state in found.items() if state == states.DONE]
     todo = [run for run in runs if run.folder not in done]
     with (
         cluster.connect(args.scheduler) as client,

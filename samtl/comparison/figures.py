@@ -6,6 +6,7 @@ import re
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -35,11 +36,12 @@ PANEL_STYLE = STYLE | {
 }
 
 
-def forest(tests, titles):
+def forest(tests: pd.DataFrame, titles: dict[str, str]) -> Figure:
     """Differences to a baseline with their intervals, a row a method.
 
     Args:
-        tests: rows of `summary.differences` with one pair, task and baseline.
+        tests: rows of `differences.differences` with one pair, task and
+            baseline.
         titles: {method: name for the reader}.
 
     Returns:
@@ -67,17 +69,17 @@ def forest(tests, titles):
         return figure
 
 
-def duels(tests, titles):
-    """Every method against every other: the row's lead over the column.
+def wins(tests: pd.DataFrame, titles: dict[str, str]) -> Figure:
+    """Win/loss matrix of the methods: the row's lead over the column.
 
     Args:
-        tests: rows of `summary.differences` of one pair and task.
+        tests: rows of `differences.differences` of one pair and task.
         titles: {method: name for the reader}, in order.
 
     Returns:
         Figure; deeper colour for larger differences, dots where the row
-        differs from the column after correction over the row; on the right,
-        how many methods it is better than in this sense : worse than.
+        differs significantly from the column after correction over the row;
+        on the right, the row's significant wins : losses.
     """
     order = [name for name in titles if name in set(tests["baseline"])]
     limit = max(tests["difference"].abs().max(), 1e-9)
@@ -105,11 +107,11 @@ def duels(tests, titles):
                 axes.plot(column, row, ".", markersize=4, color=INK)
         for row, name in enumerate(order):
             own = tests[tests["baseline"] == name]
-            lost = own["difference"][own["corrected_p"] < ALPHA] > 0
+            is_loss = own["difference"][own["corrected_p"] < ALPHA] > 0
             axes.text(
                 len(order) - 0.2,
                 row,
-                f"{(~lost).sum()} : {lost.sum()}",
+                f"{(~is_loss).sum()} : {is_loss.sum()}",
                 va="center",
                 fontsize=9,
             )
@@ -123,7 +125,9 @@ def duels(tests, titles):
         return figure
 
 
-def curves(rounds, task, titles, baseline):
+def curves(
+    rounds: pd.DataFrame, task: str, titles: dict[str, str], baseline: str
+) -> Figure:
     """Validation accuracy over training, a small panel a method.
 
     Args:
@@ -169,11 +173,11 @@ def curves(rounds, task, titles, baseline):
         return figure
 
 
-def pseudo_accuracy(table, titles):
-    """How many pseudo labels meet the hidden truth, a small panel a method.
+def pseudo_accuracy(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
+    """Accuracy of the pseudo labels, a small panel a method.
 
     Args:
-        table: rows of `audits.accuracies` of one pair and task: method,
+        table: rows of `diagnostics.accuracies` of one pair and task: method,
             share (of training, in %) and all, selected, rejected (0..1, NaN
             where unknown).
         titles: {method: name for the reader}, in order.
@@ -204,7 +208,7 @@ def pseudo_accuracy(table, titles):
         return figure
 
 
-def weights(table, titles):
+def weights(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
     """Histograms of the weights of pseudo labels, a small panel a method.
 
     Args:
@@ -232,11 +236,11 @@ def weights(table, titles):
         return figure
 
 
-def ranks(found, titles):
+def ranks(found: dict, titles: dict[str, str]) -> Figure:
     """Average ranks, best on top, with half a critical difference around.
 
     Args:
-        found: as `summary.ranks` gives it.
+        found: from `summary.ranks`.
         titles: {method: name for the reader}.
     """
     half = found["critical_difference"] / 2
@@ -262,7 +266,7 @@ def ranks(found, titles):
         return figure
 
 
-def svg(figure):
+def svg(figure: Figure) -> str:
     """The figure as SVG text, for a file of its own."""
     with matplotlib.rc_context(PANEL_STYLE):
         buffer = io.StringIO()
@@ -270,10 +274,10 @@ def svg(figure):
     return buffer.getvalue()
 
 
-def inline(text):
-    """SVG text to stand in a page, with the page's font and colours.
+def inline(text: str) -> str:
+    """SVG text for a page, with the page's font and colours.
 
-    The page's style sheet has --paper, --ink, --muted and --faint.
+    The page's style sheet defines --paper, --ink, --muted and --faint.
     """
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)

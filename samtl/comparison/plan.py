@@ -1,4 +1,4 @@
-"""The plan of a comparison: a TOML file, and the runs that it stands for.
+"""The plan of a comparison: a TOML file, and the runs that it describes.
 
     seeds = [0, 1, 2]
 
@@ -17,8 +17,9 @@
     is_distilled = true         # any other key is a flag of the scripts
     distill_t = 1
 
-A flag of a method overrides that of the pair, and that the settings'. Text may
-hold the run's {pair} and {seed}: teacher = "runs/{pair}/seed{seed}/best.onnx".
+A flag of a method overrides that of the pair, which overrides that of the
+settings. Text may contain the run's {pair} and {seed}:
+teacher = "runs/{pair}/seed{seed}/best.onnx".
 Keras is not imported here, so that --dry_run answers at once.
 """
 
@@ -43,11 +44,11 @@ SCRIPTS = {
     "manifold": "CONFUSION_EP_multitask_manifold",
 }
 ALTERNATING = ("EP", "EA", "EGA", "EPGA")  # letters of tasks with a script
-OWN = (
+COMPARE_FLAGS = (  # compare.py sets them
     *("epoch", "seed", "data_dir", "runs", "run_dir", "resume"),
     *("dataset", "task_type"),
 )
-PARTS = {"seeds": list, "settings": dict, "pairs": dict, "methods": dict}
+KEYS = {"seeds": list, "settings": dict, "pairs": dict, "methods": dict}
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Run:
         folder: of the run, relative to the comparison's.
         script: module that trains it.
         words: command line of the script, without folders.
-        args: what the script makes of these words.
+        args: the parsed command line.
     """
 
     pair: str
@@ -76,20 +77,20 @@ class Run:
     args: argparse.Namespace
 
     @property
-    def datasets(self):
-        """Names of the datasets that it trains on, in the order of turns."""
+    def datasets(self) -> list[str]:
+        """Names of the datasets that it trains on, in their order."""
         return list(command_line.wanted_datasets(self.args, self.tasks))
 
 
-def load(path):
+def read_plan(path: Path) -> dict:
     """Read a plan.
 
     Returns:
         dict: seeds, settings, pairs and methods as in the file, datasets by
-        their own names (Fer+ is ferplus).
+        their canonical names (Fer+ is ferplus).
 
     Raises:
-        UserError: the file cannot be read or is no plan.
+        UserError: the file cannot be read or is not a plan.
     """
     try:
         plan = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -110,13 +111,16 @@ def load(path):
     return plan
 
 
-def given(plan, seeds=None, limit=None):
-    """A plan with what a command line gives instead of its own.
+def override(
+    plan: dict, seeds: list[int] | None = None, limit: list[str] | None = None
+) -> dict:
+    """A plan with the seeds and limits of a command line.
 
     Args:
-        plan: as `load` gives it.
-        seeds: list of int, or None for the plan's.
-        limit: words of --limit instead of all limits of the plan, or None.
+        plan: from `read_plan`.
+        seeds: replace the plan's; None keeps them.
+        limit: words of --limit, which replace all limits of the plan; None
+            keeps them.
 
     Raises:
         UserError: the limit is for a dataset of no pair, or for one twice.
@@ -128,11 +132,11 @@ def given(plan, seeds=None, limit=None):
     words = argparse.Namespace(limit=limit)
     limits = command_line.by_dataset(words, "limit", _used(plan))
     groups = {
-        part: {
+        key: {
             name: {flag: group[flag] for flag in group if flag != "limit"}
-            for name, group in plan[part].items()
+            for name, group in plan[key].items()
         }
-        for part in ("pairs", "methods")
+        for key in ("pairs", "methods")
     }
     limits = {name: int(images) for name, images in limits}
     is_common = list(limits) == [""]
@@ -140,22 +144,22 @@ def given(plan, seeds=None, limit=None):
     return plan | groups | {"settings": settings}
 
 
-def write(plan, source, path):
+def write_plan(plan: dict, source: Path, path: Path) -> None:
     """Write a plan as TOML.
 
     Args:
-        plan: from `given`.
-        source: file that the plan was loaded from, whose words are kept but
-            for what was given instead.
+        plan: from `override`.
+        source: file that the plan was read from; its text is kept apart from
+            the values that were overridden.
         path: to write to; may be the same.
 
     Raises:
         UserError: it cannot be written.
     """
     text = Path(source).read_text(encoding="utf-8")
-    own = load(source)
+    own = read_plan(source)
     if own != plan:
-        # What takes a while to load; a list of runs should not wait for it.
+        # It takes a while to load; a list of runs should not wait for it.
         import tomlkit
 
         document = tomlkit.parse(text)
@@ -176,14 +180,14 @@ def write(plan, source, path):
         temporary.write_text(text, encoding="utf-8")
 
 
-def runs(plan):
-    """The runs that a plan stands for, all of a seed before the next.
+def runs(plan: dict) -> list[Run]:
+    """The runs that a plan describes, all of a seed before the next.
 
     Args:
-        plan: as `load` or `given` gives it.
+        plan: from `read_plan` or `override`.
 
     Returns:
-        list of Run, each with a folder of its own.
+        the runs, each with a folder of its own.
 
     Raises:
         UserError: no script trains such a pair, or a flag is wrong.
@@ -229,26 +233,26 @@ def runs(plan):
 
 def _fault(plan):
     """What is wrong with a plan, or None."""
-    for name, kind in PARTS.items():
+    for name, kind in KEYS.items():
         if not isinstance(plan.get(name), kind) or not plan[name]:
             return f"{name} is missing"
-    strange = [name for name in plan if name not in PARTS]
+    strange = [name for name in plan if name not in KEYS]
     if strange:
-        return f"{strange[0]} is none of {', '.join(PARTS)}"
+        return f"{strange[0]} is not one of {', '.join(KEYS)}"
     if not isinstance(plan["settings"].get("passes"), int):
         return "settings has no passes, how often a run goes over each dataset"
     if any(type(seed) is not int for seed in plan["seeds"]):
         return "seeds are whole numbers"
     for name, group in _groups(plan):
         if not isinstance(group, dict):
-            return f"{name} is no table of flags"
+            return f"{name} is not a table of flags"
         if not re.fullmatch(r"[\w+-]+", name):
             return f"{name!r} cannot be a folder; use letters, digits and -"
         if "passes" in group and group is not plan["settings"]:
             return f"passes is for settings, all methods have the same ({name})"
-        own = [flag for flag in OWN if flag in group]
+        own = [flag for flag in COMPARE_FLAGS if flag in group]
         if own:
-            return f"{own[0]} is not for a plan, compare.py gives it ({name})"
+            return f"{own[0]} is not for a plan, compare.py sets it ({name})"
     for name, pair in plan["pairs"].items():
         given = [pair[flag] for flag in pair if flag.startswith("dataset_")]
         if not given or not all(given):
@@ -269,7 +273,7 @@ def _groups(plan):
 
 
 def _trainings(flags):
-    """The trainings that flags stand for: (script, tasks, words) of each.
+    """The trainings that flags describe: (script, tasks, words) of each.
 
     One for each task where the family is single, else one. All go over every
     dataset `passes` times.
@@ -299,7 +303,7 @@ def _trainings(flags):
         if len(names) > 1:
             raise UserError(
                 f"single-task training takes one dataset, and {task} has "
-                f"{', '.join(names)}; leave the family single out of this plan"
+                f"{', '.join(names)}; remove the family single from this plan"
             )
         first = {"dataset": names, "task_type": task, "epoch": passes}
         words = _words({**first, **flags}, names)
@@ -353,7 +357,7 @@ def _check_names(plan):
             names = {*value} - {*used, ""} if isinstance(value, dict) else ()
             for name in names:
                 raise UserError(
-                    f"{flag} names {name}, a dataset of no pair; theirs are "
+                    f"{flag} names {name}, which is in no pair; the pairs have "
                     f"{', '.join(sorted(used))}"
                 )
 
@@ -374,8 +378,8 @@ def _listed(value):
 def _words(flags, datasets):
     """A command line: {"a": 1, "b": [2, 3]} is --a=1 --b 2 3.
 
-    A dict has the values for datasets, "" for all; of these, those count that
-    the run has: {"c": {"mtfl": 4}} is --c=mtfl:4.
+    A dict has the values for datasets, "" for all of them. Those for datasets
+    of other runs are skipped: {"c": {"mtfl": 4}} is --c=mtfl:4.
     """
     words = []
     for flag, value in flags.items():

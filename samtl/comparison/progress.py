@@ -1,12 +1,16 @@
-"""How far a comparison has come: a live table, or one line a run."""
+"""Progress of a comparison: a live table, or one line a run."""
 
 import sys
 import time
+from collections.abc import Iterable
+from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+
+from samtl.comparison.plan import Run
 
 LIVE_PER_SECOND = 1
 
@@ -24,7 +28,7 @@ class Progress:
         out: folder of the comparison.
     """
 
-    def __init__(self, runs, done, out):
+    def __init__(self, runs: list[Run], done: Iterable[Path], out: Path):
         self.out = out
         self.runs = runs
         self.done = set(done)
@@ -32,7 +36,7 @@ class Progress:
         self.started = {}  # folder -> time.monotonic()
         self.work = sum(map(_work, runs)) - self._work_done()
         self.begin = time.monotonic()
-        # A run in this process sends what it prints elsewhere.
+        # The table stays here, whatever is redirected later.
         self.console = Console(file=sys.stdout)
         self.live = None
 
@@ -52,11 +56,11 @@ class Progress:
         if self.live:
             self.live.stop()
 
-    def start(self, run):
+    def start(self, run: Run) -> None:
         """A run is handed to a worker."""
         self.started[run.folder] = time.monotonic()
 
-    def end(self, run, error):
+    def end(self, run: Run, error: str | None) -> None:
         """A run is over; `error` is a line or None."""
         seconds = time.monotonic() - self.started.pop(run.folder)
         (self.failed if error else self.done).add(run.folder)
@@ -70,8 +74,8 @@ class Progress:
             flush=True,
         )
 
-    def view(self):
-        """What the terminal shows at this moment, for rich."""
+    def view(self) -> Group:
+        """The content of the terminal at this moment, for rich."""
         pairs = list(dict.fromkeys(run.pair for run in self.runs))
         table = Table()
         table.add_column("method")
@@ -112,7 +116,7 @@ class Progress:
         return f"{name}: round {rounds + 1}, {duration(seconds)}"
 
     def _left(self):
-        """The time left, as far as the runs of this session tell."""
+        """The time left, estimated from the runs of this call."""
         left = sum(map(_work, self.runs)) - self._work_done()
         worked = self.work - left
         if not left or not worked:
@@ -125,8 +129,8 @@ class Progress:
         return sum(_work(run) for run in self.runs if run.folder in over)
 
 
-def duration(seconds):
-    """A time as people say it: 35 s, 4 min, 3 h 20 min."""
+def duration(seconds: float) -> str:
+    """A time in usual units: 35 s, 4 min, 3 h 20 min."""
     if round(seconds) < 60:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -134,7 +138,7 @@ def duration(seconds):
 
 
 def _work(run):
-    """What a run costs beside others: passes are equal, datasets are not."""
+    """Relative cost of a run: passes are equal, datasets are not."""
     return len(run.datasets)
 
 

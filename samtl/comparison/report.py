@@ -1,14 +1,22 @@
 """Tables, figures and the HTML report of a comparison.
 
-They are written anew from results.csv, rounds.csv, failed.csv and plan.toml of
-a folder that compare.py has made.
+They are computed from results.csv, rounds.csv, failed.csv and plan.toml of
+a folder that compare.py has written.
 """
 
+import argparse
 from pathlib import Path
 
 from samtl.common import files, flags
 from samtl.common.errors import run_script
-from samtl.comparison import audits, figures, page, summary
+from samtl.comparison import diagnostics, figures, page, summary
+from samtl.comparison.loading import Comparison, read_comparison
+from samtl.comparison.main_table import (
+    fewer_seeds,
+    main_table,
+    most_seeds,
+    tested_over,
+)
 from samtl.comparison.text import percent, points, probability
 
 LEGEND = """\
@@ -19,32 +27,32 @@ and p < 0.05.
 """
 
 
-def write(out):
+def write_report(out: Path) -> None:
     """Write comparisons.csv, table.md, figures and report.html.
 
     Args:
-        out: folder of the comparison. It is read as far as it goes: one seed
-            or one method make a shorter report.
+        out: folder of the comparison. One seed or one method make a shorter
+            report.
 
     Raises:
         UserError: there is no results.csv, or a file cannot be written.
     """
     out = Path(out)
-    comparison = summary.read(out)
+    comparison = read_comparison(out)
     numbers = summary.numbers(comparison)
     with files.write(out / "comparisons.csv") as path:
         numbers.differences.to_csv(path, index=False, float_format="%.6g")
-    _text(out / "table.md", markdown(comparison, numbers))
+    _write_text(out / "table.md", markdown(comparison, numbers))
     drawn = _draw(comparison, numbers, out)
     for name, svg in drawn.items():
-        _text(out / "figures" / f"{name}.svg", svg)
-    _text(
+        _write_text(out / "figures" / f"{name}.svg", svg)
+    _write_text(
         out / "report.html",
         page.html(out.resolve().name, comparison, numbers, drawn),
     )
 
 
-def markdown(comparison, numbers):
+def markdown(comparison: Comparison, numbers: summary.Numbers) -> str:
     """The main table of every pair, as Markdown."""
     parts = []
     for pair in comparison.pairs:
@@ -56,8 +64,8 @@ def markdown(comparison, numbers):
             for place, column in enumerate(columns)
         ]
         lines = [["method", *heads], ["---", *["---:"] * len(heads)]]
-        table = summary.main_table(comparison, numbers, pair)
-        most = summary.most_seeds(table)
+        table = main_table(comparison, numbers, pair)
+        most = most_seeds(table)
         for method, cells in table.items():
             line = [_name(comparison.titles[method], cells, most)]
             for task in tasks:
@@ -65,16 +73,16 @@ def markdown(comparison, numbers):
             lines.append(line)
         rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         note = "1 seed" if most == 1 else f"{most} seeds"
-        tested = summary.tested_over(numbers, pair)
-        if tested:
-            note += f", tested {tested}"
+        varied = tested_over(numbers, pair)
+        if varied:
+            note += f", tested {varied}"
         parts.append(f"## {pair}\n\n{rows}\n\n{note}.\n")
     parts.append(LEGEND.format(baseline=comparison.baseline_title))
     return "\n".join(parts)
 
 
 def _name(title, cells, most):
-    fewer = summary.fewer_seeds(cells, most)
+    fewer = fewer_seeds(cells, most)
     note = "" if fewer is None else f" ({fewer} of {most} seeds)"
     return title.replace("|", r"\|") + note
 
@@ -105,9 +113,9 @@ def _cells(cell):
 def _draw(comparison, numbers, out):
     """{file name without suffix: SVG} of every figure that has data."""
     drawn = {}
-    known = audits.accuracies(comparison, out)
+    known = diagnostics.accuracies(comparison, out)
     for pair in comparison.pairs:
-        weights = audits.last_weights(comparison, out, pair)
+        weights = diagnostics.last_weights(comparison, out, pair)
         for task in comparison.tasks(pair):
             found = _task_figures(
                 comparison,
@@ -126,14 +134,14 @@ def _draw(comparison, numbers, out):
 
 
 def _task_figures(comparison, task, tests, rounds, known, weights):
-    """(name, Figure) of a pair's task, as far as the tables go."""
+    """(name, Figure) of a pair's task; those that the tables have data for."""
     titles, baseline = comparison.labels, comparison.baseline
     column = f"validation_{task}_accuracy"
     to_baseline = _rows(tests, baseline=baseline)
     if len(to_baseline):
         yield "forest", figures.forest(to_baseline, titles)
     if len(tests):
-        yield "duels", figures.duels(tests, titles)
+        yield "wins", figures.wins(tests, titles)
     if column in rounds and rounds[column].notna().any():
         yield "curves", figures.curves(rounds, task, titles, baseline)
     if len(known):
@@ -149,12 +157,12 @@ def _rows(table, **values):
     return table
 
 
-def _text(path, text):
+def _write_text(path, text):
     with files.write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def parser():
+def parser() -> argparse.ArgumentParser:
     parser = flags.parser(__doc__, None)
     parser.prog = "python -m samtl.comparison.report"
     text = "folder of a comparison, for example comparison/small"
@@ -162,9 +170,9 @@ def parser():
     return parser
 
 
-def main():
+def main() -> None:
     out = parser().parse_args().out
-    write(out)
+    write_report(out)
     print(out / "report.html")
 
 

@@ -1,6 +1,7 @@
-"""Gathers what the runs of a comparison left into three tables."""
+"""Gathers the results of a comparison's runs in three tables."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 
 from samtl.common import files
 from samtl.common.errors import UserError
+from samtl.comparison.plan import Run
 
 SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "one_off_accuracy")
 COSTS = (
@@ -46,19 +48,19 @@ UNREADABLE = (
 FAILED = ("pair", "method", "seed", "error", "run")
 
 
-def write(runs, out):
+def write_tables(runs: list[Run], out: Path) -> None:
     """Write results.csv and rounds.csv of the finished runs.
 
     results.csv has one row a run and task, on the test split; `confusion` is
-    the matrix as JSON, rows true; `correct` tells which test images were
-    right, as the hexadecimal digits of `numpy.packbits`, in the order of the
-    run's predictions; `forgetting` is the drop of `evaluation.forgetting`;
-    `run` is the run's folder relative to `out`. rounds.csv has one row a run
-    and round: the runs' metrics.csv. Rows stand in the order of the plan:
-    pair, method, seed, task.
+    the matrix as JSON, rows true; `correct` has a bit for each test image, 1
+    for a right prediction, as the hexadecimal digits of `numpy.packbits`, in
+    the order of the run's predictions; `forgetting` is the drop of
+    `evaluation.forgetting`; `run` is the run's folder relative to `out`.
+    rounds.csv has one row a run and round: the runs' metrics.csv. The rows are
+    in the order of the plan: pair, method, seed, task.
 
     Args:
-        runs: list of `plan.Run`; those without a result are left out.
+        runs: list of `plan.Run`; those without a result are skipped.
         out: folder of the comparison.
 
     Raises:
@@ -71,13 +73,13 @@ def write(runs, out):
     ]
     rows = [row for run in finished for row in _results(run, out)]
     _write(out / "results.csv", pd.DataFrame(rows, columns=RESULTS))
-    # A single-task run that pairs share tells its rounds once a pair.
+    # The rounds of a single-task run that pairs share are repeated per pair.
     rounds = [_rounds(run, out) for run in finished]
     empty = pd.DataFrame(columns=["pair", "method", "seed"])
     _write(out / "rounds.csv", pd.concat(rounds) if rounds else empty)
 
 
-def require_runs(out):
+def require_runs(out: Path) -> None:
     """Refuse to write tables anew from runs that are gone.
 
     Raises:
@@ -104,11 +106,11 @@ def require_runs(out):
         )
 
 
-def write_failed(runs, out, failures):
+def write_failed(runs: list[Run], out: Path, failures: dict[Path, str]) -> None:
     """Write failed.csv, one row a run that has failed.
 
     Args:
-        runs, out: see `write`.
+        runs, out: see `write_tables`.
         failures: {run's folder: error of one line}.
     """
     rows = [
@@ -125,10 +127,10 @@ def write_failed(runs, out, failures):
     _write(out / "failed.csv", pd.DataFrame(rows, columns=FAILED))
 
 
-def read_failed(out, folders):
+def read_failed(out: Path, folders: Iterable[Path]) -> dict[Path, str]:
     """{run's folder: error} of failed.csv, for those of the folders.
 
-    A damaged table tells of none.
+    It is empty where the table is damaged.
     """
     try:
         rows = pd.read_csv(out / "failed.csv", dtype=str)
@@ -192,7 +194,7 @@ def _results(run, out):
 
 
 def _require_agreement(scores, confusion, is_right):
-    """The tables have no checksums, but say the same in different words."""
+    """The tables have no checksums, but their numbers must agree."""
     for count, right in (
         (confusion.sum(), confusion.trace()),
         (len(is_right), is_right.sum()),

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.sparse import csgraph
 
@@ -21,7 +22,9 @@ class Paired(NamedTuple):
     p: float
 
 
-def resampled(correct, draws=DRAWS, seed=0):
+def resampled(
+    correct: ArrayLike, draws: int = DRAWS, seed: int = 0
+) -> np.ndarray:
     """Accuracies on bootstrap resamples of the test images.
 
     Every resample draws N of the N images with replacement, the same images
@@ -51,12 +54,12 @@ def resampled(correct, draws=DRAWS, seed=0):
     return np.concatenate(hits).astype("float64") / count
 
 
-def seed_variance(accuracies):
-    """How much the difference of two methods varies from seed to seed.
+def seed_variance(accuracies: ArrayLike) -> tuple[float, float]:
+    """Variance of the difference of two methods from seed to seed.
 
-    A few seeds of two methods hardly show it, those of all methods do: of
+    A few seeds of two methods hardly show it, but those of all methods do: of
     every two methods, the variance of their differences s_ij^2 is pooled,
-    weighed by its n_ij - 1 degrees of freedom. With S seeds of all M methods
+    weighted by its n_ij - 1 degrees of freedom. With S seeds of all M methods
     this is twice the residual mean square of an analysis of variance with
     methods and seeds as factors, which has (M - 1)(S - 1) degrees of freedom;
     where seeds are missing, as many as there are runs beyond the levels of
@@ -97,7 +100,12 @@ def seed_variance(accuracies):
     )
 
 
-def paired_test(differences, resampled_differences, variance, freedom):
+def paired_test(
+    differences: ArrayLike,
+    resampled_differences: np.ndarray,
+    variance: float,
+    freedom: float,
+) -> Paired:
     """Test of a mean difference, over test images and over seeds.
 
     The variance of the mean over S seeds is that of its bootstrap over the
@@ -132,7 +140,7 @@ def paired_test(differences, resampled_differences, variance, freedom):
     return Paired(mean, float(mean - reach), float(mean + reach), float(p))
 
 
-def holm(p):
+def holm(p: ArrayLike) -> np.ndarray:
     """p-values corrected for many tests (Holm 1979).
 
     The k-th smallest of m becomes the largest of (m - i + 1) p_(i) over
@@ -152,7 +160,7 @@ def holm(p):
     return corrected
 
 
-def average_ranks(scores):
+def average_ranks(scores: ArrayLike) -> np.ndarray:
     """Average rank of every method; 1 is best, ties share their ranks.
 
     Args:
@@ -164,7 +172,7 @@ def average_ranks(scores):
     return stats.rankdata(-np.asarray(scores), axis=1).mean(axis=0)
 
 
-def critical_difference(methods, blocks):
+def critical_difference(methods: int, blocks: int) -> float:
     """Average ranks further apart than this differ, at 5 % (Nemenyi).
 
     CD = q sqrt(k (k + 1) / (6 N)), q the quantile of the studentised range

@@ -1,38 +1,41 @@
-"""How the numbers of a comparison are written."""
+"""How the numbers and names of a comparison are written."""
 
 import collections
 import itertools
 import math
-from html import escape
+from collections.abc import Iterable
+from typing import TypeVar
 
 MINUS = "\N{MINUS SIGN}"
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 LONGEST = 32  # letters of a name in a figure
-START = 8  # of these, where only what follows tells it from others
+START = 8  # of these, where names differ only further on
+
+Value = TypeVar("Value")
 
 
-def percent(share):
+def percent(share: float) -> str:
     """-1..1 as a number of %, with a decimal."""
     return points(100 * share).removeprefix("+")
 
 
-def points(value):
+def points(value: float) -> str:
     """A difference with its sign and a decimal."""
     text = f"{value:+.1f}"
     return "0.0" if float(text) == 0 else text.replace("-", MINUS)
 
 
-def probability(p):
-    """A p-value; what is below 0.001 is written so."""
+def probability(p: float) -> str:
+    """A p-value with three decimals, or <0.001."""
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def number(value):
+def number(value: float) -> str:
     """A count, or a mean of counts: small ones with a decimal."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
-def seconds(value):
+def seconds(value: float) -> str:
     """A time as seconds, minutes or hours."""
     if value < 100:
         return f"{value:.0f} s"
@@ -41,11 +44,11 @@ def seconds(value):
     return f"{value / 3600:.1f} h"
 
 
-def shortened(names):
-    """{name: itself, or what is short and tells it from the others}.
+def shortened(names: Iterable[str]) -> dict[str, str]:
+    """{name: the name itself, or a short form that no other name has}.
 
-    A long name loses its middle, or where that would make two the same, what
-    they have in common behind its first letters.
+    A long name loses its middle. Where that would make two names the same, they
+    lose the common part behind their first letters.
     """
     alike = collections.defaultdict(list)
     for name in dict.fromkeys(names):
@@ -65,7 +68,7 @@ def _without_middle(name):
 
 
 def _from_difference(name, group):
-    """The start of a name, and what begins with the word that is its own."""
+    """The start of a name, and the rest from the first word that differs."""
     same = max(
         _letters_in_common(name, other) for other in group if other != name
     )
@@ -81,22 +84,7 @@ def _letters_in_common(name, other):
     return len(list(itertools.takewhile(lambda two: two[0] == two[1], letters)))
 
 
-def known(value):
-    """The value, or None for what pandas calls missing."""
+def known(value: Value) -> Value | None:
+    """The value, or None for a missing one (NaN)."""
     is_missing = isinstance(value, float) and math.isnan(value)
     return None if is_missing else value
-
-
-def data(metric, value, **names):
-    """A number in HTML, marked by what it is."""
-    return (
-        f'<span data-metric="{metric}"{where(**names)}>'
-        f"{escape(str(value))}</span>"
-    )
-
-
-def where(**names):
-    """HTML attributes that tell the pair, method or task of what is inside."""
-    return "".join(
-        f' data-{name}="{escape(str(value))}"' for name, value in names.items()
-    )

@@ -3,7 +3,6 @@
 import pytest
 
 import compare
-from tests import quick
 from tests.comparison import small_plan
 
 
@@ -17,9 +16,9 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def whole(data_dir, tmp_path_factory):
-    """Folder of the small plan's comparison, trained in this process."""
+    """Folder of the small plan's comparison, trained without a break."""
     out = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
-        quick.shrink(patch)
+        small_plan.shrink(patch)
         assert compare.main(small_plan.words(data_dir, out)) == 0
     return out

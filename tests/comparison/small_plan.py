@@ -1,5 +1,6 @@
-"""A plan of two runs on tiny data, of seconds each with `quick.shrink`."""
+"""A plan of two runs on tiny data, of seconds each with `shrink`."""
 
+import dataclasses
 import time
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from samtl.comparison import plan
 from tests import tiny
 
 MEASURED = ["seconds", "pseudo_seconds", "images_per_second"]
@@ -47,8 +49,27 @@ def write(folder):
 
 def words(folder, out):
     """The flags of compare.py that train it into `out`."""
-    plan = f"--plan={folder / 'plan.toml'}"
-    return [plan, f"--data_dir={folder}", f"--out={out}"]
+    path = folder / "plan.toml"
+    return [f"--plan={path}", f"--data_dir={folder}", f"--out={out}"]
+
+
+def shrink(patch):
+    """Have the workers train with the scripts of tests.comparison.shrunk.
+
+    Args:
+        patch: a `pytest.MonkeyPatch`, which undoes it.
+    """
+    planned = plan.runs
+
+    def runs(*facts):
+        return [
+            dataclasses.replace(
+                run, script=f"tests.comparison.shrunk.{run.script}"
+            )
+            for run in planned(*facts)
+        ]
+
+    patch.setattr(plan, "runs", runs)
 
 
 def assert_same(whole, other):

@@ -55,7 +55,7 @@ family = "single"
 def _plan(tmp_path, text):
     path = tmp_path / "plan.toml"
     path.write_text(text)
-    return plan.load(path)
+    return plan.read_plan(path)
 
 
 def _command(run):
@@ -106,7 +106,7 @@ def test_text_may_hold_the_pair_and_the_seed_of_a_run(tmp_path):
 
 
 def test_seeds_and_limit_can_be_given_anew(tmp_path):
-    given = plan.given(_plan(tmp_path, TEXT), [7], ["50", "utkface:60"])
+    given = plan.override(_plan(tmp_path, TEXT), [7], ["50", "utkface:60"])
     runs = plan.runs(given)
     assert {run.seed for run in runs} == {7}
     assert "--limit 50 utkface:60" in _command(runs[0])
@@ -117,10 +117,10 @@ def test_a_given_limit_replaces_all_of_the_plans(tmp_path):
     old = 'dataset_age = "utkface"\n'
     text = TEXT.replace(old, f"{old}limit = 9\n", 1)
     loaded = _plan(tmp_path, text)
-    found = plan.runs(plan.given(loaded, limit=["50"]))
+    found = plan.runs(plan.override(loaded, limit=["50"]))
     assert {tuple(run.args.limit) for run in found} == {("50",)}
     with pytest.raises(UserError, match="--limit names ferplus twice"):
-        plan.given(loaded, limit=["ferplus:5", "ferplus:6"])
+        plan.override(loaded, limit=["ferplus:5", "ferplus:6"])
 
 
 @pytest.mark.parametrize(
@@ -132,19 +132,19 @@ def test_what_was_given_is_written_and_read_again(tmp_path, seeds, limit):
     text = TEXT.replace(old, f"{old}limit = 9 # of a pair\n", 1)
     text = text.replace("[settings]", "[settings] # a remark")
     loaded = _plan(tmp_path, text)
-    given = plan.given(loaded, seeds, limit)
-    assert loaded == plan.load(tmp_path / "plan.toml"), "changed in place"
+    given = plan.override(loaded, seeds, limit)
+    assert loaded == plan.read_plan(tmp_path / "plan.toml"), "changed in place"
     path = tmp_path / "out" / "plan.toml"
-    plan.write(given, tmp_path / "plan.toml", path)
-    assert plan.load(path) == given
-    assert plan.runs(plan.load(path)) == plan.runs(given)
+    plan.write_plan(given, tmp_path / "plan.toml", path)
+    assert plan.read_plan(path) == given
+    assert plan.runs(plan.read_plan(path)) == plan.runs(given)
     written = path.read_text()
     assert "# a remark" in written
     assert ("# of a pair" in written) is (limit is None)
     if seeds is limit is None:
         assert written == text
     # A plan may be given back to the folder that it came from.
-    plan.write(given, path, path)
+    plan.write_plan(given, path, path)
     assert path.read_text() == written
 
 
@@ -152,7 +152,7 @@ def test_a_seed_counts_once(tmp_path):
     text = TEXT.replace("seeds = [0, 1]", "seeds = [3, 0, 3]")
     loaded = _plan(tmp_path, text)
     assert [run.seed for run in plan.runs(loaded)] == [3] * 6 + [0] * 6
-    assert len(plan.runs(plan.given(loaded, [5, 5]))) == 6
+    assert len(plan.runs(plan.override(loaded, [5, 5]))) == 6
 
 
 def test_a_dataset_is_the_same_in_any_spelling(tmp_path):
@@ -196,11 +196,11 @@ def test_a_single_task_is_a_run_for_each_task(tmp_path):
         ("seeds = [0, 1]", "", "seeds is missing"),
         ("seeds = [0, 1]", "seeds = 3", "seeds is missing"),
         ("seeds = [0, 1]", "seeds = [0, 1", "cannot read the plan"),
-        ("seeds", "batch_size = 8\nseeds", "batch_size is none of seeds"),
+        ("seeds", "batch_size = 8\nseeds", "batch_size is not one of seeds"),
         ("passes = 5", "", "settings has no passes"),
         ("is_MRF", "passes = 9\nis_MRF", r"passes is .* \(dcn-ap"),
         ("passes = 5", "passes = 5\nepoch = 7", "epoch is not for a plan"),
-        ("[settings]", "pairs.a = 1\n[settings]", "a is no table of flags"),
+        ("[settings]", "pairs.a = 1\n[settings]", "a is not a table of flags"),
         ('family = "joint"', 'family = "both"', "dcn-ap needs a title"),
         ("[pairs.all]", '[pairs."a/b"]', "'a/b' cannot be a folder"),
         ("seeds = [0, 1]", 'seeds = ["0"]', "seeds are whole numbers"),
@@ -232,7 +232,7 @@ def test_a_single_task_takes_one_dataset(tmp_path):
         ("is_MRF", "is_MFR", "dcn-ap on emotion-age: .* mean --is_MRF"),
         ("ferplus = 100", "expw = 100", "limit names expw"),
         ("{ ferplus = 100,", '["mtfl:9"] #', "naive on emotion-age: .*mtfl:9"),
-        ('"mtfl:pose"', '"mtfl:gender"', "naive on all: .*out pose of mtfl"),
+        ('"mtfl:pose"', '"mtfl:gender"', "naive on all: .*hides pose of mtfl"),
         (
             "is_MRF",
             "augmentation_strength = 'sfew:2'\nis_MRF",
@@ -240,7 +240,7 @@ def test_a_single_task_takes_one_dataset(tmp_path):
         ),
     ],
 )
-def test_a_wrong_flag_is_said_with_its_place(tmp_path, old, new, message):
+def test_a_wrong_flag_is_reported_with_its_place(tmp_path, old, new, message):
     text = TEXT.replace(old, new)
     with pytest.raises(UserError, match=message):
         plan.runs(_plan(tmp_path, text))
@@ -263,12 +263,12 @@ def test_a_pair_of_one_task_is_for_single_training(tmp_path):
 
 def test_a_missing_plan_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"none\.toml: No such file"):
-        plan.load(tmp_path / "none.toml")
+        plan.read_plan(tmp_path / "none.toml")
 
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
 def test_the_plans_of_the_repository_are_good(path):
-    runs = plan.runs(plan.load(path))
+    runs = plan.runs(plan.read_plan(path))
     least = {"ablations": {"sa-mtl-hard"}, "teachers": {"all-in-one"}}
     expected = least.get(path.stem, {"single-task", "sa-mtl-hard"})
     assert {run.method for run in runs} >= expected
@@ -287,7 +287,7 @@ def _methods(name):
     path = next(path for path in PLANS if path.stem == name)
     runs = [
         run
-        for run in plan.runs(plan.given(plan.load(path), [0]))
+        for run in plan.runs(plan.override(plan.read_plan(path), [0]))
         if "is_naive" in run.args
     ]
     return runs, {command_line.method_name(run.args) for run in runs}

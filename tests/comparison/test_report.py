@@ -15,7 +15,8 @@ from reading import Page, Truth
 from scipy import stats
 
 from samtl.common.errors import UserError
-from samtl.comparison import audits, report, summary
+from samtl.comparison import diagnostics, loading, report, results, summary
+from samtl.comparison.page import html
 from samtl.comparison.text import percent
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -52,7 +53,7 @@ def out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("comparison") / "invented"
     invented.write(folder, METHODS, PAIRS, images=300, rounds=8)
     (folder / "plan.toml").write_text(PLAN, encoding="utf-8")
-    report.write(folder)
+    report.write_report(folder)
     return folder
 
 
@@ -261,8 +262,37 @@ def test_titles_are_the_plans_and_escaped(out, page):
     assert "Never run" not in page.prose
 
 
+def test_all_text_of_a_comparison_is_escaped(tmp_path):
+    attack = "<script>alert('\"&')</script>"
+    methods, pairs = ("naive", "distilled"), {"emotion-pose": ("emotion",)}
+    table = invented.write(tmp_path, methods, pairs, images=20, rounds=2)
+    classes = [f"{attack}{name}" for name in invented.CLASSES["emotion"]]
+    table = table.assign(
+        pair=attack, task=attack, commit=attack, classes=json.dumps(classes)
+    )
+    table["method"] = table["method"].replace("naive", attack)
+    table.to_csv(tmp_path / "results.csv", index=False)
+    (tmp_path / "rounds.csv").unlink()
+    row = (attack, attack, 0, attack, attack)
+    pd.DataFrame([row], columns=results.FAILED).to_csv(
+        tmp_path / "failed.csv", index=False
+    )
+    plan = PLAN.replace("16", json.dumps(attack), 1).replace("passes", "model")
+    plan = plan.replace("[settings]", "[settings]\npasses = 1")
+    (tmp_path / "plan.toml").write_text(plan, encoding="utf-8")
+    comparison = loading.read_comparison(tmp_path)
+    numbers = summary.numbers(comparison)
+    page = Page(html(attack, comparison, numbers, {}))
+    assert "script" not in page.tags
+    assert page.found("error") == page.found("run") == [attack]
+    assert {names["pair"] for names, _ in page.matrices} == {attack}
+    assert f"model {attack}" in page.prose
+    classes = len(invented.CLASSES["emotion"])
+    assert [len(rows) for _, rows in page.matrices] == [classes + 1] * 2
+
+
 def test_order_is_the_plans_then_that_of_the_results(out):
-    comparison = summary.read(out)
+    comparison = loading.read_comparison(out)
     assert comparison.pairs == ["emotion-gender-age", "emotion-pose"]
     assert comparison.methods == [
         *("single-task", "sa-mtl-plus", "naive", "sa-mtl-hard")
@@ -315,7 +345,7 @@ def test_figures_are_written(out):
     names = {path.name for path in (out / "figures").iterdir()}
     expected = {"ranks.svg"} | {
         f"{kind}_{pair}_{task}.svg"
-        for kind in ("forest", "duels", "curves", "weights")
+        for kind in ("forest", "wins", "curves", "weights")
         for pair, tasks in PAIRS.items()
         for task in tasks
     }
@@ -344,7 +374,7 @@ def test_a_few_rows_are_enough(tmp_path, methods, seeds):
     invented.write(tmp_path / "out", methods, pairs, seeds, images=20, rounds=2)
     for name in ("rounds.csv", "failed.csv"):
         (tmp_path / "out" / name).unlink()
-    report.write(tmp_path / "out")
+    report.write_report(tmp_path / "out")
     text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert page.found("methods") == [str(len(methods))]
@@ -368,7 +398,7 @@ def test_a_few_rows_are_enough(tmp_path, methods, seeds):
 
 def test_only_failures_are_enough(tmp_path):
     invented.write(tmp_path, ("naive",), {})
-    report.write(tmp_path)
+    report.write_report(tmp_path)
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert page.found("error") == ["training has diverged"]
     assert page.found("runs") == ["0"]
@@ -376,12 +406,12 @@ def test_only_failures_are_enough(tmp_path):
 
 def test_a_folder_without_results_says_what_to_give(tmp_path):
     with pytest.raises(UserError, match=r"--out"):
-        report.write(tmp_path)
+        report.write_report(tmp_path)
 
 
 def test_rejected_pseudo_labels_are_counted_in_the_runs(out):
-    comparison = summary.read(out)
-    table = audits.accuracies(comparison, out)
+    comparison = loading.read_comparison(out)
+    table = diagnostics.accuracies(comparison, out)
     assert set(table["task"]) == {"emotion"}
     keys = ["pair", "method", "seed"]
     for row in table.sample(5, random_state=0).itertuples():
@@ -403,8 +433,8 @@ def test_rejected_pseudo_labels_are_counted_in_the_runs(out):
 
 
 def test_last_weights_are_those_of_the_last_round_of_each_task(out):
-    comparison = summary.read(out)
-    found = audits.last_weights(comparison, out, "emotion-pose")
+    comparison = loading.read_comparison(out)
+    found = diagnostics.last_weights(comparison, out, "emotion-pose")
     assert set(found["method"]) == {"sa-mtl-hard", "sa-mtl-plus"}
     folder = out / "runs" / "emotion-pose" / "sa-mtl-hard" / "seed0"
     last = pd.read_csv(folder / "weights_round7.csv")

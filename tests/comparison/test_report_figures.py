@@ -54,12 +54,12 @@ def test_a_page_shows_titles_as_they_are():
     assert 'style="stroke: var(--ink)" d="M 1.23 0"' in shown
 
 
-def test_duels_count_what_is_won_and_lost():
+def test_the_win_loss_matrix_counts_significant_differences():
     rows = [("a", "b", 2.0, 0.01), ("b", "a", -2.0, 0.02)]
     rows += [("a", "c", 1.0, 0.2), ("c", "a", -1.0, 0.2)]
     rows += [("b", "c", -1.0, 0.01), ("c", "b", 1.0, 0.01)]
     names = ["method", "baseline", "difference", "corrected_p"]
-    figure = figures.duels(
+    figure = figures.wins(
         pd.DataFrame(rows, columns=names), dict(zip("abc", "ABC", strict=True))
     )
     texts = [text.get_text() for text in figure.axes[0].texts]

@@ -79,7 +79,7 @@ def runs(tmp_path):
 
 
 def test_every_number_is_that_of_the_run(tmp_path, runs):
-    results.write(runs, tmp_path)
+    results.write_tables(runs, tmp_path)
     table = pd.read_csv(tmp_path / "results.csv")
     assert list(table.columns) == list(results.RESULTS)
     names = table[["pair", "method", "seed", "task"]].to_numpy().tolist()
@@ -108,7 +108,7 @@ def test_every_number_is_that_of_the_run(tmp_path, runs):
 
 
 def test_rounds_are_those_of_all_runs(tmp_path, runs):
-    results.write(runs, tmp_path)
+    results.write_tables(runs, tmp_path)
     table = pd.read_csv(tmp_path / "rounds.csv")
     assert (
         table["method"].tolist()
@@ -138,7 +138,7 @@ def test_failures_are_written_down(tmp_path, runs):
 
 
 def test_nothing_finished_leaves_tables_with_headers(tmp_path, runs):
-    results.write(runs[3:], tmp_path)
+    results.write_tables(runs[3:], tmp_path)
     results.write_failed(runs, tmp_path, {})
     for name in ("results", "rounds", "failed"):
         table = pd.read_csv(tmp_path / f"{name}.csv")
@@ -149,4 +149,4 @@ def test_nothing_finished_leaves_tables_with_headers(tmp_path, runs):
 def test_a_damaged_run_is_named(tmp_path, runs):
     (tmp_path / runs[1].folder / "result.json").write_text("{")
     with pytest.raises(UserError, match=r"result of .*naive/seed0: .*delete"):
-        results.write(runs, tmp_path)
+        results.write_tables(runs, tmp_path)

@@ -6,7 +6,7 @@ import pytest
 from reading import Page
 
 from samtl.common.errors import UserError
-from samtl.comparison import report, summary, text
+from samtl.comparison import differences, loading, report, summary, text
 
 METHODS = ("single-task", "naive")
 PAIRS = {"emotion-pose": ("emotion", "pose")}
@@ -19,7 +19,7 @@ PAIRS = {"emotion-pose": ("emotion", "pose")}
 def test_the_baseline_is_named_within_a_sentence(title, sentence):
     empty = pd.DataFrame()
     tables = (empty, empty, empty)
-    comparison = summary.Comparison(*tables, None, [], ["a"], {"a": title})
+    comparison = loading.Comparison(*tables, None, [], ["a"], {"a": title})
     assert comparison.baseline_title == sentence
 
 
@@ -28,7 +28,7 @@ def test_the_baseline_is_the_single_task_by_any_name():
     plan = {"methods": {"a": {"family": "joint"}, "stl": {"family": "single"}}}
     titles = {"a": "A", "stl": "One task"}
     about = (empty, empty, empty, plan, [], list(titles), titles)
-    assert summary.Comparison(*about).baseline == "stl"
+    assert loading.Comparison(*about).baseline == "stl"
 
 
 @pytest.mark.parametrize("name", ["results.csv", "rounds.csv", "failed.csv"])
@@ -37,7 +37,7 @@ def test_a_damaged_table_is_named(tmp_path, name, text):
     invented.write(tmp_path, ("naive",), {})
     (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=rf"cannot read .*{name}: .*compare"):
-        summary.read(tmp_path)
+        loading.read_comparison(tmp_path)
 
 
 def test_a_second_seed_of_one_method_tells_nothing_of_seeds(tmp_path):
@@ -46,7 +46,7 @@ def test_a_second_seed_of_one_method_tells_nothing_of_seeds(tmp_path):
     table = pd.read_csv(tmp_path / "results.csv", dtype={"correct": str})
     is_kept = (table["method"] == "single-task") | (table["seed"] == 0)
     table[is_kept].to_csv(tmp_path / "results.csv", index=False)
-    report.write(tmp_path)
+    report.write_report(tmp_path)
     text = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert "2 seeds, tested over test images alone" in text
 
@@ -55,15 +55,15 @@ def test_methods_are_compared_on_the_seeds_that_both_have(tmp_path):
     table = invented.write(tmp_path, METHODS, PAIRS, images=50, rounds=2)
     is_gone = (table["method"] == "naive") & (table["seed"] == 2)
     table[~is_gone].to_csv(tmp_path / "results.csv", index=False)
-    comparison = summary.read(tmp_path)
-    rows = summary.differences(comparison, draws=100)
+    comparison = loading.read_comparison(tmp_path)
+    rows = differences.differences(comparison, draws=100)
     assert set(rows["seeds"]) == {2}
     means = table[table["seed"] < 2].groupby(["task", "method"])["accuracy"]
     means = 100 * means.mean()
     for row in rows.itertuples():
         expected = means[row.task, row.method] - means[row.task, row.baseline]
         assert row.difference == pytest.approx(expected)
-    report.write(tmp_path)
+    report.write_report(tmp_path)
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert page.found("seeds", method="naive") == ["2"]
     lines = (tmp_path / "table.md").read_text(encoding="utf-8").splitlines()
@@ -82,7 +82,7 @@ def test_other_test_images_are_not_compared_but_named(tmp_path):
         other[other["method"] != "naive"],
     ]
     pd.concat(both).to_csv(tmp_path / "results.csv", index=False)
-    report.write(tmp_path)
+    report.write_report(tmp_path)
     assert pd.read_csv(tmp_path / "comparisons.csv").empty
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     names = {"task": "pose", "pair": "emotion-pose"}
@@ -92,8 +92,8 @@ def test_other_test_images_are_not_compared_but_named(tmp_path):
 
 def test_the_images_of_most_seeds_decide(tmp_path):
     table = invented.write(tmp_path, METHODS, PAIRS, images=50, rounds=2)
-    expected = summary.differences(
-        summary.Comparison(
+    expected = differences.differences(
+        loading.Comparison(
             table[table["seed"] != 2], *[None] * 3, [*PAIRS], [*METHODS], {}
         ),
         draws=100,
@@ -101,10 +101,12 @@ def test_the_images_of_most_seeds_decide(tmp_path):
     other = invented.write(tmp_path, METHODS, PAIRS, images=60, rounds=2)
     both = pd.concat([table[table["seed"] != 2], other[other["seed"] == 2]])
     both.to_csv(tmp_path / "results.csv", index=False)
-    found = summary.differences(summary.read(tmp_path), draws=100)
+    found = differences.differences(
+        loading.read_comparison(tmp_path), draws=100
+    )
     assert set(found["seeds"]) == {2}
     pd.testing.assert_frame_equal(found, expected)
-    report.write(tmp_path)
+    report.write_report(tmp_path)
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     names = {"task": "pose", "pair": "emotion-pose"}
     for method in METHODS:
@@ -157,7 +159,7 @@ def test_methods_that_are_level_everywhere_have_equal_ranks(tmp_path):
     methods = ("single-task", "naive", "distilled")
     table = invented.write(tmp_path, methods, PAIRS, images=50, rounds=2)
     table.assign(accuracy=0.5).to_csv(tmp_path / "results.csv", index=False)
-    found = summary.ranks(summary.read(tmp_path))
+    found = summary.ranks(loading.read_comparison(tmp_path))
     assert set(found["ranks"].values()) == {2.0}
     assert (found["statistic"], found["p"]) == (0, 1)
 
@@ -170,7 +172,7 @@ def test_a_title_may_be_long_and_hold_any_letters(tmp_path):
         '[pairs.emotion-pose]\ndataset_emotion = "ferplus"\n'
         f"[methods.naive]\ntitle = '{title}'\nfamily = 'joint'\n"
     )
-    report.write(tmp_path)
+    report.write_report(tmp_path)
     table = (tmp_path / "table.md").read_text(encoding="utf-8")
     row = next(line for line in table.splitlines() if "gamma" in line)
     assert row.startswith("| " + title.replace("|", "\\|") + " | ")

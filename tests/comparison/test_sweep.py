@@ -15,8 +15,7 @@ import pytest
 import compare
 from samtl.common import files
 from samtl.common.errors import UserError
-from samtl.comparison import plan, results, sweep
-from tests import quick
+from samtl.comparison import plan, results, states, sweep
 from tests.comparison import small_plan, stub
 
 ROOT = Path(__file__).parents[2]
@@ -51,26 +50,60 @@ def test_a_failed_run_does_not_stop_the_others(tmp_path, jobs):
         "RuntimeError: out of range",
         None,
     ]
-    log = (tmp_path / f"{todo[2].folder}.log").read_text()
-    assert "process " in log
-    assert "second line" in log
-    assert (f"process {os.getpid()} " in log) is (jobs == 1)
-    if jobs == 2:
-        assert f"threads {max(1, joblib.cpu_count() // 2)}\n" in log
-    states = [sweep.state(run, tmp_path, tmp_path / "data") for run in todo]
-    assert states == ["done", "stopped", "stopped", "done"]
+    logs = [(tmp_path / f"{run.folder}.log").read_text() for run in todo]
+    assert "second line" in logs[2]
+    workers = {_process(log) for log in logs}
+    assert len(workers) <= jobs, "a worker should serve many runs"
+    assert os.getpid() not in workers
+    threads = max(1, joblib.cpu_count() // 2) if jobs == 2 else None
+    assert all(f"threads {threads}\n" in log for log in logs)
+    found = [states.state(run, tmp_path, tmp_path / "data") for run in todo]
+    assert found == ["done", "stopped", "stopped", "done"]
 
 
-def test_a_dead_worker_does_not_stop_the_others(tmp_path):
+def _process(log):
+    """The process of a stub's log."""
+    return int(log.split()[1])
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_dead_worker_does_not_stop_the_others(tmp_path, jobs):
+    """A run that dies beside others is tried again, alone and last."""
     seeds = [stub.DEATH, stub.GOOD, stub.MISTAKE, stub.GOOD]
     todo = [stub.run(seed, number=n) for n, seed in enumerate(seeds)]
-    errors, _ = _train(todo, tmp_path, 2)
+    errors, started = _train(todo, tmp_path, jobs)
+    again = [todo[0].folder] if jobs == 2 else []
+    assert started == [*(run.folder for run in todo), *again]
+    log = (tmp_path / f"{todo[0].folder}.log").read_text()
+    assert log.count("process ") == jobs
     assert [errors[run.folder] for run in todo] == [
         "its process died, perhaps out of memory",
         None,
         "no such file; choose another",
         None,
     ]
+
+
+def test_a_log_that_cannot_be_written_is_the_runs_error(tmp_path):
+    out = tmp_path / "file"
+    out.touch()
+    errors, _ = _train([stub.run(stub.GOOD)], out, 1)
+    (error,) = errors.values()
+    assert error.startswith("NotADirectoryError: ")
+
+
+def test_a_sweep_that_is_interrupted_ends_its_workers(tmp_path):
+    waiting = stub.run(stub.WAIT)
+    sweeping = sweep.train(
+        [waiting, stub.run(stub.GOOD)], tmp_path, tmp_path, 2, print
+    )
+    assert next(sweeping)[1] is None
+    log = tmp_path / f"{waiting.folder}.log"
+    small_plan.wait(lambda: log.exists() and log.read_text().count("\n"))
+    worker = _process(log.read_text())
+    assert _is_alive(worker)
+    sweeping.close()  # as Ctrl-C does
+    assert not _is_alive(worker)
 
 
 def test_a_worker_ends_with_its_parent(tmp_path):
@@ -87,7 +120,7 @@ def test_a_worker_ends_with_its_parent(tmp_path):
     small_plan.wait(
         lambda: log.exists() and log.read_text().count("\n"), parent
     )
-    worker = int(log.read_text().split()[1])
+    worker = _process(log.read_text())
     assert worker != parent.pid
     parent.send_signal(signal.SIGKILL)
     parent.wait()
@@ -121,26 +154,26 @@ def _save(out, run, result=False, **changes):
 def test_a_run_is_known_by_its_arguments(tmp_path):
     run = stub.run(0, "--is_dropout=True")
     data = tmp_path / "data"
-    assert sweep.state(run, tmp_path, data) == "to do"
+    assert states.state(run, tmp_path, data) == "to do"
     _save(tmp_path, run, cache_gb=1.0, data_dir="elsewhere", run_dir="there")
-    assert sweep.state(run, tmp_path, data) == "stopped"
-    assert sweep.words(run, tmp_path, data)[0].startswith("--resume=")
+    assert states.state(run, tmp_path, data) == "stopped"
+    assert states.command(run, tmp_path, data)[0].startswith("--resume=")
     _save(tmp_path, run, result=True)
-    assert sweep.state(run, tmp_path, data) == "done"
+    assert states.state(run, tmp_path, data) == "done"
     _save(tmp_path, run, patience=...)  # a flag that came later
-    assert sweep.state(run, tmp_path, data) == "done"
+    assert states.state(run, tmp_path, data) == "done"
     _save(tmp_path, run, is_dropout=...)  # one that the plan asks for
     with pytest.raises(UserError, match=r"is_dropout None, but .* True"):
-        sweep.state(run, tmp_path, data)
+        states.state(run, tmp_path, data)
     _save(tmp_path, run, class_weights=["pose"])  # no longer in the plan
     with pytest.raises(UserError, match=r"class_weights .*pose.* for None"):
-        sweep.state(run, tmp_path, data)
+        states.state(run, tmp_path, data)
     _save(tmp_path, run, script="STL_general_train")
     with pytest.raises(UserError, match=r"trained by STL_general_train\.py"):
-        sweep.state(run, tmp_path, data)
+        states.state(run, tmp_path, data)
     _save(tmp_path, run, learning_rate=0.1)
     with pytest.raises(UserError, match=r"_rate 0\.1, but .* 0\.003"):
-        sweep.state(run, tmp_path, data)
+        states.state(run, tmp_path, data)
 
 
 def test_a_batch_size_that_the_data_has_lowered_is_the_same(tmp_path):
@@ -149,20 +182,20 @@ def test_a_batch_size_that_the_data_has_lowered_is_the_same(tmp_path):
         counts = {"train": {"rows": rows}}
         files.write_json(tmp_path / f"db/{name}.json", {"counts": counts})
     _save(tmp_path, run, batch_size=40)
-    assert sweep.state(run, tmp_path, tmp_path) == "stopped"
+    assert states.state(run, tmp_path, tmp_path) == "stopped"
     _save(tmp_path, run, batch_size=30)
     with pytest.raises(UserError, match=r"batch_size 30, but .* 40"):
-        sweep.state(run, tmp_path, tmp_path)
+        states.state(run, tmp_path, tmp_path)
 
 
 def test_a_lowered_batch_size_is_known_without_the_data(tmp_path):
     run = stub.run(0, "--batch_size=64")
     nowhere = tmp_path / "nowhere"
     _save(tmp_path, run, result=True, batch_size=40)
-    assert sweep.state(run, tmp_path, nowhere) == "done"
+    assert states.state(run, tmp_path, nowhere) == "done"
     _save(tmp_path, run, batch_size=65)
     with pytest.raises(UserError, match=r"batch_size 65, .* data ask for 64"):
-        sweep.state(run, tmp_path, nowhere)
+        states.state(run, tmp_path, nowhere)
 
 
 def test_a_run_with_damaged_arguments_is_named(tmp_path):
@@ -171,7 +204,7 @@ def test_a_run_with_damaged_arguments_is_named(tmp_path):
     path = tmp_path / run.folder / "args.json"
     path.write_text(path.read_text()[:20])
     with pytest.raises(UserError, match=r"args\.json was damaged; delete"):
-        sweep.state(run, tmp_path, tmp_path)
+        states.state(run, tmp_path, tmp_path)
 
 
 def test_a_single_task_is_trained_once_for_all_pairs(tmp_path):
@@ -186,7 +219,7 @@ def test_a_single_task_is_trained_once_for_all_pairs(tmp_path):
 
     def folders():
         runs = [first, other, several, second, several]
-        shared = sweep.share(runs, tmp_path, tmp_path / "data")
+        shared = states.share(runs, tmp_path, tmp_path / "data")
         assert [run.pair for run in shared] == [run.pair for run in runs]
         return [str(run.folder) for run in shared]
 
@@ -199,7 +232,7 @@ def test_a_single_task_is_trained_once_for_all_pairs(tmp_path):
     assert folders() == ["second", "other", "first", "second", "first"]
 
 
-def test_half_written_arguments_are_swept_away(tmp_path):
+def test_half_written_arguments_are_deleted(tmp_path):
     run = stub.run(stub.GOOD)
     folder = tmp_path / run.folder
     folder.mkdir(parents=True)
@@ -213,12 +246,12 @@ def test_a_killed_comparison_ends_with_the_same_results(
     data_dir, request, tmp_path, capsys, monkeypatch
 ):
     """And a run's bits do not depend on what its process trained before."""
-    quick.shrink(monkeypatch)
+    small_plan.shrink(monkeypatch)
     killed = tmp_path / "killed"
     code = (
         "import pytest, compare\n"
-        "from tests import quick\n"
-        "quick.shrink(pytest.MonkeyPatch())\n"
+        "from tests.comparison import small_plan\n"
+        "small_plan.shrink(pytest.MonkeyPatch())\n"
         "compare.main()"
     )
     process = subprocess.Popen(
@@ -245,7 +278,7 @@ def test_failures_stay_until_their_runs_are_tried_again(
     data_dir, tmp_path, monkeypatch
 ):
     words = small_plan.words(data_dir, tmp_path)
-    (run, *_) = plan.runs(plan.load(words[0].partition("=")[2]))
+    (run, *_) = plan.runs(plan.read_plan(words[0].partition("=")[2]))
     results.write_failed([run], tmp_path, {run.folder: "no memory"})
     before = (tmp_path / "failed.csv").read_text()
 
@@ -259,7 +292,7 @@ def test_failures_stay_until_their_runs_are_tried_again(
 
 
 def test_another_plan_does_not_overwrite_runs(data_dir, tmp_path):
-    run, _ = plan.runs(plan.load(data_dir / "plan.toml"))
+    run, _ = plan.runs(plan.read_plan(data_dir / "plan.toml"))
     _save(tmp_path, run, result=True, epoch=9)
     with pytest.raises(UserError, match=r"with epoch 9, but .* 4; move"):
         compare.main(small_plan.words(data_dir, tmp_path))
@@ -291,7 +324,7 @@ def test_the_plan_in_the_folder_is_that_of_its_tables(
     assert compare.main([own, *words]) == 0
     assert pd.read_csv(out / "results.csv")["seed"].tolist() == [0] * 4
     assert compare.main([own, *words, "--seeds", "0", "1"]) == 0
-    assert plan.load(out / "plan.toml")["seeds"] == [0, 1]
+    assert plan.read_plan(out / "plan.toml")["seeds"] == [0, 1]
 
 
 def test_listing_the_runs_needs_no_keras(data_dir, tmp_path):

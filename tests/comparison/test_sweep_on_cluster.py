@@ -1,6 +1,5 @@
 """A cluster trains what this machine would, whatever becomes of a worker."""
 
-import dataclasses
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ import pytest
 
 import compare
 from samtl.common.errors import UserError
-from samtl.comparison import plan, sweep
+from samtl.comparison import sweep
 from samtl.distributed import cluster
 from tests.comparison import small_plan, stub
 
@@ -67,17 +66,7 @@ def test_a_killed_worker_does_not_change_the_results(
     data_dir, whole, scheduler, tmp_path, monkeypatch
 ):
     run = tmp_path / "runs/emotion-pose/sa-mtl-hard/seed0"
-    planned = plan.runs
-    monkeypatch.setattr(
-        plan,
-        "runs",
-        lambda *facts: [
-            dataclasses.replace(
-                run, script=f"tests.comparison.shrunk.{run.script}"
-            )
-            for run in planned(*facts)
-        ],
-    )
+    small_plan.shrink(monkeypatch)
     with ThreadPoolExecutor(1) as pool:
         killed = pool.submit(_kill, scheduler, run)
         words = small_plan.words(data_dir, tmp_path)

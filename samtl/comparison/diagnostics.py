@@ -1,18 +1,22 @@
-"""What the runs' audits tell about their pseudo labels."""
+"""Pseudo-label diagnostics of a comparison's runs."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from samtl.comparison.loading import Comparison
+
 KINDS = ("all", "selected", "rejected")
 
 
-def accuracies(comparison, out):
-    """How many pseudo labels meet the hidden truth, where it is known.
+def accuracies(comparison: Comparison, out: Path) -> pd.DataFrame:
+    """Accuracy of the pseudo labels, where the hidden truth is known.
 
-    rounds.csv tells it of all and of the selected labels. Of the rejected
-    ones the runs' weights_round<k>.csv do, as long as they exist.
+    That of all and of the selected labels is in rounds.csv. That of the
+    rejected ones is computed from the runs' weights_round<k>.csv, if they are
+    still there.
 
     Returns:
         DataFrame: pair, task, method, seed, share (of training, in %),
@@ -28,7 +32,7 @@ def accuracies(comparison, out):
                 continue
             for row in rows.dropna(subset=[column]).to_dict("records"):
                 number, last = row["round"], rows["round"].max()
-                path = out / folders.get(key, "") / _name(number)
+                path = out / folders.get(key, "") / _file_name(number)
                 found.append(
                     {
                         **dict(zip(keys, key, strict=True)),
@@ -42,7 +46,7 @@ def accuracies(comparison, out):
     return pd.DataFrame(found, columns=[*keys, "task", "share", *KINDS])
 
 
-def last_weights(comparison, out, pair):
+def last_weights(comparison: Comparison, out: Path, pair: str) -> pd.DataFrame:
     """The weights of each task's last pseudo labels, of one seed's runs.
 
     Returns:
@@ -57,9 +61,9 @@ def last_weights(comparison, out, pair):
     for method, folder in first.items():
         seen = set()
         for path in sorted(
-            (out / folder).glob("weights_round*.csv"), key=_number, reverse=True
+            (out / folder).glob("weights_round*.csv"), key=_round, reverse=True
         ):
-            table = _read(path, ["task", "weight", "selected"])
+            table = _read_weights(path, ["task", "weight", "selected"])
             table = table[~table["task"].isin(seen)]
             if table.empty:
                 break
@@ -83,20 +87,20 @@ def _folders(comparison):
 def _rejected(path, task):
     if not path.exists():
         return np.nan
-    table = _read(path, ["pseudo_label", "selected", "truth", "task"])
+    table = _read_weights(path, ["pseudo_label", "selected", "truth", "task"])
     rejected = (table["task"] == task) & (table["selected"] == 0)
     rows = table[rejected & (table["truth"] != "")]
     return (rows["pseudo_label"] == rows["truth"]).mean()
 
 
-def _read(path, columns):
+def _read_weights(path, columns):
     text = {name: str for name in ("pseudo_label", "truth", "task")}
     return pd.read_csv(path, usecols=columns, dtype=text, keep_default_na=False)
 
 
-def _name(number):
+def _file_name(number):
     return f"weights_round{int(number)}.csv"
 
 
-def _number(path):
+def _round(path):
     return int(re.search(r"\d+", path.stem)[0])

@@ -1,0 +1,128 @@
+"""Which runs of a comparison are done, stopped or still to do."""
+
+import contextlib
+import dataclasses
+import json
+from pathlib import Path
+
+from samtl.cli import command_line
+from samtl.common.errors import UserError
+from samtl.comparison.plan import Run
+from samtl.runs import run_folder
+
+DONE, STOPPED, TO_DO = "done", "stopped", "to do"
+CURE = "move that folder away or choose another --out"
+# Arguments that do not change what is trained.
+IRRELEVANT = (
+    *command_line.CHANGEABLE_ON_RESUME,
+    *("runs", "run_dir", "resume"),
+)
+
+
+def share(runs: list[Run], out: Path, data_dir: Path) -> list[Run]:
+    """Let pairs share the single-task runs that they have in common.
+
+    Args:
+        runs: all runs of a plan.
+        out, data_dir: see `state`.
+
+    Returns:
+        The runs, where equal ones have one folder: that of the first run that
+        is done already, or else stopped, or else of the first.
+    """
+    equal = {}
+    for run in runs:
+        if len(run.tasks) == 1:
+            equal.setdefault((run.tasks, run.words), []).append(run)
+    folders = {
+        key: _furthest(several, out, data_dir).folder
+        for key, several in equal.items()
+    }
+    return [
+        dataclasses.replace(
+            run, folder=folders.get((run.tasks, run.words), run.folder)
+        )
+        for run in runs
+    ]
+
+
+def _furthest(equal, out, data_dir):
+    """The first of equal runs that is done, else stopped, else the first."""
+    for wanted in (DONE, STOPPED):
+        for run in equal:
+            with contextlib.suppress(UserError):  # another run has its folder
+                if state(run, out, data_dir) == wanted:
+                    return run
+    return equal[0]
+
+
+def state(run: Run, out: Path, data_dir: Path) -> str:
+    """Whether a run is done, stopped or still to do.
+
+    Args:
+        run: of the plan.
+        out: folder of the comparison.
+        data_dir: folder of the prepared datasets.
+
+    Raises:
+        UserError: its folder holds a run with other arguments, or a damaged
+            one.
+    """
+    folder = out / run.folder
+    if not (folder / "args.json").exists():
+        return TO_DO
+    try:
+        saved = run_folder.read_args(folder)
+    except UserError as error:
+        raise UserError(
+            f"{folder}/args.json was damaged; delete that folder and run the "
+            "comparison again"
+        ) from error
+    script = run.script.rpartition(".")[2]
+    if saved.get("script", script) != script:
+        raise UserError(
+            f"{folder} was trained by {saved['script']}.py, but the plan asks "
+            f"for {script}.py; {CURE}"
+        )
+    given = [word[2:].split("=")[0] for word in run.words if word[:2] == "--"]
+    size = _batch_size(run, data_dir, saved.get("batch_size"))
+    asked = vars(run.args) | {"batch_size": size}
+    for name, value in asked.items():
+        # A flag that the plan does not set may be newer than the run.
+        is_open = name not in given and name not in saved
+        if name in IRRELEVANT or is_open:
+            continue
+        value = str(value) if isinstance(value, Path) else value
+        if saved.get(name) != value:
+            is_size = name == "batch_size"
+            asks = "plan and its data ask" if is_size else "plan asks"
+            raise UserError(
+                f"{folder} was trained with {name} {saved.get(name)}, but the "
+                f"{asks} for {value}; {CURE}"
+            )
+    return DONE if (folder / "result.json").exists() else STOPPED
+
+
+def command(run: Run, out: Path, data_dir: Path) -> list[str]:
+    """The script's command line: a new run, or the rest of a stopped one."""
+    folder = out / run.folder
+    if state(run, out, data_dir) == STOPPED:
+        return [f"--resume={folder}", f"--data_dir={data_dir}"]
+    return [*run.words, f"--run_dir={folder}", f"--data_dir={data_dir}"]
+
+
+def _batch_size(run, data_dir, saved):
+    """The batch size of a run: its largest training set may be smaller.
+
+    Where the data is missing, that of the saved run may have been lowered so.
+    """
+    asked, sizes = run.args.batch_size, []
+    for name, limit in command_line.limits(run.args, run.datasets).items():
+        path = Path(data_dir) / "db" / f"{name}.json"
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            rows = facts["counts"]["train"]["rows"]
+        except (OSError, ValueError, KeyError):
+            return min(asked, saved or asked)
+        sizes.append(min(rows, limit or rows))
+    return min(asked, max(sizes))
