@@ -1,4 +1,4 @@
-"""How far probabilities can be believed, and one number that mends them."""
+"""Calibration of probabilities: its error, and temperature scaling."""
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -6,11 +6,11 @@ from scipy.special import log_softmax
 from scipy.stats import chi2
 
 BINS = 15
-HOTTEST = 20.0  # largest temperature that is tried; the smallest is 1 / 20
-CHANCE = 0.05  # of mending probabilities that need no mending
+LARGEST_TEMPERATURE = 20.0  # the smallest is 1 / 20
+CHANCE = 0.05  # significance level of the test of T = 1
 
 
-def temperature(logits, labels):
+def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The T > 0 of softmax(z / T) with the least negative log-likelihood.
 
     Guo, Pleiss, Sun, Weinberger 2017, "On Calibration of Modern Neural
@@ -21,12 +21,12 @@ def temperature(logits, labels):
         labels: int [N].
 
     Returns:
-        float in 1/20 to 20; 1 where all images are right, as then the colder
-        is ever the better.
+        float in 1/20 to 20; 1 where all predictions are right, as then a lower
+        temperature is always better.
     """
     if (np.argmax(logits, axis=1) == labels).all():
         return 1.0
-    edge = np.log(HOTTEST)
+    edge = np.log(LARGEST_TEMPERATURE)
     found = minimize_scalar(
         lambda log_temperature: _loss(logits, labels, np.exp(log_temperature)),
         bounds=(-edge, edge),
@@ -35,8 +35,10 @@ def temperature(logits, labels):
     return float(np.exp(found.x))
 
 
-def refutation(logits, labels, temperature):
-    """How likely so much would be gained by chance if the network were right.
+def refutation(
+    logits: np.ndarray, labels: np.ndarray, temperature: float
+) -> float:
+    """p of the gain by a temperature, if the network is calibrated.
 
     The likelihood-ratio test of T = 1 against the fitted temperature (Wilks
     1938): twice the gain in log-likelihood over all images has a chi-squared
@@ -47,7 +49,7 @@ def refutation(logits, labels, temperature):
         temperature: fitted to them.
 
     Returns:
-        float, 0 to 1; below CHANCE, the images refute T = 1.
+        float, 0 to 1; below CHANCE, T = 1 is rejected.
     """
     gain = _loss(logits, labels, 1) - _loss(logits, labels, temperature)
     return float(chi2.sf(2 * len(labels) * gain, 1))
@@ -59,7 +61,9 @@ def _loss(logits, labels, temperature):
     return -scores[np.arange(len(labels)), labels].mean()
 
 
-def expected_calibration_error(probabilities, labels, bins=BINS):
+def expected_calibration_error(
+    probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS
+) -> float:
     """Mean gap between confidence and accuracy, 0 to 1.
 
         sum_b |B_b| / N * |accuracy(B_b) - confidence(B_b)|

@@ -17,7 +17,7 @@ def _calibrated(rng, count):
     return logits, (softmax(logits, 1).cumsum(axis=1) < draws).sum(axis=1)
 
 
-def test_temperature_undoes_what_logits_were_multiplied_by():
+def test_temperature_is_the_factor_of_the_logits():
     logits, labels = _calibrated(np.random.default_rng(0), 20000)
     assert temperature(logits, labels) == pytest.approx(1, abs=0.05)
     assert temperature(3 * logits, labels) == pytest.approx(3, abs=0.15)
@@ -26,7 +26,7 @@ def test_temperature_undoes_what_logits_were_multiplied_by():
     assert after < 0.02 < 0.1 < before
 
 
-def test_a_calibrated_network_is_refuted_as_rarely_as_promised():
+def test_a_calibrated_network_is_rejected_at_the_level_of_the_test():
     rng = np.random.default_rng(0)
     sets = [_calibrated(rng, 300) for _ in range(400)]
     chances = [refutation(*some, temperature(*some)) for some in sets]
@@ -36,7 +36,7 @@ def test_a_calibrated_network_is_refuted_as_rarely_as_promised():
     assert np.mean(np.less(chances, CHANCE)) == pytest.approx(0.05, abs=0.03)
 
 
-def test_images_that_are_all_right_ask_for_no_temperature():
+def test_temperature_is_one_if_all_predictions_are_right():
     logits = np.tile([1.0, 0.0], (100, 1))
     right = np.zeros(100, int)
     assert temperature(logits, right) == 1
@@ -46,7 +46,7 @@ def test_images_that_are_all_right_ask_for_no_temperature():
     assert 1 / 20 < temperature(logits, right) < 1
 
 
-def test_a_boastful_network_is_refuted():
+def test_an_overconfident_network_is_rejected():
     logits, labels = _calibrated(np.random.default_rng(1), 300)
     fitted = temperature(2 * logits, labels)
     assert refutation(2 * logits, labels, fitted) < 1e-6
