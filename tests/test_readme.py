@@ -100,7 +100,7 @@ def test_paths_exist(path):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page):
+def test_links_exist(page):
     text = page.read_text(encoding="utf-8")
     for link in re.findall(r"""(?:\]\(|src=")([^):#"]+)[)#"]""", text):
         assert (page.parent / link).exists(), link
@@ -118,7 +118,7 @@ def test_modules_in_the_docs_exist(page):
             assert importlib.util.find_spec(name), name
 
 
-def test_table_of_methods_names_what_it_says():
+def test_table_of_methods_has_the_names_of_its_flags():
     rows = re.findall(
         r"^\| ([^|]+) \| `(--is_[^|]+)` \|", TRAINING, re.MULTILINE
     )

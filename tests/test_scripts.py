@@ -93,7 +93,7 @@ def test_every_alternating_method_leaves_a_whole_run(
         (ALTERNATIVE_EGA, ["emotion", "gender", "age"]),
     ],
 )
-def test_emotion_with_what_utkface_is_labelled_for(
+def test_emotion_with_the_labels_of_utkface(
     data_dir, tmp_path, monkeypatch, script, tasks
 ):
     quick.shrink(monkeypatch)
@@ -111,7 +111,7 @@ def test_emotion_with_what_utkface_is_labelled_for(
     assert list(result["tasks"]) == tasks
 
 
-def test_four_tasks_with_withheld_labels_to_audit_with(
+def test_four_tasks_with_withheld_labels_for_the_diagnostics(
     data_dir, tmp_path, monkeypatch
 ):
     run = tmp_path / "run"
@@ -232,7 +232,9 @@ def test_joint_training_of_other_tasks(
     assert list(result["tasks"]) == ["emotion", "gender", "age"]
 
 
-def test_a_run_teaches_another(data_dir, tmp_path, monkeypatch, capsys):
+def test_a_run_is_the_teacher_of_another(
+    data_dir, tmp_path, monkeypatch, capsys
+):
     quick.shrink(monkeypatch)
     pair = ["--dataset_emotion=ferplus", "--dataset_pose=mtfl", "--epoch=2"]
     pair += [f"--data_dir={data_dir}", "--is_augmentation"]

@@ -60,7 +60,7 @@ NO_WEIGHTS = (
     "--is_pesudo_confidence=False --is_pesudo_density=False "
     "--is_pesudo_distribution=False --cluster_k=0"
 )
-LEFT_OUT = (
+MASKED = (
     f"{JOINT_COMMON} --is_naive=True --is_distilled=False --is_pesudo=False "
     "--is_interpolation=False --interpolation_weights=0 "
 )
@@ -70,15 +70,15 @@ PSEUDO = (
     f"--selection_threshold=0 {NO_WEIGHTS}"
 )
 JOINT = {
-    "all-in-one": f"{LEFT_OUT} --selection_threshold=0.8 {NO_WEIGHTS}",
+    "all-in-one": f"{MASKED} --selection_threshold=0.8 {NO_WEIGHTS}",
     "lel-ltn": PSEUDO,
     "dcn-ap": f"{PSEUDO} --is_MRF=True",
     "sfsmr": (
-        f"{LEFT_OUT} --selection_threshold=0 {NO_WEIGHTS} --is_lnorm=True "
+        f"{MASKED} --selection_threshold=0 {NO_WEIGHTS} --is_lnorm=True "
         "--is_trace_norm=True"
     ),
     "slrm": (
-        f"{LEFT_OUT} --selection_threshold=0 {NO_WEIGHTS} --is_lnorm=True "
+        f"{MASKED} --selection_threshold=0 {NO_WEIGHTS} --is_lnorm=True "
         "--is_nuclear_norm=True --is_trace_norm=True"
     ),
 }

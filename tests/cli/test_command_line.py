@@ -168,7 +168,7 @@ def test_a_task_takes_several_datasets_and_some_of_their_labels():
     assert args.labels == ["mtfl:pose,gender"]
 
 
-def test_drawn_faces_are_for_those_who_name_no_dataset():
+def test_synthetic_faces_are_the_default_datasets():
     args = parse("")
     assert args.dataset_emotion == ["synthetic_emotion"]
     assert args.dataset_pose == ["synthetic_pose"]
@@ -315,7 +315,7 @@ def test_joint_training_is_of_the_tasks_that_have_datasets():
         )
 
 
-def test_repairs_are_said(capsys):
+def test_repairs_are_reported(capsys):
     parse("distill_t=1 --is_distilled=True --is_pesudo=False--is_bn=False")
     assert capsys.readouterr().out.splitlines() == [
         "note: read 'distill_t=1' as --distill_t=1",
@@ -347,9 +347,9 @@ def test_values_that_look_like_flags_stay():
         st.sampled_from(["1", "2", "7"]),
     )
 )
-def test_flags_run_together_are_parted_again(flags):
-    parts = [f"--{name}={value}" for name, value in flags.items()]
-    assert command_line.repair(["".join(parts)] if parts else [])[0] == parts
+def test_joined_flags_are_separated(flags):
+    words = [f"--{name}={value}" for name, value in flags.items()]
+    assert command_line.repair(["".join(words)] if words else [])[0] == words
 
 
 def test_bare_boolean_flag_does_not_eat_the_next_flag():

@@ -20,7 +20,7 @@ def _name(script, words):
 
 
 @pytest.mark.parametrize("method", JOINT)
-def test_published_commands_are_what_they_are_called(method):
+def test_published_commands_have_their_method_names(method):
     assert _name(JOINT_SCRIPTS[method], JOINT[method].split()) == method
 
 
@@ -74,7 +74,7 @@ def test_methods_of_manifold_regularisers(words, method):
         ["--is_naive=False", "--is_distilled=False", "--is_pseudo=False"],
     ],
 )
-def test_what_is_no_joint_method_is_refused_with_those_that_are(words):
+def test_other_combinations_than_the_joint_methods_are_refused(words):
     with pytest.raises(UserError, match="is not a method; choose") as caught:
         _name(multitask, words)
     message = str(caught.value)
@@ -93,7 +93,7 @@ def test_what_is_no_joint_method_is_refused_with_those_that_are(words):
         ["--is_pseudo", "--is_lnorm", "--is_trace_norm"],
     ],
 )
-def test_what_is_no_manifold_method_is_refused_with_those_that_are(words):
+def test_other_combinations_than_the_manifold_methods_are_refused(words):
     with pytest.raises(UserError, match="is not a method; choose") as caught:
         _name(manifold, words)
     assert "SFSMR" in str(caught.value)
@@ -111,6 +111,6 @@ def test_what_is_no_manifold_method_is_refused_with_those_that_are(words):
         ),
     ],
 )
-def test_a_teacher_is_for_distilling(words, message):
+def test_a_teacher_needs_distillation(words, message):
     with pytest.raises(UserError, match=message):
         _name(multitask, words)

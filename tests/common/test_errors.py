@@ -30,7 +30,7 @@ def _run(main, shell):
 
 
 @pytest.mark.parametrize(
-    ("main", "shell", "code", "said"),
+    ("main", "shell", "code", "message"),
     [
         ("much", '"$@" | head -1', 141, ""),
         ("much", '"$@"', 0, ""),
@@ -40,18 +40,18 @@ def _run(main, shell):
         ("lambda: print('\\ud800')", '"$@"', 0, ""),
     ],
 )
-def test_exit_codes(main, shell, code, said):
+def test_exit_codes(main, shell, code, message):
     result = _run(main, shell)
     assert result.returncode == code, result.stderr
-    assert said in result.stderr
-    assert said or not result.stderr
+    assert message in result.stderr
+    assert message or not result.stderr
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [("KeyboardInterrupt", "interrupted\n"), ("ZeroDivisionError", "Trace")],
 )
-def test_interrupted_among_the_imports(error, said):
+def test_interrupted_among_the_imports(error, message):
     code = f"import samtl; raise {error}"
     result = subprocess.run(
         [sys.executable, "-c", code],
@@ -60,5 +60,5 @@ def test_interrupted_among_the_imports(error, said):
         check=False,
     )
     assert result.returncode != 0
-    assert result.stderr.startswith(said)
-    assert ("Trace" in result.stderr) == (said == "Trace")
+    assert result.stderr.startswith(message)
+    assert ("Trace" in result.stderr) == (message == "Trace")

@@ -90,7 +90,7 @@ def test_an_epoch_mixes_all_datasets_and_sees_the_largest_once(tmp_path):
         assert times.tolist() == [12 // count] * count
 
 
-def test_a_last_batch_is_filled_up_by_the_largest_at_no_cost(tmp_path):
+def test_a_last_batch_is_filled_up_by_the_largest_with_weight_0(tmp_path):
     first = tiny.dataset(tmp_path, "first", [small.EMOTION], (9, 1, 1))
     second = tiny.dataset(tmp_path, "second", [small.POSE], (3, 1, 1))
     splits = [

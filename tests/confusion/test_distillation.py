@@ -1,4 +1,4 @@
-"""Trained networks as teachers: a network whose answers are known."""
+"""Trained networks as teachers: a network with known predictions."""
 
 import os
 
@@ -21,16 +21,17 @@ ONLY = {"tasks": {"emotion": stand_ins.TASKS["emotion"]}}
 
 
 @pytest.fixture(params=[(16, 16, 1), (24, 24, 3)])
-def part(request, tmp_path):
+def split(request, tmp_path):
     """Nine images, in the teacher's pixels and in others."""
     table = tiny.dataset(tmp_path, "faces", [EMOTION], (9, 1, 1))
     return images.open_splits(table, request.param)["train"]
 
 
-def expected(part, task, temperature=1.0):
-    """What the stand-in says of a Split, by its definition."""
+def expected(split, task, temperature=1.0):
+    """The stand-in's predictions for a Split, by its definition."""
     means = [
-        images.read(path, (16, 16, 1)).mean() / 255 for path in part.table.paths
+        images.read(path, (16, 16, 1)).mean() / 255
+        for path in split.table.paths
     ]
     slope, offset = stand_ins.weights(task.name)
     logits = np.outer(means, slope) + offset
@@ -39,15 +40,17 @@ def expected(part, task, temperature=1.0):
     return softmax(logits / temperature, axis=1)
 
 
-def test_predictions_are_the_networks_own(tmp_path, part):
+def test_predictions_are_the_networks_own(tmp_path, split):
     teachers = distillation.load([stand_ins.network(tmp_path)], [POSE])
-    found = distillation.predictions(teachers, part, [EMOTION, POSE])
+    found = distillation.predictions(teachers, split, [EMOTION, POSE])
     for task in (EMOTION, POSE):
-        np.testing.assert_allclose(found[task], expected(part, task), rtol=1e-4)
+        np.testing.assert_allclose(
+            found[task], expected(split, task), rtol=1e-4
+        )
         assert found[task].dtype == np.float32
 
 
-def test_several_teachers_are_averaged_where_they_know_the_task(tmp_path, part):
+def test_several_teachers_are_averaged_for_their_tasks(tmp_path, split):
     paths = []
     for name, changes in (("whole", {}), ("only", ONLY)):
         (tmp_path / name).mkdir()
@@ -58,14 +61,14 @@ def test_several_teachers_are_averaged_where_they_know_the_task(tmp_path, part):
             )
         )
     teachers = distillation.load(paths, [EMOTION, POSE])
-    found = distillation.predictions(teachers, part, [EMOTION, POSE])
-    both = (expected(part, EMOTION) + expected(part, EMOTION, 5)) / 2
+    found = distillation.predictions(teachers, split, [EMOTION, POSE])
+    both = (expected(split, EMOTION) + expected(split, EMOTION, 5)) / 2
     np.testing.assert_allclose(found[EMOTION], both, rtol=1e-4)
-    np.testing.assert_allclose(found[POSE], expected(part, POSE), rtol=1e-4)
+    np.testing.assert_allclose(found[POSE], expected(split, POSE), rtol=1e-4)
 
 
-def test_predictions_are_kept_for_as_long_as_nothing_changes(
-    tmp_path, part, monkeypatch
+def test_predictions_are_cached_as_long_as_nothing_changes(
+    tmp_path, split, monkeypatch
 ):
     monkeypatch.setattr(distillation, "BATCH_PIXELS", 5 * 16 * 16)
     calls = []
@@ -81,10 +84,10 @@ def test_predictions_are_kept_for_as_long_as_nothing_changes(
 
     def predicted():
         teachers = distillation.load([path], [EMOTION])
-        return distillation.predictions(teachers, part, [EMOTION])[EMOTION]
+        return distillation.predictions(teachers, split, [EMOTION])[EMOTION]
 
     first = predicted()
-    np.testing.assert_allclose(first, expected(part, EMOTION), rtol=1e-4)
+    np.testing.assert_allclose(first, expected(split, EMOTION), rtol=1e-4)
     np.testing.assert_array_equal(predicted(), first)
     assert calls == [5, 4]
     (cached,) = (tmp_path / "cache").glob("faces-teacher-*.npz")
@@ -102,25 +105,25 @@ def test_predictions_are_kept_for_as_long_as_nothing_changes(
     )
     predicted()
     assert calls == 4 * [5, 4]
-    os.utime(next(iter(part.table.paths)), (0, 0))
+    os.utime(next(iter(split.table.paths)), (0, 0))
     predicted()
     assert calls == 5 * [5, 4]
 
 
-def test_what_cannot_be_kept_is_used_all_the_same(tmp_path, part, capsys):
+def test_predictions_that_cannot_be_cached_are_used(tmp_path, split, capsys):
     teachers = distillation.load([stand_ins.network(tmp_path)], [EMOTION])
     if os.geteuid():
         (tmp_path / "cache").chmod(0o500)
     else:  # root may write anywhere
         (tmp_path / "cache").rename(tmp_path / "moved")
         (tmp_path / "cache").touch()
-    found = distillation.predictions(teachers, part, [EMOTION])[EMOTION]
-    np.testing.assert_allclose(found, expected(part, EMOTION), rtol=1e-4)
+    found = distillation.predictions(teachers, split, [EMOTION])[EMOTION]
+    np.testing.assert_allclose(found, expected(split, EMOTION), rtol=1e-4)
     assert "not kept for other runs" in capsys.readouterr().err
 
 
 def test_predictions_that_are_not_finite_are_refused(
-    tmp_path, part, monkeypatch
+    tmp_path, split, monkeypatch
 ):
     teachers = distillation.load([stand_ins.network(tmp_path)], [EMOTION])
     monkeypatch.setattr(
@@ -132,11 +135,11 @@ def test_predictions_that_are_not_finite_are_refused(
         },
     )
     with pytest.raises(UserError, match="its training diverged"):
-        distillation.predictions(teachers, part, [EMOTION])
+        distillation.predictions(teachers, split, [EMOTION])
 
 
 @pytest.mark.parametrize("name", ["", "gone.onnx", "folder", "text.keras"])
-def test_what_is_no_network_is_refused_as_a_teacher(tmp_path, name):
+def test_other_files_than_networks_are_refused_as_teachers(tmp_path, name):
     (tmp_path / "folder").mkdir()
     (tmp_path / "text.keras").write_text("no network")
     path = tmp_path / name if name else ""

@@ -4,10 +4,10 @@ from keras import ops
 from samtl.data import augmentation
 
 
-def test_views_stay_within_their_ranges_and_fix_the_centre():
+def test_transforms_stay_within_their_ranges_and_fix_the_centre():
     rng = np.random.default_rng(0)
-    views, flipped = augmentation.draw(rng, 500, 40, 60)
-    transforms = views["transform"]
+    drawn, flipped = augmentation.draw(rng, 500, 40, 60)
+    transforms = drawn["transform"]
     assert transforms.shape == (500, 8)
     assert 0.4 < flipped.mean() < 0.6
     np.testing.assert_array_equal(flipped, transforms[:, 0] < 0)
@@ -28,8 +28,8 @@ def test_strength_scales_every_range():
         2 * (weak["light"] - [1, 0]), strong["light"] - [1, 0], atol=1e-5
     )
     angles = [
-        np.arctan2(views["transform"][:, 3], views["transform"][:, 4])
-        for views in (weak, strong)
+        np.arctan2(drawn["transform"][:, 3], drawn["transform"][:, 4])
+        for drawn in (weak, strong)
     ]
     np.testing.assert_allclose(2 * angles[0], angles[1], atol=1e-6)
 

@@ -8,38 +8,38 @@ from tests import tiny
 
 def _batches(tmp_path, **options):
     table = tiny.dataset(tmp_path, "faces", ["emotion", "pose"])
-    part = images.open_splits(table, (16, 16, 1))["train"]
+    split = images.open_splits(table, (16, 16, 1))["train"]
     triples = {
         task: Triples(
-            target=part.table.targets(task.name),
+            target=split.table.targets(task.name),
             weight=np.ones(16, "float32"),
             temperature=np.arange(16, dtype="float32"),  # marks the row
         )
-        for task in part.table.tasks.values()
+        for task in split.table.tasks.values()
     }
-    return part, Batches(part, triples, 5, **options)
+    return split, Batches(split, triples, 5, **options)
 
 
 def test_a_pass_sees_every_row_once_with_its_triples(tmp_path):
-    part, batches = _batches(tmp_path, seed=0)
+    split, batches = _batches(tmp_path, seed=0)
     assert len(batches) == 4
     seen = []
     for index in range(len(batches)):
         inputs, triples = batches[index]
         rows = triples["pose"]["temperature"].astype(int)
-        np.testing.assert_array_equal(inputs["image"], part.images(rows))
+        np.testing.assert_array_equal(inputs["image"], split.images(rows))
         np.testing.assert_array_equal(
             triples["pose"]["target"].argmax(1),
-            part.table.labels("pose")[rows],
+            split.table.labels("pose")[rows],
         )
         counted = rows[triples["pose"]["weight"] > 0]
-        assert batches.paths(index) == list(part.table.rows["path"][counted])
+        assert batches.paths(index) == list(split.table.rows["path"][counted])
         seen += counted.tolist()
     assert sorted(seen) == list(range(16))
     assert seen != sorted(seen)
 
 
-def test_the_last_batch_is_filled_up_with_images_that_cost_nothing(tmp_path):
+def test_the_last_batch_is_filled_up_with_images_of_weight_0(tmp_path):
     _, batches = _batches(tmp_path, seed=0)
     inputs, triples = batches[3]
     assert len(inputs["image"]) == 5
@@ -62,20 +62,20 @@ def test_the_seed_repeats_a_pass(tmp_path):
 
 
 def test_a_flip_swaps_left_and_right_poses_only(tmp_path):
-    part, batches = _batches(tmp_path, seed=0, strength=1.0)
+    split, batches = _batches(tmp_path, seed=0, strength=1.0)
     flips = 0
     for index in range(len(batches)):
         inputs, triples = batches[index]
         rows = triples["pose"]["temperature"].astype(int)
         flipped = inputs["transform"][:, 0] < 0
-        poses = part.table.labels("pose")[rows]
+        poses = split.table.labels("pose")[rows]
         np.testing.assert_array_equal(
             triples["pose"]["target"].argmax(1),
             np.where(flipped, 4 - poses, poses),
         )
         np.testing.assert_array_equal(
             triples["emotion"]["target"].argmax(1),
-            part.table.labels("emotion")[rows],
+            split.table.labels("emotion")[rows],
         )
         flips += flipped[triples["pose"]["weight"] > 0].sum()
     assert 0 < flips < 16

@@ -30,7 +30,7 @@ def test_truncated_image_is_refused(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_bytes_behind_the_end_do_not_matter_but_an_end_must_be(
+def test_bytes_after_the_end_are_ignored_but_the_end_is_needed(
     tmp_path, suffix
 ):
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
@@ -46,7 +46,7 @@ def test_bytes_behind_the_end_do_not_matter_but_an_end_must_be(
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image"])
-def test_what_is_no_image_is_refused(tmp_path, content):
+def test_other_content_than_images_is_refused(tmp_path, content):
     path = tmp_path / "face.jpg"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"face\.jpg is not an image"):
@@ -83,14 +83,14 @@ def test_a_folder_of_another_name_has_the_same_cache(tmp_path, monkeypatch):
 
 def test_limit_keeps_every_class_and_repeats(tmp_path):
     table = tiny.dataset(tmp_path, "faces", ["pose"], counts=(50, 25, 25))
-    parts = images.open_splits(table, (8, 8, 1), limit=20, seed=3)
-    part = parts["train"]
+    splits = images.open_splits(table, (8, 8, 1), limit=20, seed=3)
+    split = splits["train"]
     again = images.open_splits(table, (8, 8, 1), limit=20, seed=3)["train"]
-    assert np.bincount(part.table.labels("pose")).tolist() == [4] * 5
-    np.testing.assert_array_equal(part.indices, again.indices)
-    first = images.read(part.table.paths[0], (8, 8, 1))
-    np.testing.assert_array_equal(part.images([0])[0], first)
-    assert [len(parts[name]) for name in images.SPLITS] == [20, 20, 25]
+    assert np.bincount(split.table.labels("pose")).tolist() == [4] * 5
+    np.testing.assert_array_equal(split.indices, again.indices)
+    first = images.read(split.table.paths[0], (8, 8, 1))
+    np.testing.assert_array_equal(split.images([0])[0], first)
+    assert [len(splits[name]) for name in images.SPLITS] == [20, 20, 25]
 
 
 def test_limit_keeps_the_same_rows_whichever_labels_count(tmp_path):
@@ -101,15 +101,15 @@ def test_limit_keeps_the_same_rows_whichever_labels_count(tmp_path):
         )
         for tasks in (["gender"], ["age"], ["gender", "age"])
     ]
-    for parts in kept[1:]:
+    for splits in kept[1:]:
         np.testing.assert_array_equal(
-            parts["train"].indices, kept[0]["train"].indices
+            splits["train"].indices, kept[0]["train"].indices
         )
 
 
 def test_batches_cover_the_rows_in_order(tmp_path):
     table = tiny.dataset(tmp_path, "faces", ["pose"])
-    part = images.open_splits(table, (8, 8, 1))["train"]
-    batches = list(part.batches(5, rows=np.arange(12)[::-1]))
+    split = images.open_splits(table, (8, 8, 1))["train"]
+    batches = list(split.batches(5, rows=np.arange(12)[::-1]))
     assert [len(batch) for batch in batches] == [5, 5, 2]
-    np.testing.assert_array_equal(batches[0][0], part.images([11])[0])
+    np.testing.assert_array_equal(batches[0][0], split.images([11])[0])

@@ -64,17 +64,17 @@ def test_reads_rows_tasks_and_paths(data_dir):
 
 
 def test_split_keeps_only_its_rows_and_counts_from_zero(data_dir):
-    part = tables.read("toy", data_dir).split("validation")
-    assert part.rows.index.tolist() == [0]
-    assert part.rows["path"].tolist() == ["db/toy/c.png"]
+    rows = tables.read("toy", data_dir).split("validation")
+    assert rows.rows.index.tolist() == [0]
+    assert rows.rows["path"].tolist() == ["db/toy/c.png"]
     with pytest.raises(ValueError, match="holdout"):
-        part.split("holdout")
+        rows.split("holdout")
 
 
 def test_take_keeps_the_given_order(data_dir):
-    part = tables.read("toy", data_dir).take([3, 0])
-    assert part.rows["path"].tolist() == ["db/toy/d.png", "db/toy/a.png"]
-    assert part.rows.index.tolist() == [0, 1]
+    rows = tables.read("toy", data_dir).take([3, 0])
+    assert rows.rows["path"].tolist() == ["db/toy/d.png", "db/toy/a.png"]
+    assert rows.rows.index.tolist() == [0, 1]
 
 
 def test_table_has_only_the_needed_tasks(data_dir):
@@ -126,7 +126,7 @@ def test_truth_of_other_classes_is_none(data_dir):
     assert table.truth(Task("gender", ("male", "female"))) is None
 
 
-def test_a_column_that_the_json_does_not_know_is_no_label(data_dir):
+def test_a_column_that_is_not_in_the_json_is_not_a_label(data_dir):
     path = data_dir / "db" / "toy.csv"
     header, *lines = path.read_text().splitlines()
     added = [f"{header},age", *(f"{line},?" for line in lines)]

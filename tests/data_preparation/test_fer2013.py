@@ -219,7 +219,7 @@ def test_folders_of_no_class_are_refused_where_classes_are_empty(tmp_path):
     ]
 
 
-def test_crops_of_the_set_itself_are_no_source(tmp_path, capsys):
+def test_crops_of_the_set_itself_are_not_a_source(tmp_path, capsys):
     for seed, split in enumerate(["train"] * 12 + ["test"]):
         save(tmp_path / split / "sad" / f"im{seed}.png", seed)
     # As a killed run leaves them.
@@ -257,8 +257,8 @@ pixels = st.one_of(
 
 
 @given(label, pixels, usage)
-def test_parsed_rows_are_sound_or_have_a_reason(emotion, image, part):
-    face = fer2013.parse_row(emotion, image, part)
+def test_parsed_rows_are_sound_or_have_a_reason(emotion, image, usage):
+    face = fer2013.parse_row(emotion, image, usage)
     assert face["emotion"] in range(-1, len(EMOTION_7))
     assert face["split"] in ("train", "validation", "test", "")
     is_good = (
@@ -270,16 +270,16 @@ def test_parsed_rows_are_sound_or_have_a_reason(emotion, image, part):
 @given(
     values=st.lists(st.integers(0, 255), min_size=9, max_size=9),
     emotion=st.integers(0, 6),
-    part=st.sampled_from(list(fer2013.USAGES)),
+    usage=st.sampled_from(list(fer2013.USAGES)),
 )
-def test_well_formed_rows_are_read_back(values, emotion, part):
+def test_well_formed_rows_are_read_back(values, emotion, usage):
     image = np.resize(np.uint8(values), (48, 48))
     cells = " ".join(map(str, image.ravel()))
-    face = fer2013.parse_row(f" {emotion}", f" {cells}", f" {part}")
+    face = fer2013.parse_row(f" {emotion}", f" {cells}", f" {usage}")
     np.testing.assert_array_equal(face.pop("source"), image)
     assert face == {
         "emotion": emotion,
-        "split": fer2013.USAGES[part],
+        "split": fer2013.USAGES[usage],
         "reason": "",
     }
 

@@ -1,4 +1,4 @@
-"""Doors to a Dask cluster that are closed say so in one line."""
+"""Dask clusters: addresses, lost schedulers and errors of one line."""
 
 import gc
 import os
@@ -13,7 +13,7 @@ from samtl.common.errors import UserError
 from samtl.distributed import cluster
 
 
-def test_no_scheduler_is_no_client():
+def test_without_a_scheduler_there_is_no_client():
     with cluster.connect(None) as client:
         assert client is None
 
@@ -29,7 +29,7 @@ def test_a_scheduler_that_does_not_answer(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("address", "error", "said"),
+    ("address", "error", "message"),
     [
         (
             "tls://a:1",
@@ -37,18 +37,20 @@ def test_a_scheduler_that_does_not_answer(monkeypatch):
             "needs certificates .* docs",
         ),
         ("tcp://a:b:1", ValueError("ipv6"), "no Dask scheduler answers"),
-        # What a web server says, taken for the length of a message.
+        # The reply of a web server, read as the length of a message.
         ("tcp://a:1", MemoryError("3.07 EiB"), "no Dask scheduler answers"),
     ],
 )
-def test_what_dask_says_of_other_addresses(monkeypatch, address, error, said):
+def test_errors_of_dask_for_other_addresses(
+    monkeypatch, address, error, message
+):
     def fail(*_, **__):
         raise error
 
     # Dask's own clients that fail like this end whenever they are collected,
     # which waits forever if it is while another one starts.
     monkeypatch.setattr(distributed, "Client", fail)
-    with pytest.raises(UserError, match=said), cluster.connect(address):
+    with pytest.raises(UserError, match=message), cluster.connect(address):
         pass
 
 
@@ -70,7 +72,7 @@ def test_an_address_is_checked_first():
         compare.main(["--scheduler=tcp://here:65536"])
 
 
-def test_a_lost_scheduler_is_said(tmp_path, monkeypatch):
+def test_a_lost_scheduler_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
     here = distributed.LocalCluster(
         n_workers=1,

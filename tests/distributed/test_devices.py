@@ -1,4 +1,4 @@
-"""Training on two devices, and in two processes, is training on one."""
+"""Training on two devices or in two processes has the result of one."""
 
 import importlib.util
 import os
@@ -101,13 +101,13 @@ def pair():
 
 
 def end(process):
-    said, errors = process.communicate(timeout=SECONDS)
+    output, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, errors
-    return said
+    return output
 
 
 def same(runs, one, other):
-    """Every variable of two runs is the same to 1e-5 of its length.
+    """Every variable of two runs is the same to 1e-5 of its norm.
 
     Not of each of its elements: one that is 0 but for rounding may be
     anything.
@@ -148,8 +148,8 @@ def runs(tmp_path_factory):
 
 @needs_jax
 def test_jax_devices_and_processes(runs):
-    leader, worker = runs.pair
-    assert "round 3/3" in end(leader)
+    main, worker = runs.pair
+    assert "round 3/3" in end(main)
     assert "round" not in end(worker)
     commands = [
         runs.new("jax"),
@@ -164,20 +164,20 @@ def test_jax_devices_and_processes(runs):
 
 
 def test_tensorflow_replicas(runs):
-    said = end(runs.tensorflow)
-    assert "devices: 2 (cpu:0, cpu:1)" in said
+    output = end(runs.tensorflow)
+    assert "devices: 2 (cpu:0, cpu:1)" in output
     same(runs, "one", "two")
     same(runs, "joint_one", "joint_two")
 
 
 @needs_jax
 def test_a_process_that_dies_ends_the_others():
-    leader, dying = (
+    main, dying = (
         start("jax", ["-c", DYING], *flags.split()) for flags in pair()
     )
-    _, errors = leader.communicate(timeout=SECONDS)
+    _, errors = main.communicate(timeout=SECONDS)
     assert dying.wait(SECONDS) == -signal.SIGTERM
-    assert leader.returncode == 2
+    assert main.returncode == 2
     assert "error: process 0 of 2 lost another one" in errors
     assert "Traceback" not in errors
 
@@ -203,14 +203,14 @@ class Split:
         return np.reshape(rows, (-1, 1, 1, 1))
 
 
-def test_a_process_reads_its_share_only(second_of_two):
-    part = Split(7)
-    inputs, _ = Batches(part, {}, 4, seed=0, order=np.arange(7))[0]
-    assert inputs["image"].ravel().tolist() == part.read == [2, 3]
+def test_a_process_reads_only_its_shard(second_of_two):
+    split = Split(7)
+    inputs, _ = Batches(split, {}, 4, seed=0, order=np.arange(7))[0]
+    assert inputs["image"].ravel().tolist() == split.read == [2, 3]
 
 
 @pytest.mark.parametrize("sizes", [(5, 3), (2, 6), (4, 4), (1, 1, 6)])
-def test_shares_of_mixed_batches(second_of_two, sizes):
+def test_shards_of_mixed_batches(second_of_two, sizes):
     passes = [
         Batches(Split(size), {}, size, seed=0, order=np.arange(size))
         for size in sizes
@@ -224,7 +224,7 @@ def test_pieces_of_work_are_split(second_of_two):
     assert devices.split_between_processes(list("abcde")) == ["b", "d"]
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(second_of_two):
+def test_a_batch_that_cannot_be_sharded_is_refused(second_of_two):
     devices.check_batch_size(6)
     with pytest.raises(UserError, match="--batch_size=6 or 8"):
         devices.check_batch_size(7)
@@ -241,7 +241,7 @@ def test_other_backends_name_jax(monkeypatch):
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_processes_that_cannot_meet_say_where(monkeypatch, number):
+def test_processes_that_cannot_meet_name_the_address(monkeypatch, number):
     monkeypatch.setattr(processes, "MEETING_SECONDS", 0)
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
@@ -263,7 +263,7 @@ def test_without_the_flag_there_is_one_device():
     assert devices.release()
 
 
-def test_full_precision_is_for_what_is_within():
+def test_full_precision_ends_with_its_block():
     import tensorflow as tf
 
     is_rounded = tf.config.experimental.tensor_float_32_execution_enabled

@@ -68,7 +68,7 @@ def test_labels_out_of_range_are_refused(labels):
         scoring.scores(np.array(labels, int), np.ones((len(labels), 3)))
 
 
-def test_a_diverged_network_is_no_class_zero():
+def test_probabilities_that_are_not_finite_are_refused():
     with pytest.raises(UserError, match="learning_rate"):
         scoring.scores([0], np.full((1, 2), np.nan))
 

@@ -235,7 +235,7 @@ def test_estimate_of_tiny_and_huge_units(unit):
     )
 
 
-def test_estimate_of_equal_and_of_single_members_promises_nothing():
+def test_estimate_of_equal_and_of_single_members_has_no_bound():
     features = np.full((9, 2), 0.1, "float32")
     labels = np.array([0, 0, 0, 0, 0, 0, 1, 1, 2])
     found, bounds = density.bounded_density(features, labels, 0.6, 0)

@@ -11,7 +11,7 @@ TASK = Task("gender", GENDER)
 COUNT = 30
 
 
-def make_part(folder, name, truth=None, count=COUNT):
+def make_split(folder, name, truth=None, count=COUNT):
     """Rows of gray images, the brightness of each its number."""
     paths = [f"db/{name}/{number}.png" for number in range(count)]
     rows = pd.DataFrame({"path": paths, "split": "train", "pose": 0})
@@ -36,8 +36,8 @@ def found():
     }
 
 
-def test_rows_say_what_was_computed(tmp_path, found):
-    write_diagnostics(tmp_path, 3, TASK, make_part(tmp_path, "mtfl"), found)
+def test_rows_contain_what_was_computed(tmp_path, found):
+    write_diagnostics(tmp_path, 3, TASK, make_split(tmp_path, "mtfl"), found)
     frame = pd.read_csv(tmp_path / "weights_round3.csv")
     assert frame["path"].tolist()[:2] == ["db/mtfl/0.png", "db/mtfl/1.png"]
     assert frame["pseudo_label"].tolist() == ["female", "male"] * (COUNT // 2)
@@ -53,7 +53,7 @@ def test_accuracy_where_the_truth_is_known(tmp_path, found):
     truth = (np.arange(COUNT) + (np.arange(COUNT) < 4)) % 2
     truth[10:] = -1
     found["selected"] = np.arange(COUNT) % 4 == 3  # of the known: 3 and 7
-    split = make_part(tmp_path, "mtfl", truth)
+    split = make_split(tmp_path, "mtfl", truth)
     metrics = write_diagnostics(tmp_path, 1, TASK, split, found)
     wrong, right = np.split(found["weight"][:10], [4])
     assert metrics == pytest.approx(
@@ -77,13 +77,13 @@ def test_accuracy_where_the_truth_is_known(tmp_path, found):
 
 
 def test_no_accuracy_without_truth(tmp_path, found):
-    split = make_part(tmp_path, "mtfl")
+    split = make_split(tmp_path, "mtfl")
     metrics = write_diagnostics(tmp_path, 1, TASK, split, found)
     assert metrics.keys() == {"pseudo_gender_mean_weight"}
 
 
 def test_a_round_of_several_tasks_has_one_file(tmp_path, found):
-    first, second = make_part(tmp_path, "mtfl"), make_part(tmp_path, "expw")
+    first, second = make_split(tmp_path, "mtfl"), make_split(tmp_path, "expw")
     emotion = Task("emotion", ("happy", "sad"))
     for split, task in ((first, TASK), (first, emotion), (second, TASK)):
         write_diagnostics(tmp_path, 1, task, split, found)
@@ -113,7 +113,7 @@ def test_sheet_shows_the_extremes(tmp_path, found, count, monkeypatch):
             numbers=images[:, 0, 0, 0], captions=captions
         ),
     )
-    split = make_part(tmp_path, "mtfl", count=count)
+    split = make_split(tmp_path, "mtfl", count=count)
     rows = np.arange(count)
     cut = {name: values[:count] for name, values in found.items()}
     write_diagnostics(tmp_path, 1, TASK, split, cut)
@@ -127,7 +127,7 @@ def test_sheet_shows_the_extremes(tmp_path, found, count, monkeypatch):
 
 
 def test_sheet_and_histogram_are_images(tmp_path, found):
-    write_diagnostics(tmp_path, 2, TASK, make_part(tmp_path, "mtfl"), found)
+    write_diagnostics(tmp_path, 2, TASK, make_split(tmp_path, "mtfl"), found)
     for name in ("", "_histogram"):
         path = tmp_path / f"weights_round2_mtfl_gender{name}.png"
         assert cv2.imread(str(path)).size

@@ -164,7 +164,7 @@ def test_mmd_in_a_narrow_class_far_from_another():
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_a_pool_beyond_all_measure_is_not_alike():
+def test_a_pool_at_a_huge_distance_is_not_alike():
     known = np.random.default_rng(9).normal(size=(200, 2)) * 1e-20
     pool = np.ones((5, 2)) + np.arange(5)[:, None]
     found = distribution_similarity(
@@ -187,7 +187,7 @@ def test_copies_borrow_the_scale_of_all(apart):
     np.testing.assert_allclose(found, np.exp(-0.5 / spread), rtol=1e-3)
 
 
-def test_strange_cluster_gets_less():
+def test_an_unlike_cluster_has_a_lower_weight():
     random = np.random.default_rng(4)
     known = random.normal(size=(300, 8))
     alike = random.normal(size=(100, 8))
@@ -209,7 +209,7 @@ def test_classes_are_separate_unless_the_scope_is_all():
     random = np.random.default_rng(5)
     known = np.concatenate([random.normal(size=(80, 3)) + s for s in (0, 9)])
     known_labels = np.repeat([0, 1], 80)
-    pool = random.normal(size=(40, 3))  # looks like class 0
+    pool = random.normal(size=(40, 3))  # similar to class 0
     wrong = np.ones(40, int)
     by_class = distribution_similarity(
         pool, wrong, known, known_labels, 2, "emd"

@@ -5,7 +5,7 @@ from samtl.pseudo_labels import sampling
 
 
 @pytest.mark.parametrize("statements", [1, 40])
-def test_bound_spends_what_may_go_wrong(statements):
+def test_bound_is_that_of_the_error_probability(statements):
     bound = sampling.error_bound(500, statements)
     missed = 2 * statements * np.exp(-2 * 500 * bound**2)
     assert missed == pytest.approx(1 - sampling.CONFIDENCE)

@@ -120,7 +120,7 @@ def test_truncated_caches_are_replaced(data_dir):
         cache.write_bytes(content[:size])
         attempt(
             lambda: images.open_splits(table, (24, 24, 1))["train"],
-            lambda part: (part.images(np.arange(8)) == whole).all(),
+            lambda split: (split.images(np.arange(8)) == whole).all(),
         )
 
 

@@ -1,4 +1,4 @@
-"""No text that a user may write makes a parser crash or let nonsense in."""
+"""Parsers accept or refuse any text of a user, without a crash."""
 
 import argparse
 import json
@@ -31,7 +31,7 @@ WORDS = st.one_of(
 
 
 def _read(kind, text):
-    """The value, or REFUSED where the kind says that it is none."""
+    """The value, or REFUSED if the kind does not accept the text."""
     with case():
         try:
             return kind(text)
@@ -245,6 +245,6 @@ def test_plans_of_any_shape(kind, value):
 
 
 @pytest.mark.parametrize("text", ["", "-", "--", "=", "--=", "--=1", "\0"])
-def test_words_that_are_no_words(text):
+def test_words_that_are_not_flags(text):
     with case():
         attempt(lambda: command_line.parse(PARSERS[0], [text]))

@@ -1,4 +1,4 @@
-"""Promises of functions from values to values, over values of any kind."""
+"""Properties of pure functions, over values of any kind."""
 
 import math
 
@@ -145,7 +145,7 @@ def test_a_limit_keeps_the_classes_shares(labels, limit):
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=40))
-def test_balanced_labels_weigh_every_class_alike(labels):
+def test_balanced_labels_weight_every_class_equally(labels):
     table = _table(labels, 4)
     config = DataConfig({}, (), class_weights=("balanced",))
     split = images.Split(table, None, np.arange(len(table)))
@@ -218,7 +218,7 @@ def test_expected_embeddings_are_among_the_labels(logits, embeddings):
 
 @settings(max_examples=40)
 @given(_matrix(), st.integers(0, 99))
-def test_the_loss_is_finite_and_missing_labels_cost_nothing(logits, seed):
+def test_the_loss_is_finite_and_without_missing_labels(logits, seed):
     rng = np.random.default_rng(seed)
     count, classes = logits.shape
     target = np.eye(classes, dtype="float32")[rng.integers(classes, size=count)]
