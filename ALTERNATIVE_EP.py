@@ -41,7 +41,7 @@ def alternate(config):
     from samtl.data.datasets import open_datasets
     from samtl.distributed import devices
     from samtl.networks import image_shape
-    from samtl.pseudo_labels import Teacher, fill_missing, true_labels
+    from samtl.pseudo_labels import Teacher, fill_missing, joined, true_labels
     from samtl.training import Experiment, start_network
     from utils import alternative
 
@@ -68,7 +68,8 @@ def alternate(config):
             teacher=teacher,
             seed=(config.training.seed, number),
         )
-        batches = alternative.generator(active, labels | pseudo, config, number)
+        triples = joined(labels, pseudo)
+        batches = alternative.generator(active, triples, config, number)
         experiment.train(batches)  # one pass, then evaluation
     experiment.report()
 

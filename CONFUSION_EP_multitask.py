@@ -62,7 +62,8 @@ def train(config):
     from samtl.data.datasets import open_datasets
     from samtl.distributed import devices
     from samtl.networks import image_shape
-    from samtl.pseudo_labels import Kind, Teacher, fill_missing, true_labels
+    from samtl.pseudo_labels import Kind, Teacher, joined, true_labels
+    from samtl.pseudo_labels.filling import fill_missing
     from samtl.training import Auxiliary, Experiment, start_network
     from utils import confusion
     from utils.confusion import distillation, label_transfer, mrf
@@ -82,12 +83,12 @@ def train(config):
 
     # Which further losses: those reported, and the transfer networks' own.
     mixture = confusion.Mixture(splits, config.training.batch_size)
-    losses = confusion.split_losses(mixture, tasks)
+    losses = confusion.split_losses(tasks)
     transfer = None
     if is_transfer:
         transfer = label_transfer.build(tasks)
         losses |= label_transfer.losses(
-            transfer, network, mixture, tasks, config.training.loss_weights
+            transfer, network, tasks, config.training.loss_weights
         )
     experiment = Experiment(
         config, datasets, network, teacher, Auxiliary(losses, transfer)
@@ -98,13 +99,11 @@ def train(config):
         predict = confusion.Predictions(teacher)
         method = config.method.in_round(number)
         if method.kind == Kind.LABEL_TRANSFER:
-            missing = label_transfer.fill(
-                transfer, network, splits, tasks, labels, predict
-            )
+            ltn = transfer, network
+            missing = label_transfer.fill(*ltn, splits, tasks, predict)
         elif method.kind == Kind.RANDOM_FIELD:
-            missing = mrf.fill(
-                method.random_field, splits, tasks, labels, predict
-            )
+            field = method.random_field
+            missing = mrf.fill(field, splits, tasks, labels, predict)
         elif method.kind == Kind.TRAINED_TEACHERS:
             missing = soft
         else:
@@ -113,7 +112,7 @@ def train(config):
                 fill_missing(split, splits, tasks, method, predict, seed)
                 for split in splits
             ]
-        triples = [a | b for a, b in zip(labels, missing, strict=True)]
+        triples = [joined(a, b) for a, b in zip(labels, missing, strict=True)]
         experiment.train(mixture.generator(triples, config, number))
     experiment.report()
 

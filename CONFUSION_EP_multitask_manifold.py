@@ -51,12 +51,12 @@ def main(argv=None):
 
 
 def train(config):
-    """Train on mixed batches with regularisers, by a `training.Configuration`."""
+    """Train with regularisers, by a `training.Configuration`."""
     from data_preparation import synthetic
     from samtl.data.datasets import open_datasets
     from samtl.distributed import devices
     from samtl.networks import image_shape
-    from samtl.pseudo_labels import Teacher, masked, true_labels
+    from samtl.pseudo_labels import Teacher, joined, masked, true_labels
     from samtl.training import Auxiliary, Experiment, start_network
     from utils import confusion
     from utils.confusion import manifold
@@ -76,7 +76,7 @@ def train(config):
 
     mixture = confusion.Mixture(splits, config.training.batch_size)
     triples = [
-        true_labels(split, tasks, config.data) | masked(split, tasks)
+        joined(true_labels(split, tasks, config.data), masked(split, tasks))
         for split in splits
     ]
     for number in experiment.rounds([mixture.steps]):

@@ -22,6 +22,7 @@ from samtl.data.datasets import DataConfig
 from samtl.pseudo_labels.filling import fill_missing, masked
 from samtl.pseudo_labels.labels import true_labels
 from samtl.pseudo_labels.method import RandomField, Regularisers
+from samtl.pseudo_labels.targets import joined
 from samtl.training.config import Configuration
 from samtl.training.learner import Auxiliary, Learner
 from utils import confusion
@@ -63,11 +64,11 @@ class Contestant:
         self.teacher = pseudo_labels.Teacher(self.network, batch_size)
         self.mixture = confusion.Mixture(splits, batch_size)
         self.transfer = None
-        losses = confusion.split_losses(self.mixture, TASKS)
+        losses = confusion.split_losses(TASKS)
         if is_transfer:
             self.transfer = label_transfer.build(TASKS)
             losses |= label_transfer.losses(
-                self.transfer, self.network, self.mixture, TASKS, LOSS_WEIGHTS
+                self.transfer, self.network, TASKS, LOSS_WEIGHTS
             )
         if name in REGULARISERS:
             losses = manifold.losses(self.network, TASKS, REGULARISERS[name])
@@ -82,7 +83,7 @@ class Contestant:
         splits, labels = self.splits, self.labels
         if self.name == "lel-ltn":
             return label_transfer.fill(
-                self.transfer, self.network, splits, TASKS, labels, predict
+                self.transfer, self.network, splits, TASKS, predict
             )
         if self.name == "dcn-ap":
             return mrf.fill(RandomField(), splits, TASKS, labels, predict)
@@ -103,7 +104,9 @@ class Contestant:
         predicted = time.perf_counter()
         missing = self._missing(predict)
         filled = time.perf_counter()
-        triples = [a | b for a, b in zip(self.labels, missing, strict=True)]
+        triples = [
+            joined(a, b) for a, b in zip(self.labels, missing, strict=True)
+        ]
         batches = self.mixture.generator(triples, CONFIG, 0)
         self.batch = keras.tree.map_structure(ops.convert_to_tensor, batches[0])
         return predicted - start, filled - predicted

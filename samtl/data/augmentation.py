@@ -23,6 +23,7 @@ def draw(
     height: int,
     width: int,
     strength: float = 1.0,
+    can_flip: bool = True,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Draw the augmentation of every image.
 
@@ -31,6 +32,7 @@ def draw(
         count: number of images, N.
         height, width: pixels.
         strength: >= 0, scales every range; flips stay.
+        can_flip: whether images are flipped.
 
     Returns:
         (drawn, flipped): a dict of "transform", float32 [N, 8], maps from
@@ -42,7 +44,7 @@ def draw(
     def uniform(limit, *shape):
         return strength * rng.uniform(-limit, limit, (count, *shape))
 
-    flipped = rng.random(count) < 0.5
+    flipped = (rng.random(count) < 0.5) & can_flip
     shift = uniform(SHIFT, 2) * [width, height]
     angle = np.deg2rad(uniform(ROTATION))
     scale = 1 + uniform(ZOOM)

@@ -19,8 +19,8 @@ class Batches(keras.utils.PyDataset):
     A batch is a pair of
         {"image": uint8 [B, H, W, C]} and, with augmentation, "transform",
         float32 [B, 8], and "light", float32 [B, 2] (`augmentation.draw`);
-        {task: {"target": float32 [B, C_t], "weight": float32 [B],
-        "temperature": float32 [B]}} for every task.
+        {task: {"target": float32 [B, C_t], "weight", "temperature", "labelled":
+        float32 [B]}} for every task, 1 where the image has a true label.
     Where several processes share a batch (`samtl.distributed.devices`),
     "image" and the augmentation are those of the places `shard` only.
 
@@ -54,21 +54,27 @@ class Batches(keras.utils.PyDataset):
                 "target": values.target[self.order],
                 "weight": values.weight[self.order],
                 "temperature": values.temperature[self.order],
+                "labelled": _labelled(values)[self.order],
             }
             for task, values in triples.items()
         }
         # (Task, Split, diagnostics) of every task with pseudo labels.
         self.diagnostics = [
-            (task, split, values.diagnostics)
+            (task, _lacking(split, values), values.diagnostics)
             for task, values in triples.items()
             if values.diagnostics is not None
         ]
         if strength:
             height, width = split.images([0]).shape[1:3]
             self.augmentation, flipped = augmentation.draw(
-                rng, self.count, height, width, strength
+                rng,
+                self.count,
+                height,
+                width,
+                strength,
+                can_flip=all(task.can_flip for task in triples),
             )
-            for task in triples:
+            for task in triples if flipped.any() else ():
                 target = self.triples[task.name]["target"]
                 target[flipped] = target[flipped][:, mirrored(task.classes)]
 
@@ -106,3 +112,17 @@ class Batches(keras.utils.PyDataset):
         start = index * self.batch_size
         rows = self.order[start : start + self.batch_size]
         return [str(path) for path in self.split.table.rows["path"].iloc[rows]]
+
+
+def _labelled(triples):
+    """1 for samples with a true label, else 0: float32 [N]."""
+    if triples.labelled is None:
+        return np.zeros(len(triples.weight), "float32")
+    return triples.labelled.astype("float32")
+
+
+def _lacking(split, triples):
+    """The samples without a true label, as a Split."""
+    if triples.labelled is None or not triples.labelled.any():
+        return split
+    return split.take(np.flatnonzero(~triples.labelled))

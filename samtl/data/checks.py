@@ -60,8 +60,10 @@ def check_columns(path: Path, rows: pd.DataFrame, tasks: list[str]) -> None:
         )
 
 
-def check_splits(path: Path, rows: pd.DataFrame, name: str) -> None:
-    """Refuse unknown splits, and a dataset without one of the splits."""
+def check_splits(
+    path: Path, rows: pd.DataFrame, name: str, needed: tuple[str, ...] = SPLITS
+) -> None:
+    """Refuse unknown splits, and a dataset without one that is needed."""
     bad = ~rows["split"].isin(SPLITS)
     if bad.any():
         _refuse(
@@ -70,7 +72,7 @@ def check_splits(path: Path, rows: pd.DataFrame, name: str) -> None:
             f"split is {_shown(rows['split'], bad)}",
             f"write {', '.join(SPLITS[:2])} or {SPLITS[2]}",
         )
-    empty = [s for s in SPLITS if not (rows["split"] == s).any()]
+    empty = [s for s in needed if not (rows["split"] == s).any()]
     if empty:
         raise UserError(
             f"{path} has no row for split {', '.join(empty)}; add rows or "
@@ -127,17 +129,18 @@ def refuse_repeated(path: Path, column: pd.Series) -> None:
 
 
 def check_labels(path: Path, column: pd.Series, task: Task) -> pd.Series:
-    """Class indices, int64 [N]; refuse a cell that is not a class index."""
+    """Class indices, int64 [N], -1 for an empty cell; refuse other cells."""
     labels = pd.to_numeric(column, errors="coerce")
-    bad = ~labels.isin(range(len(task)))
+    bad = ~labels.isin(range(len(task))) & column.notna()
     if bad.any():
         _refuse(
             path,
             bad,
             f"{task.name} is {_shown(column, bad)}",
-            f"write a whole number in 0..{len(task) - 1} or delete the row",
+            f"write a whole number in 0..{len(task) - 1} or leave the cell "
+            "empty",
         )
-    return labels.astype(np.int64)
+    return labels.fillna(-1).astype(np.int64)
 
 
 def check_shares(path: Path, rows: pd.DataFrame, task: Task) -> None:
@@ -155,21 +158,37 @@ def check_shares(path: Path, rows: pd.DataFrame, task: Task) -> None:
     shares = rows[columns].apply(pd.to_numeric, errors="coerce")
     total = shares.sum(axis=1, skipna=False)
     is_good = (shares >= 0).all(axis=1) & ((total - 1).abs() <= SHARE_TOLERANCE)
+    is_good |= rows[columns].isna().all(axis=1)
     if not is_good.all():
         _refuse(
             path,
             ~is_good,
             f"the {len(columns)} vote shares of {task.name} are not "
             "a distribution",
-            "write numbers of at least 0 that sum to 1",
+            "write numbers of at least 0 that sum to 1, or leave all empty",
         )
+    column = f"{task.name}_weight"
+    if column in rows:
+        weights = pd.to_numeric(rows[column], errors="coerce")
+        bad = ~weights.between(0, 1) & rows[column].notna()
+        if bad.any():
+            _refuse(
+                path,
+                bad,
+                f"{column} is {_shown(rows[column], bad)}",
+                "write a number from 0 to 1 or leave the cell empty",
+            )
 
 
 def require_training_classes(path: Path, table) -> None:
     """Refuse a Table without a training row of some class."""
     train = table.split("train")
     for task in table.tasks.values():
-        numbers = np.bincount(train.labels(task.name), minlength=len(task))
+        labels = train.labels(task.name)
+        numbers = np.bincount(labels[labels >= 0], minlength=len(task))
+        voted = train.has_target(task.name) & (labels < 0)
+        if voted.any():
+            numbers = numbers + train.targets(task.name)[voted].sum(axis=0)
         if not numbers.all():
             empty = int(numbers.argmin())
             raise UserError(

@@ -7,7 +7,7 @@ from pathlib import Path
 from samtl.common.errors import UserError
 from samtl.data import images, tables
 from samtl.data.images import Split
-from samtl.data.tasks import Task, mirrored
+from samtl.data.tasks import Task, mirrored, ordered
 from samtl.distributed import devices
 
 
@@ -16,13 +16,13 @@ class DataConfig:
     """Which datasets an experiment has, and which of their labels.
 
     names: {dataset: names of the tasks that it is given for}, in the order of
-        their turns.
+        their turns; an unlabelled pool is given for none.
     tasks: names of the experiment's tasks.
     data_dir: folder of the prepared datasets.
-    labels: {dataset: names of the tasks whose labels count}; a dataset that
-        is not named has all its labels count.
+    labels: {dataset: names of the tasks whose labels count}; of a dataset
+        that is not named all labels count, and none of an unlabelled pool.
     limits: {dataset: most images to train on}; 0 or absent: all.
-    votes: train on annotators' shares of votes where there are any.
+    votes: train on the shares of votes where there are any.
     class_weights: tasks whose classes are weighted, or "balanced" for all.
     augmentation: {dataset: strength > 0}; absent: none.
     cache_gb: disk space for decoded images of a dataset, GB.
@@ -75,7 +75,7 @@ def open_datasets(config: DataConfig, shape: tuple[int, int, int]) -> Datasets:
             cannot be flipped.
     """
     read = [
-        tables.read(name, config.data_dir, counting)
+        tables.read(name, config.data_dir, counting, config.votes)
         for name, counting in _counting(config).items()
     ]
     found = _agreed(read)
@@ -99,13 +99,19 @@ def open_datasets(config: DataConfig, shape: tuple[int, int, int]) -> Datasets:
             )
             for table in read
         ]
-    return Datasets(splits, [found[n] for n in tables.ORDER if n in found])
+    tasks = [found[name] for name in ordered(found)]
+    for task in tasks:
+        _require_scored(task, splits)
+    return Datasets(splits, tasks)
 
 
 def _counting(config):
     """{dataset name: names of the tasks whose labels count}."""
     counting = {}
     for name, given in config.names.items():
+        if not given:
+            counting[name] = []
+            continue
         carried = tables.labelled_tasks(name, config.data_dir)
         counted = config.labels.get(name, {*carried, *given})
         counting[name] = [task for task in config.tasks if task in counted]
@@ -122,6 +128,18 @@ def _counting(config):
                 f"dataset that has them with --dataset_{task}"
             )
     return counting
+
+
+def _require_scored(task, splits):
+    """Refuse a task that no labelled image is left to score."""
+    for name in ("validation", "test"):
+        if not any(
+            parts[name].table.is_labelled(task.name).any() for parts in splits
+        ):
+            raise UserError(
+                f"no {name} image has a label of {task.name}; label some, or "
+                "give a dataset that has them"
+            )
 
 
 def _agreed(read):
@@ -143,6 +161,8 @@ def _agreed(read):
 
 def _require_mirror_images(tasks):
     for task in tasks:
+        if not task.can_flip:
+            continue
         try:
             mirrored(task.classes)
         except ValueError as error:

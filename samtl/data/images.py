@@ -18,7 +18,8 @@ from rich.progress import track
 from samtl.common import files
 from samtl.common.errors import UserError
 from samtl.data.checks import SPLITS, Paths
-from samtl.data.tables import ORDER, Table
+from samtl.data.tables import Table
+from samtl.data.tasks import ordered
 
 DECODERS = min(8, os.cpu_count() or 1)
 AT_ONCE = 256  # images decoded before they are written to the cache
@@ -136,6 +137,11 @@ class Split:
     def __len__(self):
         return len(self.indices)
 
+    def take(self, positions: np.ndarray) -> "Split":
+        """The rows at these positions, int [M], numbered from 0."""
+        table = self.table.take(positions)
+        return Split(table, self.pixels, self.indices[positions])
+
     def images(self, rows: np.ndarray) -> np.ndarray:
         """Images of the given rows, uint8 [B, H, W, C]."""
         return np.asarray(self.pixels[self.indices[rows]])
@@ -195,10 +201,12 @@ def _stratified(table, limit, seed):
     """Positions of `limit` rows, every class in its proportion or once.
 
     The classes are those of the first task that the dataset is labelled for,
-    counting or not: all experiments on it keep the same rows.
+    counting or not: all experiments on it keep the same rows. Rows without a
+    label are a class of their own.
     """
-    task = next(name for name in ORDER if name in table.rows)
-    labels = table.labels(task)
+    labels = np.zeros(len(table))
+    for task in ordered([*table.tasks, *table.hidden])[:1]:
+        labels = table.labels(task)
     order = np.random.default_rng(seed).permutation(len(table))
     # Ranking each row within its class spreads the classes evenly.
     rank = np.empty(len(table))

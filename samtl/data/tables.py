@@ -1,12 +1,12 @@
 """The data contract: `db/<name>.csv`, one row a face, and `db/<name>.json`.
 
 CSV columns: `path` (relative to the data folder), `split` (train, validation
-or test), one class index per task, in range and never empty, and whatever
-else the dataset knows (`yaw`, `age_years`, `subject` ...). A task whose
-labels come as votes also has one share column per class,
-`<task>_<class>`. The JSON names the tasks with their classes and says where
-the rows come from. Hidden labels, for diagnostics only, are in
-`db/<name>.truth.csv`.
+or test), one class index per task, empty where it is unknown, and whatever
+else the dataset knows (`yaw`, `age_years`, `subject` ...). Votes of annotators,
+people or models, are in one share column per class, `<task>_<class>`, with a
+weight, `<task>_weight`. The JSON names the tasks with their classes, none for
+an unlabelled pool, and says where the rows come from. Hidden labels, for
+diagnostics only, are in `db/<name>.truth.csv`.
 """
 
 import re
@@ -32,10 +32,9 @@ from samtl.data.checks import (
     require_training_classes,
     share_columns,
 )
-from samtl.data.tasks import Task
+from samtl.data.tasks import NAME, ORDER, TAKEN, Task, ordered
 
-ORDER = ("emotion", "pose", "gender", "age")
-TAKEN = ("dataset", "path", "label", "prediction")  # columns of predictions
+UNKNOWN = -1  # class index of a missing label
 
 
 @dataclass(frozen=True)
@@ -72,19 +71,47 @@ class Table:
         return replace(self, rows=rows)
 
     def labels(self, task: str) -> np.ndarray:
-        """Class indices of a task, int64 [N]."""
+        """Class indices of a task, int64 [N], UNKNOWN where there is none."""
         return self.rows[task].to_numpy(np.int64)
 
-    def targets(self, task: str, votes: bool = True) -> np.ndarray:
+    def is_labelled(self, task: str) -> np.ndarray:
+        """Which rows have a label of a task, bool [N]."""
+        if task not in self.tasks:
+            return np.zeros(len(self), bool)
+        return self.labels(task) != UNKNOWN
+
+    def has_target(self, task: str) -> np.ndarray:
+        """Which rows have a label of a task, or votes: bool [N]."""
+        found = self.is_labelled(task)
+        if found.all() or task not in self.tasks:
+            return found
+        columns = share_columns(self.tasks[task])
+        if set(columns) <= set(self.rows):
+            found = found | self.rows[columns[0]].notna().to_numpy()
+        return found
+
+    def targets(self, task: str) -> np.ndarray:
         """Target distributions of a task, float32 [N, C], rows sum to 1.
 
-        The annotators' vote shares where the dataset has them and `votes` is
-        true, one-hot labels otherwise.
+        The votes' shares where there are any, else one-hot labels; uniform in
+        rows that have neither.
         """
-        columns = share_columns(self.tasks[task])
-        if votes and set(columns) <= set(self.rows):
-            return self.rows[columns].to_numpy(np.float32)
-        return np.eye(len(columns), dtype=np.float32)[self.labels(task)]
+        labels, columns = self.labels(task), share_columns(self.tasks[task])
+        uniform = np.full(len(columns), 1 / len(columns), np.float32)
+        # The last row is that of UNKNOWN.
+        found = np.vstack([np.eye(len(columns), dtype=np.float32), uniform])
+        found = found[labels]
+        if set(columns) <= set(self.rows):
+            shares = self.rows[columns].to_numpy(np.float32)
+            found = np.where(np.isnan(shares), found, shares)
+        return found
+
+    def vote_weights(self, task: str) -> np.ndarray:
+        """Weights of the rows' votes, float32 [N] in 0..1; 1 without votes."""
+        column = f"{task}_weight"
+        if column not in self.rows:
+            return np.ones(len(self), np.float32)
+        return self.rows[column].fillna(1.0).to_numpy(np.float32)
 
     def truth(self, task: Task) -> np.ndarray | None:
         """Hidden class indices of a Task, int64 [N], -1 where unknown.
@@ -126,15 +153,19 @@ class Table:
 
 
 def read(
-    name: str, data_dir: Path | str = "data", tasks: list[str] = ()
+    name: str,
+    data_dir: Path | str = "data",
+    tasks: list[str] | None = None,
+    votes: bool = True,
 ) -> Table:
     """Read and check a prepared dataset.
 
     Args:
         name: of the dataset.
         data_dir: the folder that holds `db/<name>.csv`.
-        tasks: names of the tasks the caller needs; the table has only these.
-            Empty: all tasks of the dataset.
+        tasks: names of the tasks the caller needs; the table has only these
+            (default: all tasks of the dataset).
+        votes: whether the table has the votes.
 
     Raises:
         UserError: names the file, the row (line of the CSV) and the cure.
@@ -142,23 +173,28 @@ def read(
     data_dir = Path(data_dir).absolute()
     path = csv_path(name, data_dir)
     known = labelled_tasks(name, data_dir)
+    tasks = list(known) if tasks is None else tasks
     missing = [task for task in tasks if task not in known]
     if missing:
         raise UserError(
             f"dataset {name} has no labels for {', '.join(missing)}, only for "
-            f"{', '.join(known)}; choose another dataset for this task"
+            f"{', '.join(known) or 'nothing'}; choose another dataset for this "
+            "task"
         )
     text = dict.fromkeys(("path", "split", "subject", *known), str)
     rows = _read_csv(path, text)
     check_columns(path, rows, known)
-    check_splits(path, rows, name)
+    check_splits(path, rows, name, SPLITS if known else SPLITS[:1])
     check_paths(path, rows["path"], data_dir, name)
     for task in known.values():
         rows[task.name] = check_labels(path, rows[task.name], task)
         check_shares(path, rows, task)
     # A column of a task that the JSON does not know is not a label.
     others = [t for t in ORDER if t in rows and t not in known]
-    needed = {t: known[t] for t in known if t in tasks or not tasks}
+    for task in [] if votes else known.values():
+        columns = [*share_columns(task), f"{task.name}_weight"]
+        others += [column for column in columns if column in rows]
+    needed = {t: known[t] for t in known if t in tasks}
     hidden = {t: known[t] for t in known if t not in needed}
     table = Table(name, data_dir, rows.drop(columns=others), needed, hidden)
     require_training_classes(path, table)
@@ -186,7 +222,8 @@ def write(
 
     Args:
         name: of the dataset.
-        rows: pandas.DataFrame with the columns of the contract.
+        rows: pandas.DataFrame with the columns of the contract; a missing
+            label is UNKNOWN or NaN.
         tasks: the dataset's Task objects; written in canonical order.
         data_dir: the folder that the paths of `rows` start from.
         facts: what else the JSON says: source, dropped, split_seed, citation,
@@ -196,7 +233,9 @@ def write(
         UserError: the folder cannot be written.
     """
     path = csv_path(name, data_dir)
-    tasks = sorted(tasks, key=lambda task: ORDER.index(task.name))
+    named = {task.name: task for task in tasks}
+    tasks = [named[name] for name in ordered(named)]
+    rows = rows.assign(**{task.name: _known(rows[task.name]) for task in tasks})
     with files.write(path) as temporary:
         rows.to_csv(temporary, index=False, lineterminator="\n")
     description = {
@@ -204,22 +243,39 @@ def write(
         "tasks": {task.name: list(task.classes) for task in tasks},
         "counts": counts(rows, tasks),
     }
+    unflippable = [task.name for task in tasks if not task.can_flip]
+    if unflippable:
+        description["no_flip"] = unflippable
     files.write_json(path.with_suffix(".json"), description | facts)
 
 
 def counts(rows: pd.DataFrame, tasks: list[Task]) -> dict:
-    """Rows per split, and per split, task and class: nested dicts of int."""
+    """Rows per split, and per split, task and class: nested dicts of int.
+
+    Where labels are missing, "unlabelled" has their number for each task.
+    """
     result = {}
     for split in SPLITS:
         part = rows[rows["split"] == split]
         result[split] = {"rows": len(part)}
+        unlabelled = {}
         for task in tasks:
-            labels = part[task.name].to_numpy(np.int64)
+            labels = _known(part[task.name]).dropna().to_numpy(np.int64)
             numbers = np.bincount(labels, minlength=len(task))
             result[split][task.name] = dict(
                 zip(task.classes, numbers.tolist(), strict=True)
             )
+            if len(labels) < len(part):
+                unlabelled[task.name] = len(part) - len(labels)
+        if unlabelled:
+            result[split]["unlabelled"] = unlabelled
     return result
+
+
+def _known(labels):
+    """Class indices as integers; <NA> where there is none."""
+    labels = pd.to_numeric(labels).astype("Int64")
+    return labels.mask(labels == UNKNOWN)
 
 
 def prepared(data_dir: Path | str = "data") -> list[str]:
@@ -255,30 +311,42 @@ def _require_prepared(name, data_dir):
 
 
 def _read_tasks(name, path):
+    """{name: Task} in canonical order."""
     try:
         description = files.read_json(path)
         tasks = description["tasks"]
-        found = {t: Task(t, tuple(tasks[t])) for t in ORDER if t in tasks}
-        is_good = len(found) == len(tasks) > 0 and all(
-            isinstance(labels, list)
-            and labels
-            and all(isinstance(label, str) for label in labels)
-            and len(set(labels).difference(TAKEN)) == len(labels)
-            for labels in tasks.values()
-        )
+        fixed = description.get("no_flip", [])
+        found = {
+            task: Task(task, tuple(tasks[task]), task not in fixed)
+            for task in ordered(tasks)
+        }
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; {prepare_again(name)}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"cannot read {path}: {one_line(error)}; {prepare_again(name)}"
         ) from error
-    if not is_good:
-        raise UserError(
-            f'{path}: "tasks" must map some of {", ".join(ORDER)} to lists of '
-            f"different class names other than {', '.join(TAKEN)}; "
-            f"{prepare_again(name)}"
-        )
+    for task, classes in tasks.items():
+        if not NAME.fullmatch(task) or task in TAKEN:
+            raise UserError(
+                f'{path}: "tasks" has {task!r}; name a task in lower-case '
+                f"letters, digits and _, and not {', '.join(TAKEN)}"
+            )
+        if not _are_classes(classes):
+            raise UserError(
+                f'{path}: "tasks" must map {task} to a list of different class '
+                f"names other than {', '.join(TAKEN)}; {prepare_again(name)}"
+            )
     return found
+
+
+def _are_classes(names):
+    return (
+        isinstance(names, list)
+        and len(names) > 0
+        and all(isinstance(name, str) for name in names)
+        and len(set(names).difference(TAKEN)) == len(names)
+    )
 
 
 def _read_csv(path, types):

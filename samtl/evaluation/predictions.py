@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
@@ -34,7 +35,7 @@ def predictions(
     """Predictions on the images that are labelled for a task.
 
     Args:
-        teacher: function of a Split to its outputs, such as a
+        teacher: function of a Split and of rows to the outputs, such as a
             `pseudo_labels.Teacher`.
         tasks: of the network.
         datasets: {"train", "validation", "test"} Splits of each dataset.
@@ -48,22 +49,31 @@ def predictions(
     frames = {task.name: [] for task in tasks}
     for splits in datasets:
         table = splits[split].table
-        logits = teacher(splits[split])["logits"]
-        for task in tasks:
-            if task.name not in table.tasks:
-                continue
-            facts = {
-                "dataset": table.name,
-                "path": table.rows["path"],
-                "label": table.labels(task.name),
-            }
-            probabilities = softmax(logits[task.name], 1)
-            columns = dict(zip(task.classes, probabilities.T, strict=True))
-            frames[task.name].append(pd.DataFrame({**facts, **columns}))
+        labelled = {t: table.is_labelled(t.name) for t in tasks}
+        scored = np.flatnonzero(np.any(list(labelled.values()), axis=0))
+        if len(scored) == 0:
+            continue
+        logits = teacher(splits[split], scored)["logits"]
+        for task, known in labelled.items():
+            if known.any():
+                rows = table.take(np.flatnonzero(known))
+                found = logits[task.name][known[scored]]
+                frames[task.name].append(_frame(task, rows, found))
     return {
         name: pd.concat(found, ignore_index=True)
         for name, found in frames.items()
     }
+
+
+def _frame(task, table, logits):
+    """The rows of a table, their labels and the probabilities of a task."""
+    facts = {
+        "dataset": table.name,
+        "path": table.rows["path"],
+        "label": table.labels(task.name),
+    }
+    columns = dict(zip(task.classes, softmax(logits, 1).T, strict=True))
+    return pd.DataFrame({**facts, **columns})
 
 
 def score(name: str, predicted: pd.DataFrame) -> dict:

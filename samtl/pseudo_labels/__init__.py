@@ -12,6 +12,7 @@ from samtl.pseudo_labels.targets import (
     fill,
     hard_triples,
     interpolated_triples,
+    joined,
     naive_triples,
     select,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "fill_missing",
     "hard_triples",
     "interpolated_triples",
+    "joined",
     "local_density",
     "masked",
     "naive_triples",

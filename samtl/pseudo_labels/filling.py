@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from samtl.data.images import Split
+from samtl.data.tables import UNKNOWN
 from samtl.data.tasks import Task
 from samtl.pseudo_labels.method import Kind, Method
 from samtl.pseudo_labels.sampling import CONFIDENCE
@@ -22,7 +23,7 @@ def fill_missing(
     teacher: Callable,
     seed: tuple[int, int],
 ) -> dict[Task, Triples]:
-    """Fill in the tasks that a dataset is not labelled for.
+    """Fill in the labels that a dataset lacks.
 
     Args:
         split: training Split with N images.
@@ -34,52 +35,64 @@ def fill_missing(
         seed: (of the run, number of the round), draws reference images.
 
     Returns:
-        {Task: Triples over the N rows}; those of pseudo labels carry their
+        {Task: Triples over the N rows} of the tasks that some rows lack; rows
+        that have a label are masked. Those of pseudo labels carry their
         diagnostics.
     """
-    missing = [task for task in tasks if task.name not in split.table.tasks]
+    missing = missing_rows(split, tasks)
     if method.kind == Kind.NAIVE or not missing:
         return masked(split, tasks)
     pool = teacher(split)
-    references = {task: (None, None) for task in missing}
+    references = dict.fromkeys(missing, (None, None))
     if method.distribution:
-        references = _references(splits, missing, teacher, seed)
+        references = _references(splits, list(missing), teacher, seed)
     filled = {}
-    for task in missing:
-        filled[task], diagnostics = fill(
+    for task, rows in missing.items():
+        triples, diagnostics = fill(
             method,
-            pool["logits"][task.name],
-            pool["features"][task.name],
+            pool["logits"][task.name][rows],
+            pool["features"][task.name][rows],
             *references[task],
             seed=seed[0],
         )
         if method.kind != Kind.DISTILLED:
-            filled[task] = replace(filled[task], diagnostics=diagnostics)
+            triples = replace(triples, diagnostics=diagnostics)
+        filled[task] = _spread(triples, rows)
         if "density_bounds" in diagnostics:
             _print_bounds(task, split, method, diagnostics["density_bounds"])
     return filled
 
 
+def missing_rows(split: Split, tasks: list[Task]) -> dict[Task, np.ndarray]:
+    """Rows without a label: {Task: bool [N]} of the tasks that some lack."""
+    missing = {task: ~split.table.has_target(task.name) for task in tasks}
+    return {task: rows for task, rows in missing.items() if rows.any()}
+
+
 def masked(split: Split, tasks: list[Task]) -> dict[Task, Triples]:
-    """Naive triples of the tasks that a Split has no labels of."""
+    """Naive triples of the tasks that rows of a Split have no labels of."""
     return {
         task: naive_triples(np.zeros((len(split), len(task))))
-        for task in tasks
-        if task.name not in split.table.tasks
+        for task in missing_rows(split, tasks)
     }
 
 
 def soft_triples(
-    targets: list[dict[Task, np.ndarray]],
+    splits: list[Split], targets: list[dict[Task, np.ndarray]]
 ) -> list[dict[Task, Triples]]:
     """Triples (q, 1, 1) of predicted distributions, with diagnostics.
 
     Args:
-        targets: {Task: q, [N, C] distributions} for each Split.
+        splits: training Split of each dataset.
+        targets: {Task: q, [N, C] distributions} for each Split; those of the
+            rows that lack the label are taken.
     """
     return [
-        {task: _soft(target) for task, target in found.items()}
-        for found in targets
+        {
+            task: _spread(_soft(found[task][rows]), rows)
+            for task, rows in missing_rows(split, list(found)).items()
+        }
+        for split, found in zip(splits, targets, strict=True)
     ]
 
 
@@ -90,7 +103,18 @@ def _soft(target):
         "weight": ones,
         "selected": ones > 0,
     }
-    return Triples(target.astype("float32"), ones, ones, diagnostics)
+    target = target.astype("float32")
+    return Triples(target, ones, ones, diagnostics=diagnostics)
+
+
+def _spread(triples, rows):
+    """Triples of some rows, bool [N], as triples of all; others masked."""
+    if rows.all():
+        return triples
+    whole = naive_triples(np.zeros((len(rows), triples.target.shape[1])))
+    for field in ("target", "weight", "temperature"):
+        getattr(whole, field)[rows] = getattr(triples, field)
+    return replace(whole, diagnostics=triples.diagnostics)
 
 
 def _print_bounds(task, split, method, bounds):
@@ -120,8 +144,10 @@ def _references(splits, missing, teacher, seed):
         rows = rng.permutation(len(split))[:REFERENCE_IMAGES]
         features = teacher(split, rows)["features"]
         for task in needed:
-            references[task][0].append(features[task.name])
-            references[task][1].append(split.table.labels(task.name)[rows])
+            labels = split.table.labels(task.name)[rows]
+            known = labels != UNKNOWN
+            references[task][0].append(features[task.name][known])
+            references[task][1].append(labels[known])
     return {
         task: tuple(np.concatenate(values) for values in pair)
         for task, pair in references.items()

@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from samtl.common.errors import UserError
+from samtl.data.tasks import Task
 from samtl.pseudo_labels.confidence import confidence
 from samtl.pseudo_labels.density import bounded_density
 from samtl.pseudo_labels.distribution import distribution_similarity
@@ -27,12 +28,15 @@ class Triples:
     target: [N, C] float32, rows sum to 1.
     weight: [N] float32, >= 0; 0 switches a sample off.
     temperature: [N] float32, >= 1.
+    labelled: [N] bool, samples with a true label; None: none of them.
     diagnostics: of pseudo labels, what `fill` returns of them; else None.
+        Their arrays are over the samples without a true label.
     """
 
     target: np.ndarray
     weight: np.ndarray
     temperature: np.ndarray
+    labelled: np.ndarray | None = None
     diagnostics: dict | None = None
 
 
@@ -58,6 +62,35 @@ def triple_loss(target, weight, temperature, logits):
     present = ops.sum(ops.cast(weight > 0, logits.dtype))
     total = ops.sum(weight * temperature**2 * entropy)
     return total / ops.maximum(present, 1.0)
+
+
+def joined(
+    true: dict[Task, Triples], filled: dict[Task, Triples]
+) -> dict[Task, Triples]:
+    """Triples of true labels; samples without one have the filled-in triple.
+
+    Filled-in triples of all samples, those with a true label too (their
+    `labelled` is not None), take the place of the true ones.
+
+    Args:
+        true: from `true_labels`.
+        filled: of the tasks that are missing on some samples.
+    """
+    result = dict(true)
+    for task, other in filled.items():
+        label = true.get(task)
+        if label is None or other.labelled is not None:
+            result[task] = other
+            continue
+        is_true = label.labelled
+        result[task] = Triples(
+            np.where(is_true[:, None], label.target, other.target),
+            np.where(is_true, label.weight, other.weight),
+            np.where(is_true, label.temperature, other.temperature),
+            is_true,
+            other.diagnostics,
+        )
+    return result
 
 
 def naive_triples(logits):

@@ -104,7 +104,13 @@ class Learner(keras.Model):
     ):
         losses = list(self.losses)
         for task, loss_weight in self.loss_weights.items():
-            loss = triple_loss(**y[task], logits=y_pred["logits"][task])
+            triple = y[task]
+            loss = triple_loss(
+                triple["target"],
+                triple["weight"],
+                triple["temperature"],
+                y_pred["logits"][task],
+            )
             self.reported[f"{task}_loss"].update_state(loss)
             losses.append(loss_weight * loss)
         for name, auxiliary in self.auxiliary_losses.items():

@@ -59,7 +59,10 @@ def labels(splits):
 
 def joined(labels, missing):
     """Triples of true and of missing labels, one dict a Split."""
-    return [true | other for true, other in zip(labels, missing, strict=True)]
+    return [
+        pseudo_labels.joined(true, other)
+        for true, other in zip(labels, missing, strict=True)
+    ]
 
 
 def network(dtype="float64"):

@@ -36,7 +36,7 @@ def _learner(tmp_path, source, chosen=()):
     labels = small.labels(splits)
     if source == "lel-ltn":
         missing = label_transfer.fill(
-            transfer, network, splits, small.TASKS, labels, teacher
+            transfer, network, splits, small.TASKS, teacher
         )
     elif source == "dcn-ap":
         missing = mrf.fill(
@@ -53,7 +53,7 @@ def _learner(tmp_path, source, chosen=()):
     losses = {name: losses[name] for name in chosen if name in losses}
     if "transfer" in chosen:
         losses |= label_transfer.losses(
-            transfer, network, mixture, small.TASKS, LOSS_WEIGHTS
+            transfer, network, small.TASKS, LOSS_WEIGHTS
         )
     learner = Learner(network, LOSS_WEIGHTS, Auxiliary(losses, transfer))
     triples = small.joined(labels, missing)

@@ -111,7 +111,7 @@ def test_predictions_take_the_place_of_missing_labels(tmp_path):
     teacher = small.teacher(network)
     splits = small.datasets(tmp_path).train
     large, small_set, both = label_transfer.fill(
-        transfer, network, splits, small.TASKS, small.labels(splits), teacher
+        transfer, network, splits, small.TASKS, teacher
     )
     assert set(large) == {small.POSE}
     assert set(small_set) == {small.EMOTION}
@@ -137,10 +137,8 @@ def test_transfer_networks_learn_what_goes_together(tmp_path):
     triples = small.joined(small.labels(splits), missing)
     loss_weights = {"emotion": 1.0, "pose": 1.0}
     mixture = confusion.Mixture(splits, small.TRAINING.batch_size)
-    losses = label_transfer.losses(
-        transfer, network, mixture, small.TASKS, loss_weights
-    )
-    losses = confusion.split_losses(mixture, small.TASKS) | losses
+    losses = label_transfer.losses(transfer, network, small.TASKS, loss_weights)
+    losses = confusion.split_losses(small.TASKS) | losses
     learner = Learner(network, loss_weights, Auxiliary(losses, transfer))
     learner.compile(keras.optimizers.Adam(0.01), jit_compile=False)
     reported = [

@@ -32,8 +32,8 @@ def _fit(datasets, run):
     labels = small.labels(splits)
     mixture = confusion.Mixture(splits, small.TRAINING.batch_size)
     losses = label_transfer.losses(
-        transfer, network, mixture, small.TASKS, small.TRAINING.loss_weights
-    ) | confusion.split_losses(mixture, small.TASKS)
+        transfer, network, small.TASKS, small.TRAINING.loss_weights
+    ) | confusion.split_losses(small.TASKS)
     experiment = Experiment(
         config, datasets, network, teacher, Auxiliary(losses, transfer)
     )
@@ -41,7 +41,7 @@ def _fit(datasets, run):
         teacher.update(network)
         if number:
             missing = label_transfer.fill(
-                transfer, network, splits, small.TASKS, labels, teacher
+                transfer, network, splits, small.TASKS, teacher
             )
         else:
             missing = [masked(split, small.TASKS) for split in splits]

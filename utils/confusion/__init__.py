@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
-from keras import ops
 
 from samtl.common.errors import UserError
 from samtl.data.batches import Batches
@@ -71,11 +70,6 @@ class Mixture:
             for index, split in enumerate(self.splits)
         ]
         return MixedBatches(passes)
-
-    def labelled(self, task: Task) -> np.ndarray:
-        """Which images of every batch have the task's label: [B] of 0, 1."""
-        has = [task.name in split.table.tasks for split in self.splits]
-        return np.repeat(np.array(has, "float32"), self.shares)
 
     def _order(self, index, number, seed):
         """The rows of an epoch's pass over a dataset."""
@@ -157,17 +151,15 @@ class Predictions:
         )
 
 
-def split_losses(
-    mixture: Mixture, tasks: list[Task]
-) -> dict[str, AuxiliaryLoss]:
+def split_losses(tasks: list[Task]) -> dict[str, AuxiliaryLoss]:
     """Report each task's loss on labelled and on other images; weight 0."""
-    losses = {}
-    for task in tasks:
-        labelled = mixture.labelled(task)
-        for name, mask in (("labelled", labelled), ("pseudo", 1 - labelled)):
-            value = masked_loss(task, mask)
-            losses[f"{task.name}_{name}_loss"] = AuxiliaryLoss(0.0, value)
-    return losses
+    return {
+        f"{task.name}_{name}_loss": AuxiliaryLoss(
+            0.0, partial_loss(task, labelled)
+        )
+        for task in tasks
+        for name, labelled in (("labelled", True), ("pseudo", False))
+    }
 
 
 def shares(sizes: list[int], batch_size: int) -> list[int]:
@@ -221,19 +213,22 @@ def cycle(count: int, first: int, places: int, seed: list[int]) -> np.ndarray:
     return np.concatenate(orders)[first % count :][:places]
 
 
-def masked_loss(task: Task, mask: np.ndarray) -> Callable:
-    """Function of outputs and triples to the task's loss where mask is 1.
+def partial_loss(task: Task, labelled: bool) -> Callable:
+    """Function of outputs and triples to a task's loss on part of a batch.
 
     Args:
         task: whose loss.
-        mask: [B] of 0 and 1, places of a batch.
+        labelled: on the images with a true label, or on the others.
     """
 
     def value(outputs, triples):
         triple = triples[task.name]
-        # Torch on a GPU multiplies no tensor by a NumPy array.
-        weight = ops.multiply(triple["weight"], mask)
-        triple = {**triple, "weight": weight}
-        return triple_loss(**triple, logits=outputs["logits"][task.name])
+        mask = triple["labelled"] if labelled else 1.0 - triple["labelled"]
+        return triple_loss(
+            triple["target"],
+            triple["weight"] * mask,
+            triple["temperature"],
+            outputs["logits"][task.name],
+        )
 
     return value

@@ -9,7 +9,6 @@ its mirror image.
 """
 
 import contextlib
-import dataclasses
 import hashlib
 import math
 import sys
@@ -147,12 +146,21 @@ def fill(
             triples[task] = distilled_triples(logits, temperature)
             if task in labelled:
                 label = labelled[task]
-                target = (1 - share) * label.target + share * triples[
-                    task
-                ].target
-                triples[task] = dataclasses.replace(label, target=target)
+                triples[task] = _blended(label, triples[task], share)
         filled.append(triples)
     return filled
+
+
+def _blended(label, soft, share):
+    """True labels with a share of soft ones; soft ones where there is none."""
+    is_true = label.labelled
+    target = (1 - share) * label.target + share * soft.target
+    return Triples(
+        np.where(is_true[:, None], target, soft.target),
+        np.where(is_true, label.weight, soft.weight),
+        np.where(is_true, label.temperature, soft.temperature),
+        is_true,
+    )
 
 
 def _load(path, origin, resume):

@@ -19,7 +19,7 @@ from samtl.data.tasks import Task
 from samtl.networks import LABEL_DIMENSIONS
 from samtl.pseudo_labels import Triples, filling
 from samtl.training.learner import AuxiliaryLoss
-from utils.confusion import Mixture, masked_loss
+from utils.confusion import partial_loss
 
 HIDDEN = 64  # units of a transfer network's hidden layer
 
@@ -91,7 +91,6 @@ def fill(
     network: keras.Model,
     splits: list[Split],
     tasks: list[Task],
-    true: list[dict[Task, Triples]],
     teacher: Callable,
 ) -> list[dict[Task, Triples]]:
     """Triples of the missing labels by label transfer.
@@ -102,26 +101,23 @@ def fill(
         transfer, network: see `transferred`.
         splits: training Split of each dataset.
         tasks: of the network.
-        true: triples of the datasets' labels.
         teacher: function of a Split to the teacher's outputs.
     """
     targets = []
-    for split, labelled in zip(splits, true, strict=True):
+    for split in splits:
         found = transferred(transfer, network, teacher(split)["logits"])
         targets.append(
             {
                 task: ops.convert_to_numpy(ops.softmax(found[task.name]))
                 for task in tasks
-                if task not in labelled
             }
         )
-    return filling.soft_triples(targets)
+    return filling.soft_triples(splits, targets)
 
 
 def losses(
     transfer: keras.Model,
     network: keras.Model,
-    mixture: Mixture,
     tasks: list[Task],
     loss_weights: dict[str, float],
 ) -> dict[str, AuxiliaryLoss]:
@@ -131,13 +127,12 @@ def losses(
 
     Args:
         transfer, network: see `transferred`.
-        mixture: which places of a batch have labels.
         tasks: of the network.
         loss_weights: {task name: lambda_t >= 0}.
     """
 
     def value(task):
-        loss = masked_loss(task, mixture.labelled(task))
+        loss = partial_loss(task, labelled=True)
 
         def of_batch(outputs, triples):
             found = transferred(transfer, network, outputs["logits"])

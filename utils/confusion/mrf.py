@@ -53,7 +53,7 @@ def fill(
         )
         labels[name] = np.concatenate(
             [
-                triples[task].target
+                _observed(triples[task])
                 if task in triples
                 else np.zeros((len(split), len(task)))
                 for split, triples in zip(splits, true, strict=True)
@@ -68,10 +68,10 @@ def fill(
     ends = np.cumsum([len(split) for split in splits])[:-1]
     found = {name: np.split(belief, ends) for name, belief in beliefs.items()}
     targets = [
-        {task: found[task.name][index] for task in tasks if task not in triples}
-        for index, triples in enumerate(true)
+        {task: found[task.name][index] for task in tasks}
+        for index in range(len(splits))
     ]
-    return filling.soft_triples(targets)
+    return filling.soft_triples(splits, targets)
 
 
 def mean_field(logits, labels, weights, pairwise, relation):
@@ -239,6 +239,11 @@ def cooccurrence(first, second, observed):
     joint = joint / joint.sum()
     chance = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
     return np.log(joint / chance)
+
+
+def _observed(triples):
+    """Targets of the labelled images, rows of zeros for the others."""
+    return np.where(triples.labelled[:, None], triples.target, 0)
 
 
 def _scaled(features):
