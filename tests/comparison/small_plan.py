@@ -11,6 +11,7 @@ import pytest
 from samtl.comparison import plan
 from tests import tiny
 
+PLANNED = plan.runs  # unchanged, whoever has shrunk it before
 MEASURED = ["seconds", "pseudo_seconds", "images_per_second"]
 UNLIKE = {
     "results.csv": [*MEASURED, "peak_memory_mib", "commit"],
@@ -59,14 +60,13 @@ def shrink(patch):
     Args:
         patch: a `pytest.MonkeyPatch`, which undoes it.
     """
-    planned = plan.runs
 
     def runs(*facts):
         return [
             dataclasses.replace(
                 run, script=f"tests.comparison.shrunk.{run.script}"
             )
-            for run in planned(*facts)
+            for run in PLANNED(*facts)
         ]
 
     patch.setattr(plan, "runs", runs)
