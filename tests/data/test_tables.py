@@ -64,17 +64,17 @@ def test_reads_rows_tasks_and_paths(data_dir):
 
 
 def test_split_keeps_only_its_rows_and_counts_from_zero(data_dir):
-    rows = tables.read("toy", data_dir).split("validation")
-    assert rows.rows.index.tolist() == [0]
-    assert rows.rows["path"].tolist() == ["db/toy/c.png"]
+    table = tables.read("toy", data_dir).split("validation")
+    assert table.rows.index.tolist() == [0]
+    assert table.rows["path"].tolist() == ["db/toy/c.png"]
     with pytest.raises(ValueError, match="holdout"):
-        rows.split("holdout")
+        table.split("holdout")
 
 
 def test_take_keeps_the_given_order(data_dir):
-    rows = tables.read("toy", data_dir).take([3, 0])
-    assert rows.rows["path"].tolist() == ["db/toy/d.png", "db/toy/a.png"]
-    assert rows.rows.index.tolist() == [0, 1]
+    table = tables.read("toy", data_dir).take([3, 0])
+    assert table.rows["path"].tolist() == ["db/toy/d.png", "db/toy/a.png"]
+    assert table.rows.index.tolist() == [0, 1]
 
 
 def test_table_has_only_the_needed_tasks(data_dir):
