@@ -11,14 +11,15 @@ a face, and passes it to `build`. Its columns:
              the image, with this share of its width and height
     split    "train", "validation" or "test"; "" where there is no official one
     group    rows with the same value must stay in one split
-    <task>   class index, one column a task; any value where there is a reason
+    <task>   class index, one column a task; any value where there is a reason;
+             of a partial task, -1 where the label is missing
     reason   "", or the reason why the row is dropped
 
 and any other columns of the table.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,13 +52,17 @@ class Dataset:
         name: of its files and in commands.
         title: labels and size, one line.
         url: of the download; "" where nothing has to be downloaded.
-        tasks: its Tasks; splits are stratified by the first.
+        tasks: its Tasks, which every face is labelled for; splits are
+            stratified by the first.
         citation: the paper to cite.
         terms: terms of use, one line.
         is_gray: crops have one channel instead of three.
         is_padded: a box beyond the photo is padded with the photo's edge
             pixels, so that every crop shows the whole box; otherwise, the
             box is clipped to the photo.
+        partial: further Tasks, whose labels may be missing. They decide about
+            neither rows nor splits. A task without a training face of every
+            class is left out.
     """
 
     name: str
@@ -68,6 +73,7 @@ class Dataset:
     terms: str
     is_gray: bool = False
     is_padded: bool = False
+    partial: tuple[Task, ...] = ()
 
 
 def add_arguments(parser, margin=None):
@@ -154,11 +160,18 @@ def build(dataset, faces, args, layout, columns=()):
         return
     staging.require_own(dataset.name, args.data_dir, args.source)
     recipe = crops.Recipe(
-        args.margin, args.size, dataset.is_gray, dataset.is_padded, detector
+        args.margin,
+        args.size,
+        dataset.is_gray,
+        dataset.is_padded,
+        dataset.is_own,
+        detector,
     )
     with staging.lock(dataset.name, args.data_dir):
         work = staging.Staging(dataset.name, args, origin)
         faces, dropped = _crop(dataset, faces, args, recipe, work)
+        complete = _with_all_classes(dataset.partial, faces)
+        dataset = replace(dataset, partial=complete)
         facts = {
             "source": layout,
             "split_seed": args.seed,
@@ -193,6 +206,19 @@ def _crop(dataset, faces, args, recipe, work):
     _require_splits(faces, dropped, dataset.name, args.source)
     faces["path"] = f"db/{dataset.name}/" + faces["crop"]
     return faces, dropped
+
+
+def _with_all_classes(tasks, faces):
+    """Those of the tasks that have a training face of every class, a tuple."""
+    train, found = faces[faces["split"] == "train"], []
+    for task in tasks:
+        empty = sorted({*range(len(task))} - {*train[task.name]})
+        if empty:
+            names = ", ".join(task.classes[index] for index in empty)
+            say(f"{task.name} is left out: no training face of class {names}")
+        else:
+            found.append(task)
+    return tuple(found)
 
 
 def _is_text(name):
@@ -278,10 +304,14 @@ def _publish(dataset, prepared, work, data_dir):
             lineterminator="\n",
             errors="backslashreplace",
         )
-    names = [task.name for task in dataset.tasks]
-    rows = faces[["path", "split", *names, *prepared.columns]]
-    tables.write(name, rows, dataset.tasks, data_dir, facts)
-    summarise(name, faces, dataset.tasks, facts["dropped"])
+    names, further = (
+        [task.name for task in tasks]
+        for tasks in (dataset.tasks, dataset.partial)
+    )
+    rows = faces[["path", "split", *names, *prepared.columns, *further]]
+    tasks = dataset.tasks + dataset.partial
+    tables.write(name, rows, tasks, data_dir, facts)
+    summarise(name, faces, tasks, facts["dropped"])
     near = facts["near_duplicates"]
     say(
         f"near-duplicates: {near['within_splits']:,} pairs within a split, "
@@ -323,8 +353,11 @@ def summarise(name, faces, tasks, dropped):
     for task in tasks:
         for label in task.classes:
             numbers = {split: kept[split][task.name][label] for split in kept}
-            is_last = label == task.classes[-1]
-            add(f"{task.name}: {label}", numbers, end_section=is_last)
+            add(f"{task.name}: {label}", numbers)
+        missing = {s: rows[s] - sum(kept[s][task.name].values()) for s in kept}
+        if any(missing.values()):
+            add(f"{task.name}: no label", missing)
+        table.add_section()
     for reason in sorted({r for lost in dropped.values() for r in lost}):
         numbers = {s: lost.get(reason, 0) for s, lost in dropped.items()}
         add(f"dropped: {reason}", numbers)

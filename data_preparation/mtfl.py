@@ -1,4 +1,4 @@
-"""MTFL: faces in photos with five landmarks, head pose and gender.
+"""MTFL: faces in photos with landmarks, pose, gender, smile and glasses.
 
 Source folder, as in the published archive MTFL.zip:
 
@@ -13,6 +13,10 @@ profile" to the right edge. So it is in 99 % of the faces of these classes,
 judged by the nose against the middle of the eyes; names and pixels agree with
 mirroring. Frontal faces lean to either side equally often.
 
+Gender is 1 male or 2 female, smile 1 smiling or 2 not, glasses 1 worn or 2 not.
+A face needs pose and gender; another code for smile or glasses is a missing
+label.
+
 The test faces are the official ones. A tenth of the training faces is set
 aside for validation, with the same mix of poses; photos of one person, as far
 as the file names tell, stay together.
@@ -24,13 +28,14 @@ import numpy as np
 import pandas as pd
 
 from data_preparation import common, crops, raw
-from samtl.data.tasks import GENDER, POSE, Task
+from samtl.data.tasks import GENDER, GLASSES, POSE, SMILE, Task
 
 DATASET = common.Dataset(
     name="mtfl",
-    title="5 head poses and gender, 12,995 faces in photos with landmarks",
+    title="5 head poses, gender, smile and glasses, 12,995 faces in photos",
     url="http://mmlab.ie.cuhk.edu.hk/projects/TCDCN.html (MTFL.zip)",
     tasks=(Task("pose", POSE), Task("gender", GENDER)),
+    partial=(Task("smile", SMILE), Task("glasses", GLASSES)),
     citation=(
         "Zhang, Luo, Loy, Tang: Facial Landmark Detection by Deep Multi-task "
         "Learning, ECCV 2014"
@@ -44,6 +49,9 @@ DATASET = common.Dataset(
 LISTS = {"testing.txt": "test", "training.txt": "train"}
 # Position in the published code -> class name.
 GENDERS = {"1": "male", "2": "female"}
+# Position in the published code -> class index.
+SMILES = {"1": SMILE.index("smiling"), "2": SMILE.index("not smiling")}
+WORN = {"1": GLASSES.index("glasses"), "2": GLASSES.index("no glasses")}
 POSES = dict(zip("12345", POSE, strict=True))
 MALFORMED = "malformed line"
 
@@ -111,15 +119,18 @@ def parse_line(line):
 
     Returns:
         dict: name (relative path with slashes), box (the square around eyes,
-        nose and corners of the mouth), pose and gender (class indices),
-        subject, group and reason ("", or "malformed line" or "degenerate box"
-        with the line as name and nothing else of use).
+        nose and corners of the mouth), pose, gender, smile and glasses (class
+        indices; -1 for another code of smile or glasses), subject, group and
+        reason ("", or "malformed line" or "degenerate box" with the line as
+        name and nothing else of use).
     """
     bad = {
         "name": line.strip()[:80],
         "box": None,
         "pose": -1,
         "gender": -1,
+        "smile": -1,
+        "glasses": -1,
         "subject": "",
         "group": "",
         "reason": MALFORMED,
@@ -149,6 +160,8 @@ def parse_line(line):
         "box": square(landmarks),
         "pose": POSE.index(POSES[words[14]]),
         "gender": GENDER.index(GENDERS[words[11]]),
+        "smile": SMILES.get(words[12], -1),
+        "glasses": WORN.get(words[13], -1),
         "subject": subject,
         "group": group,
         "reason": "",

@@ -1,4 +1,4 @@
-"""UTKFace: faces from birth to old age, with gender and age in years.
+"""UTKFace: faces from birth to old age, with age, gender and ethnicity.
 
 Source folder, the aligned and cropped faces of UTKFace.tar.gz, unpacked; the
 folder UTKFace in it or the one around it:
@@ -7,8 +7,8 @@ folder UTKFace in it or the one around it:
                                          25_1_0_20170109142408075.jpg.chip.jpg
 
 The labels are in the name: age in years, 0 to 116; gender, 0 male or 1 female;
-race, 0 to 4, which is not used. Three published names lack a part; they are
-dropped as malformed.
+race, here `ethnicity`, 0 white, 1 black, 2 Asian, 3 Indian or 4 others. Three
+published names lack a part; they are dropped as malformed.
 
 A chip shows a face from forehead to chin, as the crops of MTFL and FER+ do,
 and is kept whole. Neither splits nor identities are published: the splits are
@@ -21,13 +21,14 @@ import pandas as pd
 
 from data_preparation import ages, common, raw
 from samtl.common.errors import UserError
-from samtl.data.tasks import AGE, GENDER, Task
+from samtl.data.tasks import AGE, ETHNICITY, GENDER, Task
 
 DATASET = common.Dataset(
     name="utkface",
-    title="8 age groups and gender, 23,708 faces of ages 0 to 116",
+    title="8 age groups, gender and ethnicity, 23,708 faces of ages 0 to 116",
     url="https://susanqq.github.io/UTKFace/ (UTKFace.tar.gz)",
     tasks=(Task("age", AGE), Task("gender", GENDER)),
+    partial=(Task("ethnicity", ETHNICITY),),
     citation=(
         "Zhang, Song, Qi: Age Progression/Regression by Conditional "
         "Adversarial Autoencoder, CVPR 2017"
@@ -38,7 +39,7 @@ DATASET = common.Dataset(
 )
 # One published name has a blank before .jpg; another one has no dot.
 ENDING = r" ?\.?jpg\.chip\.jpg"
-NAME = re.compile(rf"([0-9]{{1,3}})_([01])_[0-4]_[0-9]+{ENDING}")
+NAME = re.compile(rf"([0-9]{{1,3}})_([01])_([0-4])_[0-9]+{ENDING}")
 # Digit in the name -> class name.
 GENDERS = {"0": "male", "1": "female"}
 OLDEST = 116
@@ -89,10 +90,11 @@ def parse_name(name):
     """Read the labels in a file's name.
 
     Returns:
-        dict: age and gender (class indices), age_years and reason ("", or
-        "malformed name" or "impossible age" with -1 for the labels).
+        dict: age, gender and ethnicity (class indices), age_years and reason
+        ("", or "malformed name" or "impossible age" with -1 for the labels).
     """
-    bad = {"age": -1, "gender": -1, "age_years": -1, "reason": MALFORMED}
+    labels = ("age", "gender", "ethnicity", "age_years")
+    bad = {**dict.fromkeys(labels, -1), "reason": MALFORMED}
     match = NAME.fullmatch(name)
     if not match:
         return bad
@@ -102,6 +104,7 @@ def parse_name(name):
     return {
         "age": int(ages.group(years)),
         "gender": GENDER.index(GENDERS[match[2]]),
+        "ethnicity": int(match[3]),
         "age_years": years,
         "reason": "",
     }

@@ -14,7 +14,7 @@ from data_preparation import common, mtfl
 from samtl.common import flags
 from samtl.common.errors import UserError
 from samtl.data import tables
-from samtl.data.tasks import GENDER, POSE
+from samtl.data.tasks import GENDER, GLASSES, POSE, SMILE
 
 # Eyes, nose and mouth corners of a face 20 pixels wide around (50, 40).
 POINTS = "40 60 50 42 58 30 30 40 50 50"
@@ -89,11 +89,12 @@ def written(data_dir):
 def test_lists_become_the_expected_table(source, tmp_path, capsys):
     prepare(source, tmp_path / "data")
     header, *rows = written(tmp_path / "data")
-    assert header == ["path", "split", "pose", "gender", "subject"]
+    # No training face wears glasses.
+    assert header == ["path", "split", "pose", "gender", "subject", "smile"]
     assert rows[:3] == [
-        ["db/mtfl/AFLW/0000-image.jpg", "test", "2", "1", ""],
-        ["db/mtfl/AFLW/0001-image.jpg", "test", "3", "1", ""],
-        ["db/mtfl/AFLW/0002-image.jpg", "test", "4", "1", ""],
+        ["db/mtfl/AFLW/0000-image.jpg", "test", "2", "1", "", "1"],
+        ["db/mtfl/AFLW/0001-image.jpg", "test", "3", "1", "", "1"],
+        ["db/mtfl/AFLW/0002-image.jpg", "test", "4", "1", "", "1"],
     ]
     train = {path: rest for path, _, *rest in rows[3:]}
     expected = {
@@ -101,15 +102,20 @@ def test_lists_become_the_expected_table(source, tmp_path, capsys):
             str(index % 2),
             str(1 - index % 2),
             "",
+            "1",
         ]
         for index in range(20)
     } | {
-        f"db/mtfl/lfw_5590/Ann_Lee_000{shot}.jpg": ["0", "0", "Ann_Lee"]
+        f"db/mtfl/lfw_5590/Ann_Lee_000{shot}.jpg": ["0", "0", "Ann_Lee", "0"]
         for shot in range(1, 5)
     }
     assert train == expected
     facts = json.loads((tmp_path / "data/db/mtfl.json").read_text())
-    assert facts["tasks"] == {"pose": list(POSE), "gender": list(GENDER)}
+    assert facts["tasks"] == {
+        "pose": list(POSE),
+        "gender": list(GENDER),
+        "smile": list(SMILE),
+    }
     lost = facts["dropped"]["train"] | facts["dropped"]["validation"]
     assert lost == {
         common.DUPLICATE: 1,
@@ -121,7 +127,43 @@ def test_lists_become_the_expected_table(source, tmp_path, capsys):
         "malformed line": 6,
         "degenerate box": 1,
     }
-    assert "dropped: image missing" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "dropped: image missing" in printed
+    assert "glasses is left out: no training face of class glasses" in printed
+
+
+def test_smile_and_glasses_change_no_other_column(source, tmp_path):
+    prepare(source, tmp_path / "before")
+    # Every code, two that are none -> the cells of the table.
+    codes = {
+        ("1", "1"): ["1", "1"],
+        ("2", "2"): ["0", "0"],
+        ("2", "1"): ["0", "1"],
+        ("-1", "1"): ["", "1"],
+        ("1", "0"): ["1", ""],
+        ("3", "x"): ["", ""],
+    }
+    listed = source / "training.txt"
+    lines = [line.split() for line in listed.read_text().splitlines()]
+    for index in range(20):
+        lines[index][12:14] = list(codes)[index % 6]
+    listed.write_text("\n".join(map(" ".join, lines)))
+    prepare(source, tmp_path / "after")
+    header, *rows = written(tmp_path / "after")
+    assert header[5:] == ["smile", "glasses"]
+    before = written(tmp_path / "before")
+    assert [row[:5] for row in rows] == [row[:5] for row in before[1:]]
+    dropped = "db/mtfl.dropped.csv"
+    texts = [tmp_path / where / dropped for where in ("before", "after")]
+    assert texts[0].read_text() == texts[1].read_text()
+    labels = {row[0]: row[5:] for row in rows}
+    for index in range(20):
+        cells = labels[f"db/mtfl/net_7876/{index}_0_0.jpg"]
+        assert cells == list(codes.values())[index % 6]
+    table = tables.read("mtfl", tmp_path / "after", ["glasses"])
+    assert (table.labels("glasses") == -1).sum() == 6
+    facts = json.loads((tmp_path / "after/db/mtfl.json").read_text())
+    assert list(facts["tasks"]) == ["pose", "gender", "smile", "glasses"]
 
 
 def test_validation_is_a_tenth_and_keeps_people_together(source, tmp_path):
@@ -216,12 +258,17 @@ def test_parsed_lines_are_sound_or_malformed(words):
         st.integers(-999, 9999), min_size=10, max_size=10, unique=True
     ),
     gender=st.sampled_from("12"),
+    smile=st.sampled_from(["1", "2", "0", "-1", "3", "x"]),
+    glasses=st.sampled_from(["1", "2", "0", "-1", "3", "x"]),
     pose=st.sampled_from("12345"),
     slash=st.sampled_from("/\\"),
 )
-def test_well_formed_lines_are_read_back(numbers, gender, pose, slash):
+def test_well_formed_lines_are_read_back(
+    numbers, gender, smile, glasses, pose, slash
+):
     points = " ".join(f"{number:.6f}" for number in numbers)
-    line = f" lfw_5590{slash}Ann_0001.jpg {points} {gender} 1 2 {pose}\r"
+    codes = f"{gender} {smile} {glasses} {pose}"
+    line = f" lfw_5590{slash}Ann_0001.jpg {points} {codes}\r"
     face = mtfl.parse_line(line)
     assert face["reason"] == ""
     assert face["name"] == "lfw_5590/Ann_0001.jpg"
@@ -229,3 +276,11 @@ def test_well_formed_lines_are_read_back(numbers, gender, pose, slash):
     assert face["box"] == mtfl.square(points)
     assert face["pose"] == int(pose) - 1
     assert GENDER[face["gender"]] == {"1": "male", "2": "female"}[gender]
+    words = {"1": "smiling", "2": "not smiling"}
+    assert named(SMILE, face["smile"]) == words.get(smile)
+    words = {"1": "glasses", "2": "no glasses"}
+    assert named(GLASSES, face["glasses"]) == words.get(glasses)
+
+
+def named(classes, index):
+    return None if index == -1 else classes[index]

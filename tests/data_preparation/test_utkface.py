@@ -15,7 +15,7 @@ from data_preparation import __main__ as command
 from data_preparation import common, utkface
 from samtl.common.errors import UserError
 from samtl.data import tables
-from samtl.data.tasks import AGE, GENDER
+from samtl.data.tasks import AGE, ETHNICITY, GENDER
 
 # Years -> class, all of them besides the ends of the groups.
 YEARS = {1: 0, 27: 4, 116: 7}
@@ -90,19 +90,25 @@ def written(data_dir, name="utkface.csv"):
 def test_names_become_the_expected_table(source, tmp_path, capsys):
     prepare(source, tmp_path / "data")
     header, *rows = written(tmp_path / "data")
-    assert header == ["path", "split", "age", "gender", "age_years"]
+    expected = ["path", "split", "age", "gender", "age_years", "ethnicity"]
+    assert header == expected
     labels = {path: cells for path, _, *cells in rows}
     assert labels == {
         f"db/utkface/{chip(years, number)}.jpg": [
             str(group),
             str(GENDER.index("female" if number % 2 else "male")),
             str(years),
+            str(number % 5),
         ]
         for years, group in YEARS.items()
         for number in range(CHIPS)
     }
     facts = json.loads((tmp_path / "data/db/utkface.json").read_text())
-    assert facts["tasks"] == {"age": list(AGE), "gender": list(GENDER)}
+    assert facts["tasks"] == {
+        "age": list(AGE),
+        "gender": list(GENDER),
+        "ethnicity": ["white", "black", "asian", "indian", "others"],
+    }
     assert facts["dropped"][common.UNSPLIT] == DROPPED
     assert "dropped: malformed name" in capsys.readouterr().out
 
@@ -115,8 +121,18 @@ def test_the_two_odd_spellings_among_the_published_names_are_read(
     prepare(source, tmp_path / "data")
     rows = {path: cells for path, _, *cells in written(tmp_path / "data")[1:]}
     male = str(GENDER.index("male"))
-    assert rows["db/utkface/55_0_0_20170116232725357.jpg"] == ["6", male, "55"]
-    assert rows["db/utkface/24_0_1_20170116220224657.jpg"] == ["4", male, "24"]
+    assert rows["db/utkface/55_0_0_20170116232725357.jpg"] == [
+        "6",
+        male,
+        "55",
+        "0",
+    ]
+    assert rows["db/utkface/24_0_1_20170116220224657.jpg"] == [
+        "4",
+        male,
+        "24",
+        "1",
+    ]
 
 
 def test_each_dropped_file_is_listed_with_its_reason(source, tmp_path):
@@ -202,11 +218,15 @@ part = st.one_of(
 @example(["25", "1", "0", "2017"], ".jpg.chip.jpg")
 def test_no_name_yields_labels_out_of_range(parts, ending):
     labels = utkface.parse_name("_".join(parts) + ending)
-    assert labels.keys() == {"age", "gender", "age_years", "reason"}
-    if labels["reason"]:
-        assert labels["reason"] in ("malformed name", "impossible age")
-        assert labels["age"] == labels["gender"] == labels["age_years"] == -1
+    numbers = dict(labels)
+    reason = numbers.pop("reason")
+    assert set(numbers) == {"age", "gender", "ethnicity", "age_years"}
+    if reason:
+        assert reason in ("malformed name", "impossible age")
+        assert set(numbers.values()) == {-1}
     else:
         assert labels["age"] in range(len(AGE))
         assert labels["gender"] == 1 - int(parts[1])
+        assert ETHNICITY[labels["ethnicity"]]
+        assert labels["ethnicity"] == int(parts[2])
         assert labels["age_years"] == int(parts[0]) <= 116
