@@ -1,26 +1,27 @@
-"""How often equally good methods are told apart by chance.
+"""How often do equally good methods differ significantly?
 
     python -m benchmarks.significance
 
-Simulates the tables of a comparison: methods of one accuracy, whose seeds vary
-by a standard deviation, tested against the first of them on one task; a second
-task, without any difference either, has uniform p. Prints the share of p below
-0.05, and the share of tables with a corrected p below 0.05, which should both
-be at most 5 %.
+Simulates the tables of a comparison. All methods have one accuracy, and their
+seeds vary by a standard deviation. They are tested against the first of them on
+one task; p of a second task, without any difference either, is uniform. Prints
+the share of p below 0.05, and the share of tables with a corrected p below
+0.05. Both should be at most 5 %.
 """
 
 import argparse
+from collections.abc import Sequence
 
 import numpy as np
 
 from samtl.common.flags import Number
 from samtl.comparison import statistics
 
-# Share of an image's difficulty that is chance, and points of accuracy for one
-# unit of skill, near 60 % right.
+# Random share of an image's difficulty, and points of accuracy for one unit of
+# skill, near 60 % right.
 NOISE, POINTS = 0.7, 33.0
-# Deviations of emotion in docs/results/small, with pose and with gender and
-# age: of the methods in the order of the table.
+# Deviations of emotion accuracy in docs/results/small, with pose and with
+# gender and age, in the order of the table.
 MEASURED = {
     "as emotion with pose": (
         *(1.9, 1.2, 1.6, 2.4, 0.8, 2.7, 1.3),
@@ -33,13 +34,19 @@ MEASURED = {
 }
 
 
-def simulated(deviations, seeds, images, random, draws):
+def simulated(
+    deviations: Sequence[float],
+    seeds: int,
+    images: int,
+    random: np.random.Generator,
+    draws: int,
+) -> np.ndarray:
     """p of every method against the first, in one simulated table.
 
     Args:
         deviations: of the methods' accuracies over seeds, in points.
         seeds, images: how many there are.
-        random: numpy Generator.
+        random: source of the random numbers.
         draws: bootstrap resamples.
 
     Returns:
