@@ -5,8 +5,8 @@ Method: SA-MTL and what it is compared with in alternating training,
 Disjoint Datasets", ICME 2020, arXiv 2003.06746; see ALTERNATIVE_EP.py.
 
 A dataset uses all its labels of the four tasks: MTFL is labelled for pose and
-gender, UTKFace for gender and age. --labels mtfl:pose leaves MTFL's gender
-out, and the audit of the pseudo labels tells how often they meet it.
+gender, UTKFace for gender and age. --labels mtfl:pose masks MTFL's gender, and
+the pseudo-label diagnostics report how often pseudo labels agree with it.
 """
 
 from ALTERNATIVE_EP import alternating_parser, run

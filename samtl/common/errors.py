@@ -23,7 +23,7 @@ class UserError(Exception):
 
 
 def reason(error: Exception | str) -> str:
-    """Why, in one line: what an error says first, else what it is called."""
+    """The cause in one line: an error's first line, else its type."""
     text = getattr(error, "strerror", None) or str(error).strip()
     return (text or type(error).__name__).splitlines()[0]
 
@@ -31,7 +31,7 @@ def reason(error: Exception | str) -> str:
 def run_script(main: Callable[[], int | None]) -> None:
     """Call main() and turn a UserError into one line and exit code 2.
 
-    So, too, a full disk and the like where nothing more telling is said.
+    It does the same for an OSError of the user's disk, such as a full one.
     Otherwise main's return value is the exit code, None for 0. It is 130 after
     Ctrl-C, and 141 if standard output was closed, as by `head`.
     """
