@@ -1,9 +1,10 @@
-"""AFLW: about 24,400 faces in photos, with head pose and sex.
+"""AFLW: about 24,400 faces in photos, with head pose, sex and glasses.
 
 Source folder, the published database beside its unpacked photos:
 
     aflw.sqlite      tables Faces, FacePose, FaceRect; if there: FaceImages,
-                     FaceMetaData (sex), FeatureCoords (21 landmarks)
+                     FaceMetaData (sex and glasses), FeatureCoords (21
+                     landmarks)
     flickr/0/  flickr/2/  flickr/3/    image00002.jpg ...
 
 or an export of these tables, each with its column names in the first line:
@@ -11,14 +12,16 @@ or an export of these tables, each with its column names in the first line:
     faceid.csv       face_id,file_id            (or faces.csv)
     facepose.csv     face_id,roll,pitch,yaw     radians
     facerect.csv     face_id,x,y,w,h            pixels
-    facemetadata.csv  featurecoords.csv  faceimages.csv    if you have them
+    facemetadata.csv face_id,sex,glasses        glasses may be missing
+    featurecoords.csv  faceimages.csv           if you have them
     images/          image00002.jpg ...
 
 Angles become degrees and yaw changes its sign, so that here, as in every
 dataset, positive yaw turns the nose towards the right edge of the image. With
 landmarks at hand the sign is checked on the data, and a file that contradicts
 it is refused. Pose is yaw in five classes, with edges at 15 and 45 degrees.
-There is no official split; one is drawn, the faces of a photo together.
+There is no official split; one is drawn, the faces of a photo together. Glasses
+are 1, worn, or 0; other values and faces without a row are missing labels.
 """
 
 import math
@@ -31,11 +34,11 @@ import pandas as pd
 from data_preparation import common, crops, raw
 from data_preparation.synthetic import pose_of
 from samtl.common.errors import UserError
-from samtl.data.tasks import POSE, Task
+from samtl.data.tasks import GLASSES, POSE, Task
 
 DATASET = common.Dataset(
     name="aflw",
-    title="5 head poses from yaw angles, about 24,400 faces in photos",
+    title="5 head poses from yaw angles, glasses, about 24,400 faces in photos",
     url=(
         "https://www.tugraz.at/institute/icg/research/team-bischof/"
         "learning-recognition-surveillance/downloads/aflw"
@@ -47,6 +50,7 @@ DATASET = common.Dataset(
     ),
     terms="for non-commercial research, on request from TU Graz",
     is_padded=True,
+    partial=(Task("glasses", GLASSES),),
 )
 DATABASE = "aflw.sqlite"
 # Columns that are read. The first three tables are needed.
@@ -59,7 +63,11 @@ COLUMNS = {
     "featurecoords": ("face_id", "feature_id", "x", "y"),
 }
 NEEDED = tuple(COLUMNS)[:3]
+# Columns that a table may lack.
+OPTIONAL = {"facemetadata": ("glasses",)}
 SEXES = {"f": "female", "m": "male"}
+# Published code -> class index.
+WORN = {0: GLASSES.index("no glasses"), 1: GLASSES.index("glasses")}
 # In radians; a single precision pi is a little more than pi.
 LARGEST_ANGLE = 3.1416
 # In degrees. Beyond it no face can be seen: the fit of the angles failed.
@@ -140,8 +148,9 @@ def load_tables(source):
     """Read the tables that are there.
 
     Returns:
-        {table: list of rows}, each a dict of the table's COLUMNS and perhaps
-        more; values are numbers, str or None. Missing tables are empty.
+        {table: list of rows}, each a dict of the table's COLUMNS, those of
+        OPTIONAL that it has, and perhaps more; values are numbers, str or None.
+        Missing tables are empty.
 
     Raises:
         UserError: a needed table is missing or one cannot be read.
@@ -184,19 +193,26 @@ def _load_database(path):
             names = database.execute("SELECT name FROM sqlite_master")
             present = {str(row["name"]).lower() for row in names}
             return {
-                table: [
-                    dict(zip(columns, row, strict=True))
-                    for row in database.execute(
-                        f"SELECT {', '.join(columns)} FROM {table}"
-                    )
-                ]
-                for table, columns in COLUMNS.items()
+                table: _rows(database, table)
+                for table in COLUMNS
                 if table in present
             }
     except sqlite3.Error as error:
         raise UserError(
             f"cannot read {path}: {error}; unpack it again from aflw-db.tar.gz"
         ) from error
+
+
+def _rows(database, table):
+    """A table's rows as dicts of its COLUMNS and OPTIONAL columns."""
+    about = database.execute(f"PRAGMA table_info({table})")
+    present = {row["name"].lower() for row in about}
+    optional = [name for name in OPTIONAL.get(table, ()) if name in present]
+    columns = [*COLUMNS[table], *optional]
+    query = f"SELECT {', '.join(columns)} FROM {table}"
+    return [
+        dict(zip(columns, row, strict=True)) for row in database.execute(query)
+    ]
 
 
 def _photos(source, data_dir):
@@ -220,17 +236,19 @@ def parse_face(row):
     """Check and convert one face's row of the joined tables.
 
     Args:
-        row: dict with the columns of `COLUMNS`, or fewer; any values.
+        row: dict with the columns of COLUMNS and OPTIONAL, or fewer; any
+            values.
 
     Returns:
         dict: face_id, name, crop, group (name of the photo), box, pose (class
-        index), yaw, pitch, roll (degrees), sex and reason ("", or why the
-        face cannot be used, with pose -1).
+        index), yaw, pitch, roll (degrees), sex, glasses (class index, -1 where
+        unknown) and reason ("", or why the face cannot be used, with pose -1).
     """
     face_id = str(row.get("face_id")).strip()
     path = row.get("filepath") or row.get("file_id") or ""
     photo = re.split(r"[/\\]", str(path).strip())[-1]
     sex = str(row.get("sex")).strip().lower()
+    (worn,) = _numbers(row, ["glasses"]) or (None,)
     face = {
         "face_id": face_id,
         "name": f"{photo}, face {face_id}",
@@ -242,6 +260,7 @@ def parse_face(row):
         "pitch": math.nan,
         "roll": math.nan,
         "sex": SEXES.get(sex, ""),
+        "glasses": WORN.get(worn, -1),
         "reason": "",
     }
     if not (re.fullmatch("[0-9]{1,12}", face_id) and photo):

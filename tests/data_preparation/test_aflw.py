@@ -16,7 +16,7 @@ from data_preparation import aflw
 from samtl.common import flags
 from samtl.common.errors import UserError
 from samtl.data import tables
-from samtl.data.tasks import POSE, mirrored
+from samtl.data.tasks import GLASSES, POSE, mirrored
 
 # AFLW's yaw in degrees (positive: to the left edge of the image) -> pose.
 YAWS = {60: 0, 30: 1, 0: 2, -30: 3, -60: 4}
@@ -110,12 +110,16 @@ def save_photos(folder):
     (folder / "text.jpg").write_text("no image")
 
 
+def headings(table, cells):
+    names = (*aflw.COLUMNS[table], *aflw.OPTIONAL.get(table, ()))
+    return names[: len(cells[0])]
+
+
 def save_database(rows, folder):
     """As published."""
     with closing(sqlite3.connect(folder / "aflw.sqlite")) as database:
         for table, cells in rows.items():
-            columns = aflw.COLUMNS[table]
-            name = NAMES[table]
+            columns, name = headings(table, cells), NAMES[table]
             database.execute(f"CREATE TABLE {name} ({', '.join(columns)})")
             marks = ", ".join("?" * len(columns))
             database.executemany(f"INSERT INTO {name} VALUES ({marks})", cells)
@@ -127,7 +131,7 @@ def save_tables(rows, folder):
     for table, cells in rows.items():
         name = "faceid" if table == "faces" else table
         with (folder / f"{name}.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([aflw.COLUMNS[table], *cells])
+            csv.writer(file).writerows([headings(table, cells), *cells])
 
 
 SAVE = {"database": save_database, "export": save_tables}
@@ -231,6 +235,28 @@ def test_without_optional_tables_the_sign_is_reported_as_unchecked(
     assert table["sex"].isna().all()
 
 
+@pytest.mark.parametrize("save", SAVE.values())
+def test_glasses_are_read_beside_unchanged_columns(tmp_path, save):
+    # The codes, and two that are none.
+    codes, cells = [0, 1, None, 2, "1"], ["0", "1", "", "", "1"]
+    rows, written = good_tables(), []
+    for folder in (tmp_path / "before", tmp_path / "after"):
+        save_photos(folder / "images")
+        save(rows, folder)
+        prepare(folder, folder)
+        with (folder / "db" / "aflw.csv").open(newline="") as file:
+            written.append(list(csv.DictReader(file)))
+        details = rows["facemetadata"]
+        rows["facemetadata"] = [(*row, codes[row[0] % 5]) for row in details]
+    for face in written[1]:
+        face_id = int(face["path"].removeprefix("db/aflw/")[:-4])
+        assert face.pop("glasses") == cells[face_id % 5]
+    assert written[0] == written[1]
+    assert facts_of(tmp_path / "before")["tasks"] == {"pose": list(POSE)}
+    expected = {"pose": list(POSE), "glasses": list(GLASSES)}
+    assert facts_of(tmp_path / "after")["tasks"] == expected
+
+
 def test_the_database_is_only_read(tmp_path):
     save_photos(tmp_path / "raw" / "flickr")
     save_database(good_tables(), tmp_path / "raw")
@@ -312,7 +338,7 @@ mostly_good = st.fixed_dictionaries(
     {},
     optional={
         column: st.one_of(anything, st.floats(-4, 4), st.integers(0, 99))
-        for columns in aflw.COLUMNS.values()
+        for columns in (*aflw.COLUMNS.values(), *aflw.OPTIONAL.values())
         for column in columns
     },
 )
@@ -325,6 +351,7 @@ def test_parsed_rows_are_sound_or_have_a_reason(row, is_complete):
     face = aflw.parse_face(row)
     assert face.keys() == aflw.parse_face({}).keys()
     assert face["sex"] in ("", "female", "male")
+    assert face["glasses"] in range(-1, len(GLASSES))
     if face["reason"]:
         assert face["pose"] == -1
         return
