@@ -1,6 +1,7 @@
 """Prepare a dataset: python -m data_preparation NAME [flags of that dataset].
 
 Without a name, lists the datasets; NAME --help shows the files that one needs.
+`python -m data_preparation own NAME` prepares images of your own.
 `python -m data_preparation check NAME` reports on the health of a prepared set.
 """
 
@@ -18,6 +19,7 @@ from data_preparation import (
     ferplus,
     imdb,
     mtfl,
+    own,
     sfew,
     synthetic,
     utkface,
@@ -51,11 +53,14 @@ def main(argv=None):
     if argv[0] == "check":
         check.main(argv[1:])
         return
+    if argv[0] == "own":
+        own.main(argv[1:], [*DATASETS, *synthetic.SETS])
+        return
     name = argv[0].lower().replace("+", "plus")
     if name not in DATASETS:
         raise UserError(
             f"{argv[0]!r} is not a dataset; give one of {', '.join(DATASETS)} "
-            f"first: {COMMAND} NAME"
+            f"first: {COMMAND} NAME. Images of your own: {COMMAND} own NAME"
         )
     module = DATASETS[name]
     parser = flags.parser(module.__doc__, None)
@@ -82,6 +87,11 @@ def list_datasets(console):
         source = f"  from {dataset.url or 'here: nothing to get'}"
         console.print(Text(source), soft_wrap=True)
         console.print(Text(f"  {command}\n"), soft_wrap=True)
+    console.print(
+        Text("own: images of your own, with any labels", style="bold")
+    )
+    command = f"  {COMMAND} own NAME --source FOLDER --task TASK\n"
+    console.print(Text(command), soft_wrap=True)
     console.print(Text(f"{COMMAND} NAME --help shows files and flags."))
     console.print(Text(f"{COMMAND} check NAME reports on a prepared set."))
 

@@ -18,7 +18,6 @@ a face, and passes it to `build`. Its columns:
 and any other columns of the table.
 """
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from data_preparation import crops, duplicates, splits, staging
+from data_preparation.dropped import Dropped
 from samtl.common import files, flags
 from samtl.common.errors import UserError
 from samtl.data import tables
@@ -40,8 +40,6 @@ DUPLICATE = "duplicate in another split"
 REPEATED = "listed twice"
 CONTRADICTED = "listed twice, with another label"
 ODD_NAME = "file name is not UTF-8"
-# Split of rows that were dropped before the splits were drawn.
-UNSPLIT = "no split"
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,10 @@ class Dataset:
         partial: further Tasks, whose labels may be missing. They decide about
             neither rows nor splits. A task without a training face of every
             class is left out.
+        prepared_with: the words behind `python -m data_preparation` of a set
+            of the user's own; empty for a published set. A set of one's own
+            may have any size, and labels of all its tasks may be missing. Its
+            images are turned upright, as they have no boxes.
     """
 
     name: str
@@ -74,6 +76,12 @@ class Dataset:
     is_gray: bool = False
     is_padded: bool = False
     partial: tuple[Task, ...] = ()
+    prepared_with: tuple[str, ...] = ()
+
+    @property
+    def is_own(self):
+        """Whether it is a set of the user's own."""
+        return bool(self.prepared_with)
 
 
 def add_arguments(parser, margin=None):
@@ -130,7 +138,7 @@ class Prepared:
     """
 
     faces: pd.DataFrame
-    dropped: "Dropped"
+    dropped: Dropped
     columns: tuple[str, ...]
     facts: dict
 
@@ -181,6 +189,8 @@ def build(dataset, faces, args, layout, columns=()):
             "near_duplicates": duplicates.report(faces),
             "origin": origin,
         }
+        if dataset.is_own:
+            facts["prepared_with"] = list(dataset.prepared_with)
         prepared = Prepared(faces, dropped, tuple(columns), facts)
         _publish(dataset, prepared, work, args.data_dir)
         work.remove()
@@ -195,17 +205,26 @@ def _crop(dataset, faces, args, recipe, work):
     faces = dropped.keep(faces, np.where(is_text, "", ODD_NAME))
     faces = dropped.keep(faces, _repetition(faces, dataset.tasks))
     faces = dropped.keep(*_cut(faces, work, recipe, args))
-    labels = faces[dataset.tasks[0].name]
-    faces["split"] = splits.draw_missing(
-        faces["split"], official, labels, faces["group"], args.seed
-    )
+    faces["split"] = _drawn(dataset, faces, official, args.seed)
     is_copy = duplicates.straddling(faces["digest"], faces["split"])
     for unused in faces["crop"][is_copy]:
         (work.crops / unused).unlink()
     faces = dropped.keep(faces, np.where(is_copy, DUPLICATE, ""))
-    _require_splits(faces, dropped, dataset.name, args.source)
+    _require_splits(faces, dropped, dataset, args.source)
     faces["path"] = f"db/{dataset.name}/" + faces["crop"]
     return faces, dropped
+
+
+def _drawn(dataset, faces, official, seed):
+    """Splits of all faces, those drawn that are not official."""
+    names = [task.name for task in dataset.tasks]
+    if dataset.is_own and not names:
+        return "train"
+    if dataset.is_own:
+        draw, labels = splits.draw_balanced, faces[names].to_numpy()
+    else:
+        draw, labels = splits.draw_missing, faces[names[0]]
+    return draw(faces["split"], official, labels, faces["group"], seed)
 
 
 def _with_all_classes(tasks, faces):
@@ -250,46 +269,32 @@ def _cut(faces, work, recipe, args):
     return faces, [crop.reason for crop in made]
 
 
-def _require_splits(faces, dropped, name, source):
-    for split in tables.SPLITS:
-        if not (faces["split"] == split).any():
-            lost = dropped.by_split()
-            # Rows dropped before the splits were drawn may be missing here.
-            lost = Counter(lost[split]) + Counter(lost.get(UNSPLIT, {}))
-            why = ", ".join(f"{lost[reason]} {reason}" for reason in lost)
-            raise UserError(
-                f"no usable face of {name} for {split} in {source} "
-                f"(dropped: {why or 'none'}); is it complete?"
-            )
+def _require_splits(faces, dropped, dataset, source):
+    """Refuse a set without a split, and one's own without a class to train."""
+    # An unlabelled pool is for training only.
+    for split in tables.SPLITS if dataset.tasks else ("train",):
+        part = faces[faces["split"] == split]
+        what, where = "", f"{dataset.name} for {split} in {source}"
+        if part.empty:
+            what = f"no usable face of {where}"
+        elif dataset.is_own and split == "train":
+            what = _without_class(part, dataset.tasks, where)
+        if what:
+            cure = "is it complete?"
+            if dataset.is_own:
+                cure = "add images, or leave a class out with --classes"
+            why = dropped.reasons(split)
+            raise UserError(f"{what} (dropped: {why or 'none'}); {cure}")
 
 
-class Dropped:
-    """The rows that were dropped.
-
-    Attributes:
-        rows: DataFrame with `name`, `split` ("" before the splits were
-            drawn), `reason`.
-    """
-
-    def __init__(self):
-        self.rows = pd.DataFrame(columns=["name", "split", "reason"])
-
-    def keep(self, faces, reasons):
-        """Record the faces that have a reason; return the others."""
-        faces = faces.assign(reason=np.asarray(reasons, dtype=object))
-        is_out = faces["reason"] != ""
-        lost = faces.loc[is_out, list(self.rows)]
-        self.rows = pd.concat([self.rows, lost], ignore_index=True)
-        return faces[~is_out].reset_index(drop=True)
-
-    def by_split(self):
-        """Counts as nested dicts: {split: {reason: number}}."""
-        result = {split: {} for split in tables.SPLITS}
-        where = self.rows["split"].replace("", UNSPLIT)
-        counts = self.rows.groupby([where, "reason"]).size()
-        for (split, reason), number in counts.items():
-            result.setdefault(split, {})[reason] = int(number)
-        return result
+def _without_class(faces, tasks, where):
+    """What to say about a class without a label or vote, or ""."""
+    for task in tasks:
+        for index, label in enumerate(task.classes):
+            votes = faces.get(f"{task.name}_{label}", pd.Series(dtype=float))
+            if not ((faces[task.name] == index).any() or (votes > 0).any()):
+                return f"no usable image with {task.name} {label} of {where}"
+    return ""
 
 
 def _publish(dataset, prepared, work, data_dir):

@@ -59,8 +59,8 @@ def csv_table(path, needed):
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
-def images(folder, data_dir):
-    """PNG and JPEG files in a folder and its subfolders, also linked ones.
+def images(folder, data_dir, suffixes=(".png", ".jpg", ".jpeg")):
+    """Image files in a folder and its subfolders, also linked ones.
 
     Prepared sets below `data_dir` are skipped: `folder` may contain it.
 
@@ -70,11 +70,16 @@ def images(folder, data_dir):
     Raises:
         UserError: a folder cannot be read.
     """
-    return sorted(_walk(folder, {os.path.realpath(data_dir / "db")}))
+    closed = {os.path.realpath(data_dir / "db")}
+    return sorted(
+        path
+        for path in _walk(folder, closed)
+        if path.name.lower().endswith(tuple(suffixes))
+    )
 
 
 def _walk(folder, closed):
-    """Yield the images below a folder; skip the real paths in `closed`."""
+    """Yield the files below a folder; skip the real paths in `closed`."""
     real = os.path.realpath(folder)
     if real in closed:
         return
@@ -90,7 +95,7 @@ def _walk(folder, closed):
         if is_folder:
             # A link may lead to a parent folder.
             yield from _walk(path, {*closed, real})
-        elif path.name.lower().endswith((".png", ".jpg", ".jpeg")):
+        else:
             yield path
 
 

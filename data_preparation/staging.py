@@ -25,6 +25,9 @@ TABLES = (".json", ".csv", ".truth.csv", ".dropped.csv")
 MARK = "publishing"
 # Flags that do not change what is written.
 INERT = (
+    "name",
+    "csv",
+    "no_crop",
     "source",
     "data_dir",
     "overwrite",

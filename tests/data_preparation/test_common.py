@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from data_preparation import common, crops
+from data_preparation.dropped import UNSPLIT
 from samtl.common import flags
 from samtl.common.errors import UserError
 from samtl.data import tables
@@ -99,7 +100,7 @@ def test_rows_become_table_json_and_list_of_the_dropped(tmp_path, capsys):
         },
         "validation": {},
         "test": {},
-        common.UNSPLIT: {"too dark": 1},
+        UNSPLIT: {"too dark": 1},
     }
     shown = capsys.readouterr().out
     assert "dropped: too dark" in shown

@@ -11,6 +11,7 @@ from PIL import Image
 
 from data_preparation import __main__ as command
 from data_preparation import common, crops, expw
+from data_preparation.dropped import UNSPLIT
 from samtl.common.errors import UserError
 from samtl.data import tables
 from samtl.data.tasks import EMOTION_7
@@ -99,7 +100,7 @@ def test_the_list_becomes_the_expected_table(source, tmp_path, capsys):
     facts = json.loads((tmp_path / "data/db/expw.json").read_text())
     assert facts["tasks"] == {"emotion": list(EMOTION_7)}
     assert facts["source"] == "label.lst with origin"
-    assert facts["dropped"][common.UNSPLIT] == DROPPED
+    assert facts["dropped"][UNSPLIT] == DROPPED
     assert "dropped: malformed line" in capsys.readouterr().out
     header, *dropped = written(tmp_path / "data", ".dropped.csv")
     assert header == ["name", "split", "reason"]
@@ -151,7 +152,7 @@ def test_boxes_below_the_least_confidence_are_dropped(source, tmp_path):
     rows = written(tmp_path / "data")[1:]
     assert {row[2] for row in rows} == {"3"}
     facts = json.loads((tmp_path / "data/db/expw.json").read_text())
-    lost = facts["dropped"][common.UNSPLIT]
+    lost = facts["dropped"][UNSPLIT]
     assert lost == {**DROPPED, expw.UNSURE: PHOTOS}
 
 

@@ -15,6 +15,7 @@ from scipy.io import savemat
 
 from data_preparation import __main__ as command
 from data_preparation import common, imdb
+from data_preparation.dropped import UNSPLIT
 from samtl.common import isolation
 from samtl.common.errors import UserError
 from samtl.data.tasks import AGE, GENDER
@@ -183,7 +184,7 @@ def test_a_mat_file_becomes_the_expected_table(source, tmp_path, capsys):
     assert {path: cells for path, _, *cells in rows} == expected
     facts = json.loads((tmp_path / f"data/db/{name}.json").read_text())
     assert facts["tasks"] == {"age": list(AGE), "gender": list(GENDER)}
-    assert facts["dropped"][common.UNSPLIT] == DROPPED
+    assert facts["dropped"][UNSPLIT] == DROPPED
     assert "dropped: second face" in capsys.readouterr().out
 
 
@@ -208,7 +209,7 @@ def test_flags_set_the_limits_of_the_scores(source, tmp_path):
             save(source / f"{name}_crop/00/b{number}.jpg", 600 + number)
     prepare(source, tmp_path / "data", *limits)
     facts = json.loads((tmp_path / f"data/db/{name}.json").read_text())
-    lost = facts["dropped"][common.UNSPLIT]
+    lost = facts["dropped"][UNSPLIT]
     assert "low face score" not in lost
     assert "second face" not in lost
     assert len(written(source, tmp_path / "data")) == 1 + PEOPLE * PHOTOS + 3

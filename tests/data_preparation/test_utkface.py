@@ -13,6 +13,7 @@ from PIL import Image
 
 from data_preparation import __main__ as command
 from data_preparation import common, utkface
+from data_preparation.dropped import UNSPLIT
 from samtl.common.errors import UserError
 from samtl.data import tables
 from samtl.data.tasks import AGE, ETHNICITY, GENDER
@@ -109,7 +110,7 @@ def test_names_become_the_expected_table(source, tmp_path, capsys):
         "gender": list(GENDER),
         "ethnicity": ["white", "black", "asian", "indian", "others"],
     }
-    assert facts["dropped"][common.UNSPLIT] == DROPPED
+    assert facts["dropped"][UNSPLIT] == DROPPED
     assert "dropped: malformed name" in capsys.readouterr().out
 
 
