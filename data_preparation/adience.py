@@ -15,7 +15,8 @@ train. No photographer is in two folds.
 
 Ages are a group, "(25, 32)", another range or a number of years. An age gets
 the group in which both its ends lie, when the gaps between groups are divided
-at their middles (see data_preparation/ages.py). Both labels are needed.
+at their middles (see data_preparation/ages.py). Both labels are needed. The yaw
+angle is not read: it is a detector's estimate, "without guarantee".
 """
 
 import re
