@@ -77,6 +77,7 @@ def alternate(config):
 def run(parser, tasks, script, argv):
     """Read the command line of a script, train and report."""
     args = command_line.parse(parser, argv)
+    tasks = command_line.trained_tasks(args, tasks)
     # Keras takes seconds to load; --help and a wrong flag should not.
     from samtl.cli.configuration import configure
 

@@ -4,11 +4,13 @@ Keras is not imported here, so that --help answers at once.
 """
 
 import difflib
+import re
 import sys
 from pathlib import Path
 
 from samtl.cli.flag_groups import (
     LOSS_LETTERS,
+    add_dataset_flag,
     add_dataset_flags,
     add_run_flags,
     add_task_flags,
@@ -21,6 +23,7 @@ from samtl.cli.methods import (
     add_joint_flags,
     add_manifold_flags,
     add_method_flags,
+    add_single_task_method_flags,
     choose,
     method,
     method_name,
@@ -37,6 +40,7 @@ __all__ = [
     "add_manifold_flags",
     "add_method_flags",
     "add_run_flags",
+    "add_single_task_method_flags",
     "add_task_flags",
     "add_training_flags",
     "boolean",
@@ -50,6 +54,7 @@ __all__ = [
     "parse",
     "parser",
     "repair",
+    "trained_tasks",
     "wanted_datasets",
 ]
 
@@ -88,9 +93,9 @@ def parse(
     Raises:
         UserError: a flag is unknown, out of range or contradicts another.
     """
-    # argparse has no public list of a parser's flags.
-    flags = [action.dest for action in parser._actions]
-    words, notes = repair(sys.argv[1:] if argv is None else argv, flags)
+    words = sys.argv[1:] if argv is None else argv
+    _add_task_flags(parser, [word.partition("=")[0] for word in words])
+    words, notes = repair(words, _names(parser))
     for note in notes:
         print(note)
     args, unknown = parser.parse_known_args(words, Arguments(parser.family))
@@ -105,6 +110,17 @@ def parse(
     if parser.family:
         choose(args)
     return args
+
+
+def trained_tasks(args: Arguments, tasks: tuple[str, ...] = ()) -> list[str]:
+    """The script's own tasks, then the others that a dataset is given for."""
+    prefix = "dataset_"
+    others = [
+        name.removeprefix(prefix)
+        for name, value in vars(args).items()
+        if name.startswith(prefix) and value
+    ]
+    return list(dict.fromkeys([*tasks, *others]))
 
 
 def completed(saved: dict) -> Arguments:
@@ -125,6 +141,7 @@ def given_tasks(args: Arguments, tasks: tuple[str, ...]) -> list[str]:
     Raises:
         UserError: there are fewer.
     """
+    tasks = trained_tasks(args, tasks)
     given = [name for name in tasks if getattr(args, f"dataset_{name}")]
     if len(given) < 2:
         others = [f"--dataset_{name}" for name in tasks if name not in given]
@@ -161,13 +178,25 @@ def by_dataset(
 
 
 def wanted_datasets(args: Arguments, tasks: list[str]) -> dict[str, list[str]]:
-    """{dataset: names of the tasks it is given for}, in the order of turns."""
-    if getattr(args, "dataset", None):  # of single-task learning
-        return {args.dataset: list(tasks)}
+    """{dataset: names of the tasks it is given for}, in the order of turns.
+
+    Unlabelled pools come last, given for none.
+
+    Raises:
+        UserError: a pool is given for a task, too.
+    """
     wanted = {}
+    if getattr(args, "dataset", None):  # of single-task learning
+        wanted[args.dataset] = list(tasks)
     for label in tasks:
-        for name in getattr(args, f"dataset_{label}") or ():
+        for name in getattr(args, f"dataset_{label}", None) or ():
             wanted.setdefault(name, []).append(label)
+    for name in getattr(args, "unlabelled", None) or ():
+        if wanted.setdefault(name, []):
+            raise UserError(
+                f"--unlabelled={name} is also given for {wanted[name][0]}; "
+                "take one of the two back"
+            )
     return wanted
 
 
@@ -202,6 +231,21 @@ def check_datasets(args: Arguments, wanted: dict[str, list[str]]) -> None:
                 f"--labels hides {hidden[0]} of {name}, which "
                 f"--dataset_{hidden[0]} asks for; take one of the two back"
             )
+
+
+def _names(parser):
+    """The flags of a parser; argparse has no public list of them."""
+    return [action.dest for action in parser._actions]
+
+
+def _add_task_flags(parser, names):
+    """Declare --dataset_<task> for the tasks of a user's own in `names`."""
+    if parser.dataset_group is None:
+        return
+    for name in names:
+        match = re.fullmatch(r"(?:--)?dataset_([a-z][a-z0-9_]*)", name)
+        if match and f"dataset_{match[1]}" not in _names(parser):
+            add_dataset_flag(parser, match[1])
 
 
 def _unknown(word, words, parser):
@@ -241,6 +285,8 @@ def _resumed(parser, args, words):
             f"{args.resume} is finished: its result.json is there; start a "
             "new run instead"
         )
+    _add_task_flags(parser, saved)
+    args = parser.parse_args(words, Arguments(parser.family))
     kept = vars(args).keys() - {"resume", *given, *DEVICE_FLAGS}
     missing = sorted(kept - saved.keys())
     if "script" in saved:  # by which `opening.open_run` knows a run
@@ -288,10 +334,15 @@ def _plain(value):
 def _choose_datasets(args, synthetic):
     """Without any dataset, take the drawn ones."""
     if "task_type" in args:
-        args.dataset = args.dataset or SYNTHETIC[args.task_type]
+        args.dataset = args.dataset or SYNTHETIC.get(args.task_type)
+        if args.dataset is None:
+            raise UserError(
+                f"--task_type={args.task_type} needs --dataset, one that is "
+                "labelled for it"
+            )
         return
     tasks = [name for name in SYNTHETIC if f"dataset_{name}" in args]
-    if not any(getattr(args, f"dataset_{name}") for name in tasks):
+    if not trained_tasks(args):
         for name in set(tasks) & set(synthetic):
             setattr(args, f"dataset_{name}", [SYNTHETIC[name]])
 

@@ -14,7 +14,14 @@ from samtl.cli.command_line import (
     wanted_datasets,
 )
 from samtl.cli.flag_groups import LOSS_LETTERS
-from samtl.cli.methods import Arguments, method, method_name, regularisers
+from samtl.cli.methods import (
+    Arguments,
+    Family,
+    method,
+    method_name,
+    regularisers,
+)
+from samtl.common.errors import UserError
 
 # Flags that have the names of `TrainingConfig`'s fields.
 TRAINING = (
@@ -51,11 +58,10 @@ def configure(args: Arguments, tasks: list[str], script: str):
     precision = args.precision
     if precision == "auto":
         precision = networks.default_precision(args.model)
-    methods = {}
-    name = f"stl-{tasks[0]}"
-    if args.family:
-        name = method_name(args)
-        methods = {"method": method(args), "regularisers": regularisers(args)}
+    name = method_name(args)
+    if args.family == Family.SINGLE:
+        stem = f"stl-{tasks[0]}"
+        name = f"{stem}-{name}" if args.unlabelled else stem
     return config.Configuration(
         data=data_config(args, tasks),
         network=networks.NetworkConfig(
@@ -82,7 +88,8 @@ def configure(args: Arguments, tasks: list[str], script: str):
         devices=DevicesConfig(
             **{name: getattr(args, name) for name in DEVICE_FLAGS}
         ),
-        **methods,
+        method=method(args),
+        regularisers=regularisers(args),
     )
 
 
@@ -96,6 +103,12 @@ def data_config(args: Arguments, tasks: list[str]):
 
     wanted = wanted_datasets(args, tasks)
     check_datasets(args, wanted)
+    for words in getattr(args, "loss_weights", None) or ():
+        if words.split(":")[0] not in tasks:
+            raise UserError(
+                f"--loss_weights={words} is of a task that is not trained; "
+                f"these are: {', '.join(tasks)}"
+            )
     augmentation = {}
     if args.is_augmentation:
         words = args.augmentation_strength
@@ -120,5 +133,10 @@ def data_config(args: Arguments, tasks: list[str]):
 
 
 def _loss_weight(args, task):
-    """lambda_t; a single task has no flag for it."""
-    return getattr(args, f"{LOSS_LETTERS[task]}_loss_weights", 1.0)
+    """lambda_t, of --loss_weights or of the task's own flag."""
+    words = getattr(args, "loss_weights", None) or ()
+    given = dict(word.split(":") for word in words)
+    if task in given:
+        return float(given[task])
+    letter = LOSS_LETTERS.get(task)
+    return getattr(args, f"{letter}_loss_weights", 1.0)

@@ -17,6 +17,7 @@ from samtl.common.flags import (
     dataset,
     labels,
     limit,
+    loss_weight,
     model,
     strength,
     task,
@@ -32,15 +33,17 @@ def add_dataset_flags(parser: Parser, tasks: tuple[str, ...]) -> None:
     group = parser.add_argument_group(
         "tasks and their datasets",
         "Names in any case: ferplus or Fer+ ... Several datasets of one task\n"
-        "must have the same classes. A task without a dataset is not\n"
-        "trained in joint training; in alternating training it is learned from\n"
-        "the other tasks' datasets that are labelled for it too. Without any\n"
-        "dataset: synthetic faces.",
+        "must have the same classes. A task without a dataset is not trained\n"
+        "in joint training; in alternating training it is learned from other\n"
+        "tasks' datasets that are labelled for it too. Any other task that a\n"
+        "dataset is labelled for has its flag too: --dataset_smile=NAME.\n"
+        "Without any dataset: synthetic faces.",
     )
     flag = functools.partial(add_flag, group)
+    parser.dataset_group = group
     for name in tasks:
-        text = f"datasets labelled for {name}"
-        flag(f"dataset_{name}", dataset, None, text, many=True)
+        add_dataset_flag(parser, name)
+    add_pool_flag(group)
     text = (
         "labels that count, of datasets that carry more: mtfl:pose hides "
         "MTFL's gender and checks pseudo labels against it (default: all)"
@@ -49,20 +52,36 @@ def add_dataset_flags(parser: Parser, tasks: tuple[str, ...]) -> None:
     for name in tasks:
         text = f"weight of the {name} loss"
         flag(f"{LOSS_LETTERS[name]}_loss_weights", Number(float, 0), 1.0, text)
+    text = "weights of the losses of any tasks, as in smile:0.5 (default: 1)"
+    flag("loss_weights", loss_weight, None, text, many=True)
     text = "let the task layers exchange features (cross-stitch units)"
     flag("cross_stitch", boolean, False, text)
+
+
+def add_dataset_flag(parser: Parser, task: str) -> None:
+    """Declare --dataset_<task> of a parser that has dataset flags."""
+    text = f"datasets labelled for {task}"
+    name = f"dataset_{task}"
+    add_flag(parser.dataset_group, name, dataset, None, text, many=True)
+
+
+def add_pool_flag(group) -> None:
+    """Declare --unlabelled, in a parser's group."""
+    text = "datasets whose images are used without any of their labels"
+    add_flag(group, "unlabelled", dataset, None, text, many=True)
 
 
 def add_task_flags(parser: Parser) -> None:
     """The one task, and its dataset, of single-task learning."""
     group = parser.add_argument_group("task and its dataset")
     flag = functools.partial(add_flag, group)
-    flag("task_type", task, "emotion", f"number or name: {task_list()}")
+    flag("task_type", task, "emotion", f"number or name: {task_list()}, or any")
     text = (
         "dataset labelled for the task, in any case: ferplus or Fer+ ... "
         "(default: synthetic faces, synthetic_emotion for emotion and so on)"
     )
     flag("dataset", dataset, None, text)
+    add_pool_flag(group)
 
 
 def add_training_flags(parser: Parser) -> None:

@@ -25,6 +25,7 @@ MANIFOLD = {
 class Family(StrEnum):
     """What kind of training a script does; each has methods of its own."""
 
+    SINGLE = "single"
     ALTERNATING = "alternating"
     JOINT = "joint"
     MANIFOLD = "manifold"
@@ -40,12 +41,14 @@ class Arguments(argparse.Namespace):
         self.family = family
 
 
+_CHOICES = (
+    "--is_naive, --is_distilled, or --is_pseudo with any of "
+    "--is_interpolation, --is_pseudo_confidence, --is_pseudo_density, "
+    "--is_pseudo_distribution"
+)
 CHOICES = {  # for error messages
-    Family.ALTERNATING: (
-        "--is_naive, --is_distilled, or --is_pseudo with any of "
-        "--is_interpolation, --is_pseudo_confidence, --is_pseudo_density, "
-        "--is_pseudo_distribution"
-    ),
+    Family.SINGLE: _CHOICES,
+    Family.ALTERNATING: _CHOICES,
     Family.JOINT: (
         "--is_naive (All-in-one), --is_distilled, --is_pseudo with any of "
         "--is_pseudo_confidence, --is_pseudo_density, "
@@ -118,6 +121,15 @@ def add_method_flags(
     flag("gmm_scope", ("class", "all"), "class", text)
 
 
+def add_single_task_method_flags(parser: Parser) -> None:
+    """How labels are filled in that the one task lacks; none by default."""
+    add_method_flags(
+        parser,
+        "Naive unless another is chosen: missing labels are masked.",
+    )
+    parser.family = Family.SINGLE
+
+
 def add_joint_flags(parser: Parser) -> None:
     """DCN-AP and LEL-LTN, and their settings."""
     parser.family = Family.JOINT
@@ -177,6 +189,10 @@ def choose(args: Arguments) -> None:
     """
     if args.family == Family.MANIFOLD:
         _choose_terms(args)
+    if args.family == Family.SINGLE and args.is_naive is None:
+        others = ("is_distilled", "is_pseudo", "is_interpolation")
+        weights = [f"is_pseudo_{name}" for name in WEIGHTS]
+        args.is_naive = not any(getattr(args, n) for n in (*others, *weights))
     _choose_method(args)
     _check_method(args)
 

@@ -86,8 +86,11 @@ def dataset(text: str) -> str:
 def task(text: str) -> str:
     """A task's name, from its name in any case or its number."""
     name = TASK_NUMBERS.get(text, text.lower())
-    if name not in TASK_NUMBERS.values():
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {task_list()}")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not the name of a task: {task_list()}, or one of "
+            "your own in letters, digits and _"
+        )
     return name
 
 
@@ -115,9 +118,11 @@ class Parser(argparse.ArgumentParser):
 
     family: what kind of training the script does, `cli.methods.Family`, where
         it has flags of methods.
+    dataset_group: the group of its flags --dataset_<task>, where it has any.
     """
 
     family = None
+    dataset_group = None
 
     def parse_known_args(self, args=None, namespace=None):
         args = sys.argv[1:] if args is None else args
@@ -169,6 +174,19 @@ class ByDataset:
         name, colon, value = text.rpartition(":")
         value = self.number(value)
         return f"{dataset(name)}:{value}" if colon else str(value)
+
+
+def loss_weight(text: str) -> str:
+    """A task and the weight of its loss, as in smile:0.5."""
+    name, colon, value = text.rpartition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not TASK:WEIGHT, as in smile:0.5"
+        )
+    return f"{task(name)}:{Number(float, 0)(value)}"
+
+
+loss_weight.metavar = "TASK:X"
 
 
 limit = ByDataset(Number(int, 0))

@@ -4,14 +4,17 @@ Rows are pandas.DataFrames with a RangeIndex, so that index + 2 is the line of
 the CSV.
 """
 
+import contextlib
 import functools
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from samtl.common import files
 from samtl.common.errors import UserError
 from samtl.data.tasks import Task
 
@@ -61,7 +64,7 @@ def check_columns(path: Path, rows: pd.DataFrame, tasks: list[str]) -> None:
 
 
 def check_splits(
-    path: Path, rows: pd.DataFrame, name: str, needed: tuple[str, ...] = SPLITS
+    path: Path, rows: pd.DataFrame, needed: tuple[str, ...] = SPLITS
 ) -> None:
     """Refuse unknown splits, and a dataset without one that is needed."""
     bad = ~rows["split"].isin(SPLITS)
@@ -76,13 +79,11 @@ def check_splits(
     if empty:
         raise UserError(
             f"{path} has no row for split {', '.join(empty)}; add rows or "
-            f"{prepare_again(name)}"
+            f"{prepare_again(path)}"
         )
 
 
-def check_paths(
-    path: Path, column: pd.Series, data_dir: Path, name: str
-) -> None:
+def check_paths(path: Path, column: pd.Series, data_dir: Path) -> None:
     """Refuse image paths that are missing, repeated or outside the folder."""
     bad = column.isna()
     if bad.any():
@@ -103,7 +104,7 @@ def check_paths(
             path,
             bad,
             f"image {_shown(column, bad)} is missing ({bad.sum()} are)",
-            f"restore it in {data_dir} or {prepare_again(name)}",
+            f"restore it in {data_dir} or {prepare_again(path)}",
         )
     bad = ~pd.Series(list(_are_inside(images.words(), data_dir)))
     if bad.any():
@@ -198,12 +199,19 @@ def require_training_classes(path: Path, table) -> None:
             )
 
 
-def prepare_again(name: str) -> str:
-    """The command that prepares a dataset again, for messages."""
-    if name.startswith("synthetic_"):
+def prepare_again(path: Path) -> str:
+    """The command that prepares a dataset again, for messages.
+
+    Args:
+        path: of its CSV; a set of one's own has the command in its JSON.
+    """
+    words = f"{path.stem} --source FOLDER"
+    if path.stem.startswith("synthetic_"):
         words = "synthetic"  # draws them all
-    else:
-        words = f"{name} --source FOLDER"
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        facts = files.read_json(path.with_suffix(".json"))
+        words = shlex.join(facts["prepared_with"])
+    words = words.removesuffix(" --overwrite")
     return f"prepare it again: python -m data_preparation {words} --overwrite"
 
 

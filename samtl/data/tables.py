@@ -128,14 +128,13 @@ class Table:
             if self.hidden[task.name] != task:
                 return None
             return self.labels(task.name)
-        path = csv_path(self.name, self.data_dir).with_suffix(".truth.csv")
+        csv = csv_path(self.name, self.data_dir)
+        path = csv.with_suffix(".truth.csv")
         if not path.exists():
             return None
         hidden = _read_csv(path, {"path": str})
         if "path" not in hidden:
-            raise UserError(
-                f"{path} has no column path; {prepare_again(self.name)}"
-            )
+            raise UserError(f"{path} has no column path; {prepare_again(csv)}")
         if task.name not in hidden:
             return None
         refuse_repeated(path, hidden["path"])
@@ -184,8 +183,8 @@ def read(
     text = dict.fromkeys(("path", "split", "subject", *known), str)
     rows = _read_csv(path, text)
     check_columns(path, rows, known)
-    check_splits(path, rows, name, SPLITS if known else SPLITS[:1])
-    check_paths(path, rows["path"], data_dir, name)
+    check_splits(path, rows, SPLITS if known else SPLITS[:1])
+    check_paths(path, rows["path"], data_dir)
     for task in known.values():
         rows[task.name] = check_labels(path, rows[task.name], task)
         check_shares(path, rows, task)
@@ -208,7 +207,7 @@ def labelled_tasks(name: str, data_dir: Path) -> dict[str, Task]:
         UserError: the dataset is not prepared or its JSON cannot be read.
     """
     _require_prepared(name, data_dir)
-    return _read_tasks(name, csv_path(name, data_dir).with_suffix(".json"))
+    return _read_tasks(csv_path(name, data_dir).with_suffix(".json"))
 
 
 def write(
@@ -310,7 +309,7 @@ def _require_prepared(name, data_dir):
     )
 
 
-def _read_tasks(name, path):
+def _read_tasks(path):
     """{name: Task} in canonical order."""
     try:
         description = files.read_json(path)
@@ -321,10 +320,10 @@ def _read_tasks(name, path):
             for task in ordered(tasks)
         }
     except FileNotFoundError as error:
-        raise UserError(f"{path} is missing; {prepare_again(name)}") from error
+        raise UserError(f"{path} is missing; {prepare_again(path)}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"cannot read {path}: {one_line(error)}; {prepare_again(name)}"
+            f"cannot read {path}: {one_line(error)}; {prepare_again(path)}"
         ) from error
     for task, classes in tasks.items():
         if not NAME.fullmatch(task) or task in TAKEN:
@@ -335,7 +334,7 @@ def _read_tasks(name, path):
         if not _are_classes(classes):
             raise UserError(
                 f'{path}: "tasks" must map {task} to a list of different class '
-                f"names other than {', '.join(TAKEN)}; {prepare_again(name)}"
+                f"names other than {', '.join(TAKEN)}; {prepare_again(path)}"
             )
     return found
 

@@ -4,6 +4,7 @@ from keras import ops
 from scipy.special import softmax
 
 from samtl import networks
+from samtl.data import tables
 from samtl.data.tasks import Task
 from samtl.pseudo_labels.filling import masked
 from samtl.training.learner import Auxiliary, Learner, fit_pass
@@ -128,6 +129,20 @@ def test_predictions_take_the_place_of_missing_labels(tmp_path):
     }
     targets = softmax(ops.convert_to_numpy(transfer(read)["pose"]), axis=1)
     np.testing.assert_allclose(found.target, targets, rtol=1e-4)
+
+
+def test_a_missing_label_of_a_labelled_dataset_is_predicted(tmp_path):
+    network, transfer = small.network("float32"), small.transfer("float32")
+    splits = small.datasets(tmp_path).train
+    splits[2].table.rows.loc[1, "pose"] = tables.UNKNOWN
+    filled = label_transfer.fill(
+        transfer, network, splits, small.TASKS, small.teacher(network)
+    )
+    assert filled[2][small.POSE].weight.tolist() == [0, 1, 0]
+    triples = small.joined(small.labels(splits), filled)[2][small.POSE]
+    assert triples.weight.tolist() == [1, 1, 1]
+    assert triples.labelled.tolist() == [True, False, True]
+    assert (triples.target.max(axis=1) == 1).tolist() == [True, False, True]
 
 
 def test_transfer_networks_learn_what_goes_together(tmp_path):

@@ -100,8 +100,45 @@ def test_targets_are_vote_shares_where_there_are_votes(data_dir):
     add_votes(data_dir)
     table = tables.read("toy", data_dir)
     np.testing.assert_allclose(table.targets("pose")[0], [0.75, 0.25])
-    assert table.targets("pose", votes=False)[0].tolist() == [1, 0]
+    plain = tables.read("toy", data_dir, votes=False)
+    assert plain.targets("pose")[0].tolist() == [1, 0]
     assert table.targets("gender")[0].tolist() == [0, 1]
+
+
+def test_an_empty_cell_is_a_missing_label(data_dir):
+    change(data_dir, "c.png,validation,1", "c.png,validation,")
+    table = tables.read("toy", data_dir)
+    assert table.labels("pose")[2] == tables.UNKNOWN
+    assert table.is_labelled("pose").tolist() == [True, True, False, True]
+    assert table.targets("pose")[2].tolist() == [0.5, 0.5]
+    counts = tables.counts(table.rows, list(table.tasks.values()))
+    assert counts["validation"]["unlabelled"] == {"pose": 1}
+
+
+def test_votes_stand_in_for_a_missing_label(data_dir):
+    add_votes(data_dir)
+    change(data_dir, "a.png,train,0", "a.png,train,")
+    table = tables.read("toy", data_dir)
+    assert not table.is_labelled("pose")[0]
+    assert table.has_target("pose")[0]
+    np.testing.assert_allclose(table.targets("pose")[0], [0.75, 0.25])
+
+
+def test_a_task_of_ones_own_needs_its_column(data_dir):
+    path = data_dir / "db" / "toy.json"
+    path.write_text('{"tasks": {"hair": ["brown"]}}')
+    assert "no column hair" in error_of(tables.read, "toy", data_dir)
+    path.write_text('{"tasks": {"Hair": ["brown"]}}')
+    assert "lower-case" in error_of(tables.read, "toy", data_dir)
+
+
+def test_an_unlabelled_pool_needs_no_test_images(data_dir):
+    (data_dir / "db" / "toy.json").write_text('{"tasks": {}}')
+    path = data_dir / "db" / "toy.csv"
+    path.write_text("path,split\ndb/toy/a.png,train\n")
+    table = tables.read("toy", data_dir)
+    assert table.tasks == {}
+    assert len(table) == 1
 
 
 def test_truth_is_joined_by_path_and_minus_one_where_unknown(data_dir):
@@ -154,7 +191,6 @@ def test_truth_refuses_a_broken_file(data_dir):
         ("a.png,train,0", "a.png,train,-1", 2, ["pose is '-1'"]),
         ("b.png,train,1", "b.png,train,0.5", 3, ["pose is '0.5'"]),
         ("b.png,train,1", "b.png,train,x", 3, ["pose is 'x'"]),
-        ("b.png,train,1", "b.png,train,", 3, ["pose is empty"]),
         ("d.png,test", "d.png,holdout", 5, ["'holdout'", "test"]),
         ("d.png,test", "d.png,", 5, ["split is empty"]),
         ("\ndb/toy/b.png", "\n", 3, ["path is empty"]),
@@ -238,14 +274,12 @@ def test_unreadable_csv_is_one_line(data_dir, content):
         b"\xff",
         b"[]",
         b"{}",
-        b'{"tasks": {}}',
         b'{"tasks": {"pose": 3}}',
         b'{"tasks": {"pose": "left"}}',
         b'{"tasks": {"pose": [1, 2]}}',
         b'{"tasks": {"pose": ["left", "left"]}}',
         b'{"tasks": {"pose": []}}',
         b'{"tasks": {"pose": ["left", "label"]}}',
-        b'{"tasks": {"hair": ["brown"]}}',
     ],
 )
 def test_unreadable_json_is_one_line(data_dir, content):
@@ -253,9 +287,19 @@ def test_unreadable_json_is_one_line(data_dir, content):
     message = error_of(tables.read, "toy", data_dir)
     assert "toy.json" in message
     assert "data_preparation toy --source FOLDER --overwrite" in message
-    assert checks.prepare_again("synthetic_pose").endswith(
-        "synthetic --overwrite"
-    )
+    path = tables.csv_path("synthetic_pose", data_dir)
+    assert checks.prepare_again(path).endswith("synthetic --overwrite")
+
+
+def test_a_set_of_ones_own_is_prepared_again_as_it_was(data_dir):
+    path = data_dir / "db" / "toy.csv"
+    words = ["own", "toy", "--source", "my photos"]
+    description = {"tasks": {}, "prepared_with": words}
+    path.with_suffix(".json").write_text(json.dumps(description))
+    path.write_text("path,split\nno.png,train\n")
+    message = error_of(tables.read, "toy", data_dir)
+    command = "data_preparation own toy --source 'my photos' --overwrite"
+    assert message.endswith(command)
 
 
 def test_missing_json_is_refused(data_dir):
