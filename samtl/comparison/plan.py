@@ -35,7 +35,7 @@ from samtl.cli import command_line
 from samtl.common import files
 from samtl.common.errors import UserError
 from samtl.common.flags import dataset
-from samtl.data import tables
+from samtl.data.tasks import ordered
 
 SCRIPTS = {
     "single": "STL_general_train",
@@ -281,18 +281,21 @@ def _trainings(flags):
     flags = dict(flags)
     passes, family = flags.pop("passes"), flags.pop("family")
     del flags["title"]
+    prefix = "dataset_"
+    given = [f.removeprefix(prefix) for f in flags if f.startswith(prefix)]
     datasets = {
-        task: _listed(flags.pop(f"dataset_{task}"))
-        for task in tables.ORDER
-        if f"dataset_{task}" in flags
+        task: _listed(flags.pop(f"{prefix}{task}")) for task in ordered(given)
     }
     if family != "single" and len(datasets) == 1:
         raise UserError(
             f"a pair of {', '.join(datasets)} alone is for the family single; "
             "give it a dataset of another task"
         )
+    pools = _listed(flags.get("unlabelled", []))
     if family != "single":
-        names = list(dict.fromkeys(itertools.chain(*datasets.values())))
+        names = list(
+            dict.fromkeys([*itertools.chain(*datasets.values()), *pools])
+        )
         rounds = passes * (len(names) if family == "alternating" else 1)
         first = {f"dataset_{task}": datasets[task] for task in datasets}
         words = _words({**first, "epoch": rounds, **flags}, names)
@@ -305,30 +308,26 @@ def _trainings(flags):
                 f"single-task training takes one dataset, and {task} has "
                 f"{', '.join(names)}; remove the family single from this plan"
             )
-        first = {"dataset": names, "task_type": task, "epoch": passes}
-        words = _words({**first, **flags}, names)
+        rounds = passes * (1 + len(pools))
+        first = {"dataset": names, "task_type": task, "epoch": rounds}
+        words = _words({**first, **flags}, [*names, *pools])
         trainings.append((_script(family, datasets), (task,), words))
     return trainings
 
 
 def _script(family, tasks):
-    letters = "".join(
-        letter
-        for task, letter in command_line.LOSS_LETTERS.items()
-        if task in tasks
-    )
-    if family == "alternating" and letters not in ALTERNATING:
-        raise UserError(
-            f"no script alternates between {' and '.join(tasks)}; there are "
-            f"ALTERNATIVE_{', ALTERNATIVE_'.join(ALTERNATING)}"
-        )
+    known = command_line.LOSS_LETTERS
+    letters = "".join(known[task] for task in known if task in tasks)
+    is_general = letters not in ALTERNATING or not known.keys() >= set(tasks)
+    if family == "alternating" and is_general:
+        return "ALTERNATIVE_general_train"
     return SCRIPTS[family].format(letters=letters)
 
 
 def _name_datasets(group):
     """Name the datasets of a table of flags as the scripts do, in place."""
     for flag, value in group.items():
-        if flag.startswith("dataset_"):
+        if flag.startswith("dataset_") or flag == "unlabelled":
             group[flag] = [dataset(str(name)) for name in _listed(value)]
         elif isinstance(value, dict):
             group[flag] = {
@@ -343,7 +342,7 @@ def _used(plan):
             name
             for pair in plan["pairs"].values()
             for flag, names in pair.items()
-            if flag.startswith("dataset_")
+            if flag.startswith("dataset_") or flag == "unlabelled"
             for name in _listed(names)
         )
     )

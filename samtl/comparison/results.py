@@ -72,11 +72,11 @@ def write_tables(runs: list[Run], out: Path) -> None:
         if (out / run.folder / "result.json").exists()
     ]
     rows = [row for run in finished for row in _results(run, out)]
-    _write(out / "results.csv", pd.DataFrame(rows, columns=RESULTS))
+    _write_csv(out / "results.csv", pd.DataFrame(rows, columns=RESULTS))
     # The rounds of a single-task run that pairs share are repeated per pair.
     rounds = [_rounds(run, out) for run in finished]
     empty = pd.DataFrame(columns=["pair", "method", "seed"])
-    _write(out / "rounds.csv", pd.concat(rounds) if rounds else empty)
+    _write_csv(out / "rounds.csv", pd.concat(rounds) if rounds else empty)
 
 
 def require_runs(out: Path) -> None:
@@ -124,7 +124,7 @@ def write_failed(runs: list[Run], out: Path, failures: dict[Path, str]) -> None:
         for run in _ordered(runs)
         if run.folder in failures
     ]
-    _write(out / "failed.csv", pd.DataFrame(rows, columns=FAILED))
+    _write_csv(out / "failed.csv", pd.DataFrame(rows, columns=FAILED))
 
 
 def read_failed(out: Path, folders: Iterable[Path]) -> dict[Path, str]:
@@ -233,6 +233,6 @@ def _commit(commit):
     return commit["id"] + ("-dirty" if commit["dirty"] else "")
 
 
-def _write(path, table):
+def _write_csv(path, table):
     with files.write(path) as temporary:
         table.to_csv(temporary, index=False)

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -37,6 +37,10 @@ def train(
     client=None,
 ) -> Iterator[tuple[Run, str | None]]:
     """Train runs, several at a time.
+
+    A run whose process dies ends no other. If others ran beside it, it is tried
+    again at the end, alone. On a cluster, a run goes on elsewhere when it loses
+    its Dask worker.
 
     Args:
         todo: the runs, in order.
@@ -97,7 +101,7 @@ def _work(runs, out, data_dir, workers):
             worker.close()
 
 
-def _noted(runs, on_start) -> Iterable[Run]:
+def _noted(runs, on_start):
     for run in runs:
         on_start(run)
         yield run
