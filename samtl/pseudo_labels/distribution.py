@@ -35,17 +35,41 @@ FARTHEST = 1e9  # in bandwidths; the square of more would leave float32's range
 WIDEST = 1e3  # root mean square of what mixtures are fitted to
 
 
+@dataclass(frozen=True)
+class DistributionConfig:
+    """How pool and reference are compared.
+
+    cluster_k: K >= 1, Gaussians of a mixture; fewer where a class has fewer
+        distinct samples.
+    metric: "emd", "mmd" or "both".
+    gamma: >= 0; the larger, the faster the weight falls.
+    gmm_scope: "class", or "all" to treat everything as one class.
+    seed: of the mixtures and of the bandwidth's sample.
+
+    Raises:
+        ValueError: metric or gmm_scope is unknown.
+    """
+
+    cluster_k: int = 3
+    metric: str = "both"
+    gamma: float = 1.0
+    gmm_scope: str = "class"
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.metric not in METRICS or self.gmm_scope not in SCOPES:
+            raise ValueError(
+                f"unknown metric {self.metric!r} or scope {self.gmm_scope!r}"
+            )
+
+
 def distribution_similarity(
-    features,
-    labels,
-    reference_features,
-    reference_labels,
-    components=3,
-    metric="both",
-    gamma=1.0,
-    scope="class",
-    seed=0,
-):
+    features: np.ndarray,
+    labels: np.ndarray,
+    reference_features: np.ndarray,
+    reference_labels: np.ndarray,
+    config: DistributionConfig = DistributionConfig(),
+) -> np.ndarray:
     """Similarity of every sample's cluster to the reference of its class.
 
     For class c, with mixtures {(mu_k, pi_k)} of the reference features and
@@ -60,49 +84,33 @@ def distribution_similarity(
     EMD_j: see `partial_transport`. MMD_j: the square root of `squared_mmd`,
     0 where that is negative, between the samples of component j (each sample
     belongs to its most responsible component) and the reference samples of
-    class c, at `median_bandwidth`. scale_c: root mean squared distance of the
-    reference features of class c to their mean, or of all reference features
-    where that is below a thousandth of theirs (one sample, or copies of one),
-    so that gamma has no unit.
+    class c, at `median_bandwidth`. scale_c: see `_class_scale`.
 
     Args:
         features: [N, d] finite features of the pool.
         labels: [N] int, pseudo class of each.
         reference_features: [M, d] finite features.
         reference_labels: [M] int, true class of each.
-        components: K >= 1, Gaussians per mixture; fewer where a class has
-            fewer distinct samples.
-        metric: "emd", "mmd" or "both".
-        gamma: >= 0; the larger, the faster the weight falls.
-        scope: "class", or "all" to treat everything as one class.
-        seed: seed of the mixtures and of the bandwidth's sample.
+        config: see DistributionConfig.
 
     Returns:
         [N] float32 NumPy array in 0..1; 0 for classes without reference.
 
     Raises:
-        ValueError: features are not finite, or metric or scope is unknown.
+        ValueError: features are not finite.
     """
-    if metric not in METRICS or scope not in SCOPES:
-        raise ValueError(f"unknown metric {metric!r} or scope {scope!r}")
     pool = distances.finite(features)
     reference = distances.finite(reference_features)
-    labels, reference_labels = (
-        ops.convert_to_numpy(array) for array in (labels, reference_labels)
+    labels, reference_labels = map(
+        ops.convert_to_numpy, (labels, reference_labels)
     )
-    if scope == "all":
+    if config.gmm_scope == "all":
         labels = np.zeros(len(pool), "int64")
         reference_labels = np.zeros(len(reference), "int64")
     weights = np.zeros(len(pool), "float32")
     if not len(pool) or not len(reference):
         return weights
-    # Common shift and scale: no result depends on them, but squared norms
-    # then do not cancel and the mixtures' covariance floor has no unit.
-    mean = reference.mean(axis=0, dtype="float64")
-    scale = root_mean_square(reference)
-    unit = scale or 1.0
-    pool = ((pool - mean) / unit).astype("float32")
-    reference = ((reference - mean) / unit).astype("float32")
+    pool, reference, scale = _standardised(pool, reference)
     classes, sizes = np.unique(labels, return_counts=True)
     for label in devices.split_between_processes(
         classes[np.argsort(-sizes, kind="stable")]
@@ -110,43 +118,62 @@ def distribution_similarity(
         members = np.flatnonzero(labels == label)
         known = reference[reference_labels == label]
         if len(known):
-            spread = root_mean_square(known)
-            if spread < COPIES * scale / unit:
-                spread = scale / unit
             weights[members] = _class_similarity(
-                pool[members],
-                known,
-                components,
-                metric,
-                gamma,
-                spread,
-                seed,
+                pool[members], known, _class_scale(known, scale), config
             )
     return devices.gather(weights).sum(axis=0)
 
 
-def _class_similarity(pool, known, components, metric, gamma, scale, seed):
+def _standardised(pool, reference):
+    """Both shifted and scaled alike, and the spread of the reference then.
+
+    No result depends on shift and scale, but squared norms then do not cancel
+    and the floor of the mixtures' covariances has no unit.
+    """
+    mean = reference.mean(axis=0, dtype="float64")
+    scale = root_mean_square(reference)
+    unit = scale or 1.0
+    pool, reference = (
+        ((array - mean) / unit).astype("float32") for array in (pool, reference)
+    )
+    return pool, reference, scale / unit
+
+
+def _class_scale(known, scale):
+    """scale_c, the unit of EMD_j: the spread of the reference of class c.
+
+    That is their root mean squared distance to their mean. Where it is below a
+    thousandth of `scale`, that of all reference features, it is `scale`: the
+    class has one sample, or copies of one.
+    """
+    spread = root_mean_square(known)
+    return scale if spread < COPIES * scale else spread
+
+
+def _class_similarity(pool, known, scale, config):
     """w_i within one class: [n, d], [m, d] -> [n]."""
-    mixture = fit_mixture(pool, components, seed)
+    mixture = fit_mixture(pool, config.cluster_k, config.seed)
     exponents = np.zeros(len(mixture.shares))
-    if metric in ("emd", "both"):
-        target = fit_mixture(known, components, seed)
+    if config.metric in ("emd", "both"):
+        target = fit_mixture(known, config.cluster_k, config.seed)
         cost = partial_transport(
             mixture.means, mixture.shares, target.means, target.shares
         )
         # Without any scale, only coinciding means are alike.
         exponents += cost / scale if scale else np.where(cost > 0, np.inf, 0.0)
-    if metric in ("mmd", "both"):
-        exponents += _component_mmd(pool, mixture, known, seed)
+    if config.metric in ("mmd", "both"):
+        exponents += _component_mmd(pool, mixture, known, config.seed)
     similarity = (
-        np.exp(-gamma * exponents) if gamma else np.ones_like(exponents)
+        np.exp(-config.gamma * exponents)
+        if config.gamma
+        else np.ones_like(exponents)
     )
     return np.clip(mixture.responsibilities @ similarity, 0.0, 1.0)
 
 
 def _component_mmd(pool, mixture, known, seed):
-    """MMD_j of every component j: [K]; infinite where it owns no sample."""
-    owners = mixture.responsibilities.argmax(axis=1)
+    """MMD_j of every component j: [K]; infinite where it has no sample."""
+    assigned = mixture.responsibilities.argmax(axis=1)
     bandwidth = median_bandwidth(pool, known, seed)
     # About the class, so that squared norms do not cancel where it is narrow
     # and far from the others.
@@ -161,7 +188,7 @@ def _component_mmd(pool, mixture, known, seed):
     known_mean = _mean_kernel_within(known, 1.0)
     found = np.full(len(mixture.shares), np.inf)
     for j in range(len(found)):
-        samples = pool[owners == j]
+        samples = pool[assigned == j]
         if len(samples):
             squared = _squared_mmd(
                 samples, known_blocks, len(known), known_mean, 1.0

@@ -17,7 +17,10 @@ from samtl.common.errors import UserError
 from samtl.data.tasks import Task
 from samtl.pseudo_labels.confidence import confidence
 from samtl.pseudo_labels.density import bounded_density
-from samtl.pseudo_labels.distribution import distribution_similarity
+from samtl.pseudo_labels.distribution import (
+    DistributionConfig,
+    distribution_similarity,
+)
 from samtl.pseudo_labels.method import Kind
 
 
@@ -285,11 +288,13 @@ def _chosen_weights(
             labels,
             _finite(reference_features),
             reference_labels,
-            method.cluster_k,
-            method.distribution_metric,
-            method.gamma,
-            method.gmm_scope,
-            seed,
+            DistributionConfig(
+                method.cluster_k,
+                method.distribution_metric,
+                method.gamma,
+                method.gmm_scope,
+                seed,
+            ),
         )
     return weights, bounds
 

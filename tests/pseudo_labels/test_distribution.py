@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from samtl.pseudo_labels import distribution, distribution_similarity, sampling
+from samtl.pseudo_labels.distribution import DistributionConfig as Config
 
 
 def naive_squared_mmd(x, y, bandwidth):
@@ -140,7 +141,7 @@ def test_single_component_by_hand(metric):
     exponent = {"emd": emd, "mmd": mmd, "both": emd + mmd}[metric]
     zeros, ones = np.zeros(30, int), np.zeros(50, int)
     found = distribution_similarity(
-        pool, zeros, known, ones, 1, metric, gamma=1.5, seed=5
+        pool, zeros, known, ones, Config(1, metric, gamma=1.5, seed=5)
     )
     np.testing.assert_allclose(found, np.exp(-1.5 * exponent), rtol=1e-4)
 
@@ -156,8 +157,7 @@ def test_mmd_in_a_narrow_class_far_from_another():
         np.zeros(60, int),
         np.concatenate([known, far]),
         np.repeat([0, 1], 80),
-        components=1,
-        metric="mmd",
+        Config(cluster_k=1, metric="mmd"),
     )
     bandwidth = distribution.median_bandwidth(pool, known)
     expected = np.exp(-np.sqrt(naive_squared_mmd(pool, known, bandwidth)))
@@ -168,7 +168,7 @@ def test_a_pool_at_a_huge_distance_is_not_alike():
     known = np.random.default_rng(9).normal(size=(200, 2)) * 1e-20
     pool = np.ones((5, 2)) + np.arange(5)[:, None]
     found = distribution_similarity(
-        pool, np.zeros(5, int), known, np.zeros(200, int), metric="mmd"
+        pool, np.zeros(5, int), known, np.zeros(200, int), Config(metric="mmd")
     )
     assert found.max() < 0.5
 
@@ -181,7 +181,7 @@ def test_copies_borrow_the_scale_of_all(apart):
         [0],
         np.concatenate([copies, [[0.0], [9.0]]]),
         [0, 0, 1, 1],
-        metric="emd",
+        Config(metric="emd"),
     )
     spread = distribution.root_mean_square(np.array([[3.0], [3], [0], [9]]))
     np.testing.assert_allclose(found, np.exp(-0.5 / spread), rtol=1e-3)
@@ -198,8 +198,7 @@ def test_an_unlike_cluster_has_a_lower_weight():
             np.zeros(200, int),
             known,
             np.zeros(300, int),
-            2,
-            metric,
+            Config(2, metric),
         )
         assert found[:100].min() > 0.6
         assert found[100:].max() < 0.5
@@ -212,10 +211,10 @@ def test_classes_are_separate_unless_the_scope_is_all():
     pool = random.normal(size=(40, 3))  # similar to class 0
     wrong = np.ones(40, int)
     by_class = distribution_similarity(
-        pool, wrong, known, known_labels, 2, "emd"
+        pool, wrong, known, known_labels, Config(2, "emd")
     )
     overall = distribution_similarity(
-        pool, wrong, known, known_labels, 2, "emd", scope="all"
+        pool, wrong, known, known_labels, Config(2, "emd", gmm_scope="all")
     )
     assert by_class.max() < 0.1
     assert overall.min() > 0.5
@@ -230,8 +229,7 @@ def test_edge_cases(metric):
             np.asarray(labels, int),
             np.asarray(known, "float32"),
             np.asarray(known_labels, int),
-            components,
-            metric,
+            Config(components, metric),
         )
 
     # A class without reference samples; then no reference, then no pool.
@@ -254,11 +252,11 @@ def test_edge_cases(metric):
     assert found.min() > 0.5
 
 
-@pytest.mark.parametrize("wrong", [{"metric": "kl"}, {"scope": "none"}])
+@pytest.mark.parametrize("wrong", [{"metric": "kl"}, {"gmm_scope": "none"}])
 def test_refuses_unknown_choices(wrong):
     one = np.zeros((1, 2)), np.zeros(1, int)
     with pytest.raises(ValueError, match="unknown"):
-        distribution_similarity(*one, *one, **wrong)
+        distribution_similarity(*one, *one, Config(**wrong))
 
 
 def test_gamma_zero_is_one():
@@ -268,7 +266,7 @@ def test_gamma_zero_is_one():
         np.zeros(20, int),
         random.normal(size=(20, 3)),
         np.zeros(20, int),
-        gamma=0.0,
+        Config(gamma=0.0),
     )
     np.testing.assert_allclose(found, 1, rtol=1e-6)
 
@@ -289,7 +287,7 @@ def test_properties(seed, count, known_count, components):
 
     def similarity(pool, labels, known, components):
         return distribution_similarity(
-            pool, labels, known, known_labels, components
+            pool, labels, known, known_labels, Config(components)
         )
 
     found = similarity(pool, labels, known, components)
@@ -336,6 +334,6 @@ def test_a_pool_far_from_a_collapsed_reference_has_weights(distance):
             np.zeros(30, int),
             reference.astype("float32"),
             np.zeros(50, int),
-            6,
+            Config(cluster_k=6),
         )
         assert ((weights >= 0) & (weights <= 1)).all()
