@@ -136,14 +136,14 @@ def completed(saved: dict) -> Arguments:
 
 
 def given_tasks(args: Arguments, tasks: tuple[str, ...]) -> list[str]:
-    """Those of the tasks that a dataset is given for, at least two.
+    """The tasks that a dataset is given for: two, or one and a pool.
 
     Raises:
         UserError: there are fewer.
     """
     tasks = trained_tasks(args, tasks)
     given = [name for name in tasks if getattr(args, f"dataset_{name}")]
-    if len(given) < 2:
+    if len(given) < 2 and not args.unlabelled:
         others = [f"--dataset_{name}" for name in tasks if name not in given]
         raise UserError(
             f"--dataset_{given[0]} is one task alone; give another with "

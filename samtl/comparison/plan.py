@@ -281,17 +281,17 @@ def _trainings(flags):
     flags = dict(flags)
     passes, family = flags.pop("passes"), flags.pop("family")
     del flags["title"]
+    pools = _listed(flags.get("unlabelled", []))
     prefix = "dataset_"
     given = [f.removeprefix(prefix) for f in flags if f.startswith(prefix)]
     datasets = {
         task: _listed(flags.pop(f"{prefix}{task}")) for task in ordered(given)
     }
-    if family != "single" and len(datasets) == 1:
+    if family != "single" and len(datasets) == 1 and not pools:
         raise UserError(
             f"a pair of {', '.join(datasets)} alone is for the family single; "
             "give it a dataset of another task"
         )
-    pools = _listed(flags.get("unlabelled", []))
     if family != "single":
         names = list(
             dict.fromkeys([*itertools.chain(*datasets.values()), *pools])

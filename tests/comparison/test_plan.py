@@ -246,11 +246,23 @@ def test_a_wrong_flag_is_reported_with_its_place(tmp_path, old, new, message):
         plan.runs(_plan(tmp_path, text))
 
 
-def test_a_pair_without_a_script_is_refused(tmp_path):
-    pair = '[pairs.pose-age]\ndataset_pose = "mtfl"\ndataset_age = "utkface"\n'
-    text = TEXT.replace("[pairs.all]", f"{pair}[pairs.all]")
-    with pytest.raises(UserError, match=r"naive on pose-age: no script .* age"):
-        plan.runs(_plan(tmp_path, text))
+def test_any_tasks_and_pools_may_be_compared(tmp_path):
+    text = TEXT.replace('dataset_age = "utkface"', 'dataset_smile = "mtfl"', 1)
+    text = text.replace(
+        'dataset_smile = "mtfl"',
+        'dataset_smile = "mtfl"\nunlabelled = ["UTKFace", "expw"]',
+    )
+    text = text.replace('["utkface", "adience"]', '"utkface"') + SINGLE
+    runs = plan.runs(_plan(tmp_path, text))
+    runs = [run for run in runs if run.pair == "emotion-age" and run.seed == 0]
+    alternating = next(r for r in runs if r.script.startswith("ALTERNATIVE"))
+    assert alternating.script == "ALTERNATIVE_general_train"
+    assert alternating.tasks == ("emotion", "smile")
+    assert "--epoch=20" in alternating.words  # 5 passes over each of four
+    assert list(alternating.datasets) == ["ferplus", "mtfl", "utkface", "expw"]
+    single = next(r for r in runs if r.tasks == ("smile",))
+    assert "--epoch=15" in single.words
+    assert "--task_type=smile" in single.words
 
 
 def test_a_pair_of_one_task_is_for_single_training(tmp_path):

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import keras
 from keras import layers, ops
 
+from samtl.common.errors import UserError
 from samtl.data.images import Split
 from samtl.data.tasks import Task
 from samtl.networks import LABEL_DIMENSIONS
@@ -33,7 +34,15 @@ def build(tasks: list[Task]) -> keras.Model:
 
     Args:
         tasks: at least two.
+
+    Raises:
+        UserError: there is one task alone.
     """
+    if len(tasks) < 2:
+        raise UserError(
+            f"LEL-LTN predicts {tasks[0].name} from other tasks, and there is "
+            "none; give a dataset of another task, or choose another method"
+        )
     inputs = {
         task.name: keras.Input((LABEL_DIMENSIONS,), name=task.name)
         for task in tasks
