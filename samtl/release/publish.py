@@ -231,9 +231,14 @@ def _predicted(teacher, datasets, tasks, split):
         )["logits"]
         logits = {
             task.name: (
-                plain[task.name] + flipped[task.name][:, mirrored(task.classes)]
+                (
+                    plain[task.name]
+                    + flipped[task.name][:, mirrored(task.classes)]
+                )
+                / 2
+                if task.can_flip
+                else plain[task.name]
             )
-            / 2
             for task in tasks
         }
         found.append((part.table, logits))
@@ -242,7 +247,12 @@ def _predicted(teacher, datasets, tasks, split):
 
 def _outputs(split, task, tasks):
     """figures.Outputs of all images of a split that have the task's label."""
-    split = [(table, found) for table, found in split if task in table.tasks]
+    split = [
+        (table.take(rows), {name: f[rows] for name, f in found.items()})
+        for table, found in split
+        for rows in [np.flatnonzero(table.is_labelled(task))]
+        if len(rows)
+    ]
     groups = {
         kind.name: np.concatenate([_known(table, kind) for table, _ in split])
         for kind in tasks

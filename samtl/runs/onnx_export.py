@@ -38,10 +38,12 @@ def export(network: "keras.Model", run: Path, tasks: Sequence[Task]) -> None:
             file=sys.stderr,
         )
     height, width, channels = network.input_shape[1:]
+    fixed = [task.name for task in tasks if not task.can_flip]
     files.write_json(
         run / "labels.json",
         {
             "tasks": {task.name: list(task.classes) for task in tasks},
+            **({"no_flip": fixed} if fixed else {}),
             "input": {
                 "name": "image",
                 "shape": ["batch", height, width, channels],
