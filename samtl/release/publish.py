@@ -4,8 +4,8 @@
 
 copies the run's network to weights/four_tasks.onnx and .keras, after a check
 that the two agree, fits one temperature a task on the validation images, and
-writes four_tasks.json (see samtl/inference/loading.py), figures.md, the figures on
-test, and MODEL_CARD.md. Of several runs, which are to differ in their seeds
+writes four_tasks.json (see samtl/inference/loading.py), figures.md, the figures
+on test, and MODEL_CARD.md. Of several runs, which are to differ in their seeds
 only, the one of the best validation accuracy is taken; the card has all.
 """
 
