@@ -171,24 +171,30 @@ def _ahead(function, paths):
 def _flush(waiting, predictor, batch_size):
     """Predict the faces of the waiting images, and yield the images."""
     crops = [crop for *_, some in waiting for crop in some]
-    labels = []
+    found = []
     for start in range(0, len(crops), batch_size):
         batch = crops[start : start + batch_size]
         probabilities = predictor.probabilities(batch)
-        labels += [
-            predictor.named({t: rows[i] for t, rows in probabilities.items()})
+        found += [
+            {task: rows[i] for task, rows in probabilities.items()}
             for i in range(len(batch))
         ]
-    labels = iter(labels)
+    found = iter(found)
     for path, picture, faces, _ in waiting:
         yield (
             path,
             picture,
             [
-                Prediction(face, next(labels), number)
+                _prediction(predictor, face, next(found), number)
                 for number, face in enumerate(faces, start=1)
             ],
         )
+
+
+def _prediction(predictor, face, probabilities, number):
+    labels = predictor.named(probabilities)
+    years = predictor.age_years(probabilities)
+    return Prediction(face, labels, number, years)
 
 
 def _suffix(path):
@@ -201,7 +207,9 @@ def _report(path, picture, predictions, target):
     count = output.count(len(predictions))
     print(f"{path}{note}: {count} -> {target}")
     for found in predictions:
-        print(f"  {found.number}: {found.text()}")
+        years = found.age_years
+        about = "" if years is None else f", about {years:.0f} years"
+        print(f"  {found.number}: {found.text()}{about}")
 
 
 def _record(path, picture, predictions, target, least):
@@ -229,15 +237,16 @@ def _write_results(args, predictor, detector, found):
             files.write_json(args.json, content)
     finally:
         if args.csv:
-            _write_table(args.csv, predictor.tasks, found)
+            columns = output.columns(predictor.tasks, bool(predictor.ages))
+            _write_table(args.csv, columns, found)
 
 
-def _write_table(path, tasks, found):
+def _write_table(path, columns, found):
     with (
         files.write(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
-        writer = csv.DictWriter(file, ("file", *output.columns(tasks)))
+        writer = csv.DictWriter(file, ("file", *columns))
         writer.writeheader()
         for image in found:
             for face in image.get("faces", ()):

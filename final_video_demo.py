@@ -127,6 +127,7 @@ def main(argv=None):
     found = video.ahead(_analysed(frames, fps, predictor, detector, args))
     total = _expected(source, args.start, end, args.every)
     layout = draw.VideoLayout(predictor.tasks)
+    columns = output.columns(predictor.tasks, bool(predictor.ages))
     target = targets.reserve(source.name, ".mp4")
     is_stopped = False
     with (
@@ -136,7 +137,7 @@ def main(argv=None):
     ):
         counter = _Counter(progress, total)
         try:
-            _write(found, writer, layout, counter, args)
+            _write(found, writer, layout, counter, columns, args)
         except KeyboardInterrupt:
             is_stopped = True
             source.stop()
@@ -185,7 +186,10 @@ def _analysed(frames, fps, predictor, detector, args):
             new = {task: rows[index] for task, rows in probabilities.items()}
             track.smooth(new, frame.time, args.smoothing)
             labels = predictor.named(track.probabilities)
-            predictions.append(Prediction(track.face, labels, track.number))
+            years = predictor.age_years(track.probabilities)
+            predictions.append(
+                Prediction(track.face, labels, track.number, years)
+            )
         # A track that is lost for a moment has its last position.
         hidden = [track.face for track in tracker.tracks]
         yield frame, predictions, hidden if args.blur_faces else []
@@ -196,7 +200,7 @@ def _area(track):
     return (right - left) * (bottom - top)
 
 
-def _write(found, writer, layout, counter, args):
+def _write(found, writer, layout, counter, columns, args):
     """Draw, show and write until the source ends or Escape is pressed."""
     with contextlib.ExitStack() as stack:
         for frame, predictions, hidden in found:
@@ -208,7 +212,7 @@ def _write(found, writer, layout, counter, args):
             writer.write(copy, frame.time)
             if counter.frames == 0:
                 # Opened here, so that existing files stay without a frame.
-                tables = _tables(stack, args, layout.tasks)
+                tables = _tables(stack, args, columns)
             for prediction in predictions:
                 row = {"frame": frame.index, "time": round(frame.time, 3)}
                 row |= output.record(prediction, args.min_confidence)
@@ -220,7 +224,7 @@ def _write(found, writer, layout, counter, args):
                 return
 
 
-def _tables(stack, args, tasks):
+def _tables(stack, args, columns):
     """Functions that add a row to the CSV and JSONL files, open in `stack`.
 
     The files are written line by line under their final names, so that a power
@@ -234,7 +238,7 @@ def _tables(stack, args, tasks):
             # Line buffering: the file contains complete lines only.
             file = path.open("w", buffering=1, newline="", encoding="utf-8")
             stack.callback(_close, file)
-            add = make(file, tasks)
+            add = make(file, columns)
         tables.append(functools.partial(_add, path, add))
     return tables
 
@@ -261,9 +265,8 @@ def _written(path):
         ) from error
 
 
-def _csv(file, tasks):
-    columns = ("frame", "time", *output.columns(tasks))
-    writer = csv.DictWriter(file, columns)
+def _csv(file, columns):
+    writer = csv.DictWriter(file, ("frame", "time", *columns))
     writer.writeheader()
 
     def add(row):
@@ -273,8 +276,8 @@ def _csv(file, tasks):
     return add
 
 
-def _jsonl(file, tasks):
-    del tasks  # each line contains the names of its tasks
+def _jsonl(file, columns):
+    del columns  # each line contains their names
     return lambda row: file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 

@@ -15,11 +15,13 @@ class Prediction:
         labels: {task: {class name: probability in 0..1}}, classes in the
             order of the network's outputs.
         number: of the face in its image, or of its track in a video, from 1.
+        age_years: expected age; None if the network predicts none.
     """
 
     face: Face
     labels: dict[str, dict[str, float]]
     number: int
+    age_years: float | None = None
 
     def best(self, task: str) -> tuple[str, float]:
         """(most probable class of a task, its probability)."""

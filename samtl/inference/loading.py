@@ -15,6 +15,9 @@ The repository ships one network as three files in weights/:
                       `cropping.window`; default: 0.7, as in training
         temperatures  {task: T > 0}, see `predictor.temperature_scaling`;
                       default: 1
+        age_years     representative ages of the classes of the task age, in
+                      years, such as their training images' mean age; default:
+                      by the classes' names, see `ages.representative`
         sha256        {file name: hex digest}, checked before loading;
                       default: no check
 
@@ -35,12 +38,14 @@ import numpy as np
 from samtl.common import files, flags, isolation
 from samtl.common.errors import UserError, reason
 from samtl.data.tasks import mirrored
+from samtl.inference import ages
 from samtl.inference.predictor import Predictor
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "four_tasks.onnx"
 MARGIN = 0.7
 LARGEST = 4096  # pixels of an input's side
 PATIENCE = 60  # seconds for loading a network in a child process
+OLDEST = 150  # years
 
 
 def add_flag(parser: argparse.ArgumentParser) -> None:
@@ -95,6 +100,7 @@ def load(path: Path | None = None) -> Predictor:
         description["temperatures"],
         description["mirrors"],
         load_network(path, list(tasks)),
+        description["ages"],
     )
     _check_outputs(predictor, path, source)
     return predictor
@@ -117,9 +123,14 @@ def _describe(path: Path) -> tuple[dict, Path]:
         height, width, channels = map(int, content["input"]["shape"][1:])
         given = content.get("temperatures", {})
         temperatures = {task: float(given.get(task, 1)) for task in tasks}
-        mirrors = {name: mirrored(classes) for name, classes in tasks.items()}
+        fixed = set(content.get("no_flip", ()))
+        mirrors = {
+            name: None if name in fixed else mirrored(classes)
+            for name, classes in tasks.items()
+        }
         margin = float(content.get("margin", MARGIN))
         sha256 = dict(content.get("sha256", {}))
+        years = _ages(content, tasks.get("age", ()))
         is_good = (
             tasks
             and all(tasks.values())
@@ -155,7 +166,23 @@ def _describe(path: Path) -> tuple[dict, Path]:
         "mirrors": mirrors,
         "margin": margin,
         "sha256": sha256,
+        "ages": years,
     }, source
+
+
+def _ages(content: dict, classes: tuple[str, ...]) -> tuple[float, ...]:
+    """`Predictor.ages` of the classes of age, () if there are none.
+
+    Raises:
+        ValueError: the description has not one age from 0 to OLDEST a class.
+    """
+    if not classes or "age_years" not in content:
+        return ages.representative(classes)
+    years = tuple(map(float, content["age_years"]))
+    is_good = all(0 <= age <= OLDEST for age in years)
+    if len(years) != len(classes) or not is_good:
+        raise ValueError("age_years is not one age a class")
+    return years
 
 
 def _check_in_child(path: Path, shape: tuple, tasks: list[str]) -> None:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from samtl.faces.detect import Face
-from samtl.inference import cropping
+from samtl.inference import ages, cropping
 
 LEAST_PROBABILITY = 1e-12
 
@@ -22,9 +22,12 @@ class Predictor:
         shape: (height, width, channels) of its input.
         margin: of the crops, see `cropping.window`.
         temperatures: {task: T > 0}, see `temperature_scaling`.
-        mirrors: {task: class indices after a horizontal flip}.
+        mirrors: {task: class indices after a horizontal flip, or None where
+            a flip breaks the label}.
         run: float32 [B, H, W, C] in 0..255 -> {task: float32 [B, C_t]},
             softmax probabilities.
+        ages: representative ages of the classes of the task age, in years;
+            empty without that task, or where its classes are not age groups.
     """
 
     name: str
@@ -32,8 +35,9 @@ class Predictor:
     shape: tuple[int, int, int]
     margin: float
     temperatures: dict[str, float]
-    mirrors: dict[str, list[int]]
+    mirrors: dict[str, list[int] | None]
     run: Callable[[np.ndarray], dict[str, np.ndarray]]
+    ages: tuple[float, ...] = ()
 
     def crop(self, image: np.ndarray, face: Face) -> np.ndarray:
         """The network's input for a face.
@@ -83,7 +87,9 @@ class Predictor:
         found = {}
         for task, mirror in self.mirrors.items():
             plain, flipped = np.split(outputs[task].astype(float), 2)
-            both = np.sqrt(plain * flipped[:, mirror])
+            both = plain
+            if mirror is not None:
+                both = np.sqrt(plain * flipped[:, mirror])
             found[task] = temperature_scaling(both, self.temperatures[task])
         return found
 
@@ -99,6 +105,16 @@ class Predictor:
             task: dict(zip(classes, probabilities[task].tolist(), strict=True))
             for task, classes in self.tasks.items()
         }
+
+    def age_years(self, probabilities: dict[str, np.ndarray]) -> float | None:
+        """Expected age of one face, in years; None if `ages` is empty.
+
+        Args:
+            probabilities: {task: float [C_t]}.
+        """
+        if not self.ages:
+            return None
+        return ages.expected(probabilities["age"], self.ages)
 
 
 def temperature_scaling(

@@ -14,20 +14,22 @@ TASKS = {
     "emotion": ["happy", "sad", "neutral"],
     "pose": ["left profile", "left", "frontal", "right", "right profile"],
 }
+WITH_AGE = {"emotion": TASKS["emotion"], "age": ["0-2", "15-20", "60+"]}
 SIDE = 16
 
 
-def weights(task):
+def weights(task, tasks=TASKS):
     """Weights of the logits w * (mean pixel / 255) + b, w and b [C]."""
     rng = np.random.default_rng(len(task))
-    return rng.normal(size=(2, len(TASKS[task]))).astype(np.float32)
+    return rng.normal(size=(2, len(tasks[task]))).astype(np.float32)
 
 
-def network(folder, **description):
+def network(folder, trained=TASKS, **description):
     """Write net.onnx and net.json.
 
     Args:
         folder: of both files.
+        trained: {task: class names} of the network.
         description: keys of the JSON with other values.
 
     Returns:
@@ -39,8 +41,8 @@ def network(folder, **description):
         helper.make_node("Flatten", ["mean"], ["flat"]),
     ]
     constants, outputs = [], []
-    for task, classes in TASKS.items():
-        slope, offset = weights(task)
+    for task, classes in trained.items():
+        slope, offset = weights(task, trained)
         for name, value in (("w", slope[None] / 255), ("b", offset)):
             constants.append(numpy_helper.from_array(value, f"{task}_{name}"))
         inputs = ["flat", f"{task}_w", f"{task}_b"]
@@ -59,7 +61,7 @@ def network(folder, **description):
     path = folder / "net.onnx"
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
     content = {
-        "tasks": TASKS,
+        "tasks": trained,
         "input": {"shape": ["batch", SIDE, SIDE, 1]},
         "sha256": {path.name: files.sha256(path)},
         **description,

@@ -81,6 +81,32 @@ def test_results_as_json_and_csv(demo, tmp_path, capsys):
     assert annotated.shape[0] > 240
 
 
+def test_the_expected_age_is_the_last_key_and_column(demo, tmp_path, capsys):
+    _save(tmp_path / "two.png", BOXES)
+    results = "--json=found.json", "--csv=found.csv", "--overwrite"
+    demo("two.png", *results)
+    plain = (tmp_path / "found.csv").read_text().splitlines()[0]
+    assert "age" not in plain
+    assert " years" not in capsys.readouterr().out
+    stand_ins.network(tmp_path, stand_ins.WITH_AGE)
+    demo("two.png", *results, "--batch_size=1")
+    (image,) = json.loads((tmp_path / "found.json").read_text())["images"]
+    with (tmp_path / "found.csv").open(encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    assert header[-2:] == ["age_60+", "age_years"]
+    printed = capsys.readouterr().out
+    for face, row in zip(image["faces"], rows, strict=True):
+        shares = face["labels"]["age"]["probabilities"]
+        expected = sum(
+            shares[group] * years
+            for group, years in (("0-2", 1), ("15-20", 17.5), ("60+", 70))
+        )
+        assert list(face)[-2:] == ["labels", "age_years"]
+        assert face["age_years"] == pytest.approx(expected, abs=0.06)
+        assert float(row[-1]) == face["age_years"]
+        assert f", about {expected:.0f} years\n" in printed
+
+
 def test_the_batch_size_changes_nothing(demo, tmp_path):
     for index in range(7):
         _save(tmp_path / "photos" / f"{index}.png", BOXES[: index % 3])

@@ -82,6 +82,24 @@ def test_every_frame_is_annotated_and_recorded(demo, clip, tmp_path, capsys):
     assert os.path.join("demo_output", "walk_faces.mp4") in printed
 
 
+def test_the_expected_age_is_that_of_the_smoothed_probabilities(
+    demo, clip, tmp_path
+):
+    stand_ins.network(tmp_path, stand_ins.WITH_AGE)
+    demo(clip, "--csv=rows.csv", "--jsonl=rows.jsonl", "--every=10")
+    lines = (tmp_path / "rows.jsonl").read_text().splitlines()
+    with (tmp_path / "rows.csv").open(encoding="utf-8") as file:
+        header, *table = csv.reader(file)
+    assert header[-1] == "age_years"
+    for line, row in zip(lines, table, strict=True):
+        found = json.loads(line)
+        shares = found["labels"]["age"]["probabilities"].values()
+        years = sum(p * m for p, m in zip(shares, (1, 17.5, 70), strict=True))
+        assert list(found)[-1] == "age_years"
+        assert found["age_years"] == pytest.approx(years, abs=0.06)
+        assert float(row[-1]) == found["age_years"]
+
+
 def test_start_end_every_and_max_faces(demo, clip, tmp_path):
     demo(
         *(clip, "--start=0.4", "--end=1.2", "--every=2", "--max_faces=1"),

@@ -1,5 +1,6 @@
 """Networks and their descriptions: valid, missing, damaged."""
 
+import functools
 import hashlib
 import json
 import os
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from samtl.common.errors import UserError
+from samtl.data.tasks import AGE
 from samtl.inference import loading
 from tests.faces import stand_ins
 
@@ -26,6 +28,24 @@ def test_weights_in_a_folder_whose_name_is_not_valid_utf8(tmp_path):
     predictor = loading.load(stand_ins.network(folder))
     image = np.zeros(predictor.shape, np.uint8)
     assert predictor.probabilities([image])["pose"].shape == (1, 5)
+
+
+def test_ages_that_are_not_one_a_class_are_refused(tmp_path):
+    years = [1, 17, 70.5]
+    make = functools.partial(stand_ins.network, tmp_path, stand_ins.WITH_AGE)
+    assert loading.load(make(age_years=years)).ages == (1, 17, 70.5)
+    for bad in ([1, 17], [*years, 90], [1, 17, 151], [-1, 17, 70], 3, "abc"):
+        assert "does not describe" in _refused(make(age_years=bad))
+    assert "does not describe" in _refused(make(age_years=[1, 2, np.nan]))
+    assert "does not describe" in _refused(make(age_years=[1, 2, "x"]))
+
+
+def test_the_shipped_network_has_the_ages_of_its_training_images():
+    years = loading.load().ages
+    assert len(years) == len(AGE)
+    for age, group in zip(years, AGE, strict=True):
+        start = int(group.rstrip("+").split("-")[0])
+        assert start - 1.5 < age < start + 12
 
 
 def test_the_hash_is_checked(tmp_path):
@@ -58,6 +78,8 @@ def test_missing_and_invalid_files_are_named(tmp_path):
     ):
         labels.write_text(bad)
         assert "does not describe" in _refused(path)
+    labels.write_text(json.dumps({**content, "age_years": "not read"}))
+    assert loading.load(path).ages == ()
     more = {**content["tasks"], "emotion": ["happy", "sad"]}
     labels.write_text(json.dumps({**content, "tasks": more}))
     assert "names 2 classes of emotion" in _refused(path)

@@ -36,6 +36,30 @@ def test_probabilities_are_the_scaled_softmax_of_the_mean_logits(
     assert predictor.probabilities([])["pose"].shape == (0, 5)
 
 
+@pytest.mark.parametrize("given", [None, [1.25, 18.5, 69.5]])
+def test_the_expected_age_weights_the_groups_by_their_probabilities(
+    tmp_path, given
+):
+    more = {} if given is None else {"age_years": given}
+    path = stand_ins.network(tmp_path, stand_ins.WITH_AGE, **more)
+    predictor = loading.load(path)
+    image = np.full(predictor.shape, 100, np.uint8)
+    rows = predictor.probabilities([image])
+    found = {task: shares[0] for task, shares in rows.items()}
+    slope, offset = stand_ins.weights("age", stand_ins.WITH_AGE)
+    shares = _softmax(100 / 255 * slope + offset)
+    years = given or [1, 17.5, 70]
+    expected = sum(p * m for p, m in zip(shares, years, strict=True))
+    assert predictor.age_years(found) == pytest.approx(expected, abs=1e-3)
+
+
+def test_without_age_groups_there_is_no_expected_age(tmp_path):
+    predictor = loading.load(stand_ins.network(tmp_path))
+    rows = predictor.probabilities([np.zeros(predictor.shape, np.uint8)])
+    assert predictor.ages == ()
+    assert predictor.age_years({t: p[0] for t, p in rows.items()}) is None
+
+
 @given(
     st.lists(st.floats(-8, 8), min_size=2, max_size=8),
     st.floats(0.2, 5),

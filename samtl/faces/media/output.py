@@ -254,7 +254,8 @@ def record(prediction: Prediction, least: float) -> dict:
     Returns:
         {"face": number, "box": [left, top, right, bottom] in pixels,
         "score": detection score, "labels": {task: {"label", "confidence",
-        "unsure", "probabilities": {class: probability}}}}.
+        "unsure", "probabilities": {class: probability}}}}, and "age_years" if
+        the prediction has it.
     """
     labels = {}
     for task, probabilities in prediction.labels.items():
@@ -267,25 +268,31 @@ def record(prediction: Prediction, least: float) -> dict:
                 name: round(share, 4) for name, share in probabilities.items()
             },
         }
-    return {
+    found = {
         "face": prediction.number,
         "box": [round(float(side), 1) for side in prediction.face.box],
         "score": round(float(prediction.face.score), 4),
         "labels": labels,
     }
+    if prediction.age_years is not None:
+        found["age_years"] = round(prediction.age_years, 1)
+    return found
 
 
-def columns(tasks: dict[str, Collection[str]]) -> list[str]:
+def columns(
+    tasks: dict[str, Collection[str]], has_age_years: bool = False
+) -> list[str]:
     """Names of the CSV columns of `row`.
 
     Args:
         tasks: {task: class names}.
+        has_age_years: whether the predictions have it.
     """
     names = ["face", "left", "top", "right", "bottom", "score"]
     for task, classes in tasks.items():
         names += [task, f"{task}_confidence", f"{task}_unsure"]
         names += [f"{task}_{name}" for name in classes]
-    return names
+    return [*names, "age_years"] if has_age_years else names
 
 
 def row(face: dict) -> dict:
@@ -298,4 +305,6 @@ def row(face: dict) -> dict:
         values[f"{task}_unsure"] = int(entry["unsure"])
         for name, share in entry["probabilities"].items():
             values[f"{task}_{name}"] = share
+    if "age_years" in face:
+        values["age_years"] = face["age_years"]
     return values
