@@ -35,7 +35,7 @@ def expected(probabilities: np.ndarray, years: tuple[float, ...]) -> float:
     """Expected age, sum_c p_c m_c.
 
     Rothe, Timofte, Van Gool, "Deep Expectation of Real and Apparent Age from a
-    Single Image Without Facial Landmarks", IJCV 2018, section 3.2.
+    Single Image Without Facial Landmarks", IJCV 2018.
 
     Args:
         probabilities: float [C] of the age groups, sum 1.
