@@ -13,6 +13,7 @@ from rich.text import Text
 from data_preparation import (
     adience,
     aflw,
+    annotate,
     check,
     expw,
     fer2013,
@@ -52,6 +53,9 @@ def main(argv=None):
         return
     if argv[0] == "check":
         check.main(argv[1:])
+        return
+    if argv[0] == "annotate":
+        annotate.main(argv[1:])
         return
     if argv[0] == "own":
         own.main(argv[1:], [*DATASETS, *synthetic.SETS])
@@ -94,6 +98,7 @@ def list_datasets(console):
     console.print(Text(command), soft_wrap=True)
     console.print(Text(f"{COMMAND} NAME --help shows files and flags."))
     console.print(Text(f"{COMMAND} check NAME reports on a prepared set."))
+    console.print(Text(f"{COMMAND} annotate NAME --votes FILE adds votes."))
 
 
 if __name__ == "__main__":

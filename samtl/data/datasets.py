@@ -99,6 +99,12 @@ def open_datasets(config: DataConfig, shape: tuple[int, int, int]) -> Datasets:
             )
             for table in read
         ]
+    for name in config.tasks:
+        if name not in found:
+            raise UserError(
+                f"{' and '.join(config.names)} have votes for {name} only, no "
+                "labels; train with --votes=True"
+            )
     tasks = [found[name] for name in ordered(found)]
     for task in tasks:
         _require_scored(task, splits)

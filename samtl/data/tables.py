@@ -164,7 +164,8 @@ def read(
         data_dir: the folder that holds `db/<name>.csv`.
         tasks: names of the tasks the caller needs; the table has only these
             (default: all tasks of the dataset).
-        votes: whether the table has the votes.
+        votes: whether the table has the votes; without them, it has no task
+            that only votes tell of.
 
     Raises:
         UserError: names the file, the row (line of the CSV) and the cure.
@@ -193,6 +194,8 @@ def read(
     for task in [] if votes else known.values():
         columns = [*share_columns(task), f"{task.name}_weight"]
         others += [column for column in columns if column in rows]
+    if not votes:
+        known = {t: known[t] for t in known if (rows[t] != UNKNOWN).any()}
     needed = {t: known[t] for t in known if t in tasks}
     hidden = {t: known[t] for t in known if t not in needed}
     table = Table(name, data_dir, rows.drop(columns=others), needed, hidden)
