@@ -9,6 +9,7 @@ Writes into data/db/NAME.check/:
     suspects.csv              with --weights: labels that differ from the
                               network's confident predictions
     sheet_<task>_<class>.png  random images of each class
+    sheet_unlabelled.png      random images without any label or vote
     sheet_<task>_suspects.png
 
 A finding is a result: the exit code is 0 whenever the set can be read.
@@ -43,6 +44,7 @@ WRITTEN = (
 )
 SHOWN, COLUMNS = 48, 12  # images of a contact sheet, and in one row of it
 CAPTION = 14  # letters that fit below an image
+LONGEST_WORD = 40  # letters of a class in a file's name
 # Images in a batch, for a process and for the network.
 BATCH = 256
 
@@ -117,6 +119,7 @@ def check(args):
     report = {
         "name": table.name,
         "counts": tables.counts(table.rows, table.tasks.values()),
+        "labels": health.count_labels(table),
         "imbalance": health.imbalance(table),
         "images": {
             "unreadable": len(found["unreadable"]),
@@ -144,29 +147,36 @@ def check(args):
 def draw_classes(table, out):
     """Draw a contact sheet of every class, of random rows with a fixed seed.
 
+    Also one of the rows without any label or vote.
+
     Args:
         table: `tables.Table` without unreadable images.
         out: folder.
     """
-    paths = table.paths
+    is_unlabelled = np.ones(len(table), bool)
     for task in table.tasks.values():
         labels = table.labels(task.name)
+        is_unlabelled &= ~table.has_target(task.name)
         for index, label in enumerate(task.classes):
-            members = np.flatnonzero(labels == index)
-            order = np.random.default_rng(index).permutation(len(members))
-            chosen = np.sort(members[order[:SHOWN]])
-            word = re.sub(r"\W+", "_", label)
-            captions = [
-                f"{paths[row].stem[-CAPTION:]}\n{table.rows['split'][row]}"
-                for row in chosen
-            ]
-            _draw(
-                out / f"sheet_{task.name}_{index}_{word}.png",
-                [paths[row] for row in chosen],
-                captions,
-                f"{table.name}, {task.name}: {label} ({len(chosen)} of "
-                f"{len(members):,})",
-            )
+            word = re.sub(r"\W+", "_", label)[:LONGEST_WORD]
+            path = out / f"sheet_{task.name}_{index}_{word}.png"
+            title = f"{task.name}: {label}"
+            _draw_some(table, labels == index, path, title, index)
+    path = out / "sheet_unlabelled.png"
+    _draw_some(table, is_unlabelled, path, "no label", 0)
+
+
+def _draw_some(table, is_member, path, title, seed):
+    members, paths = np.flatnonzero(is_member), table.paths
+    order = np.random.default_rng(seed).permutation(len(members))
+    chosen = np.sort(members[order[:SHOWN]])
+    captions = [
+        f"{paths[row].stem[-CAPTION:]}\n{table.rows['split'][row]}"
+        for row in chosen
+    ]
+    numbers = f"({len(chosen)} of {len(members):,})"
+    title = f"{table.name}, {title} {numbers}"
+    _draw(path, [paths[row] for row in chosen], captions, title)
 
 
 def draw_suspects(table, suspects, network, out):
@@ -240,8 +250,9 @@ def _require_common_task(table, predictor, weights):
     if not set(table.tasks) & set(predictor.tasks):
         raise UserError(
             f"--weights={weights} predicts {', '.join(predictor.tasks)}, "
-            f"{table.name} is labelled for {', '.join(table.tasks)}; give a "
-            "network for one of these"
+            f"{table.name} is labelled for "
+            f"{', '.join(table.tasks) or 'nothing'}; give a network for its "
+            "labels, or no --weights"
         )
 
 
@@ -322,6 +333,10 @@ def _print(report, out):
     table = Table(title="findings", title_justify="left")
     table.add_column("what")
     table.add_column("found")
+    for task, numbers in report["labels"].items():
+        if numbers["labelled"] < sum(numbers.values()):
+            text = "{labelled:,} labelled, {voted:,} with votes alone"
+            table.add_row(f"{task}: images", text.format(**numbers))
     for task, ratios in report["imbalance"].items():
         texts = [
             f"{split} {'-' if ratio is None else f'{ratio:.1f}'}"

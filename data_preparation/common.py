@@ -221,10 +221,14 @@ def _drawn(dataset, faces, official, seed):
     if dataset.is_own and not names:
         return "train"
     if dataset.is_own:
-        draw, labels = splits.draw_balanced, faces[names].to_numpy()
+        labels = faces[names].to_numpy()
+        # So that no copy is lost.
+        groups = duplicates.joined(faces["group"], faces["digest"])
+        draw = splits.draw_balanced
     else:
-        draw, labels = splits.draw_missing, faces[names[0]]
-    return draw(faces["split"], official, labels, faces["group"], seed)
+        labels, groups = faces[names[0]], faces["group"]
+        draw = splits.draw_missing
+    return draw(faces["split"], official, labels, groups, seed)
 
 
 def _with_all_classes(tasks, faces):
@@ -257,7 +261,7 @@ def _cut(faces, work, recipe, args):
     """Crop the faces that have no crop yet; returns (faces, reasons)."""
     left = faces[~faces["crop"].isin(work.done.keys())]
     if 0 < len(left) < len(faces):
-        say(f"{len(faces) - len(left):,} faces are done, resuming")
+        say(f"{len(faces) - len(left):,} images are done, resuming")
     cut = crops.cut(left, work.crops, recipe, args.jobs, args.scheduler)
     for done in cut:
         work.note(done)
@@ -276,7 +280,7 @@ def _require_splits(faces, dropped, dataset, source):
         part = faces[faces["split"] == split]
         what, where = "", f"{dataset.name} for {split} in {source}"
         if part.empty:
-            what = f"no usable face of {where}"
+            what = f"no usable image of {where}"
         elif dataset.is_own and split == "train":
             what = _without_class(part, dataset.tasks, where)
         if what:
@@ -343,7 +347,7 @@ def summarise(name, faces, tasks, dropped):
     """
     columns = [*tables.SPLITS, *(s for s in dropped if s not in tables.SPLITS)]
     table = Table(title=name)
-    table.add_column("faces")
+    table.add_column("images")
     for title in (*columns, "total"):
         table.add_column(title, justify="right")
 

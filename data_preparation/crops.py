@@ -155,7 +155,7 @@ def cut(faces, folder, recipe, jobs=0, scheduler=None):
         results = _cut_on_cluster(batches, folder, recipe, scheduler)
     else:
         results = _cut_locally(batches, folder, recipe, jobs)
-    title = f"cropping {len(rows):,} faces"
+    title = f"cropping {len(rows):,} images"
     yield from track(results, title, total=len(batches))
 
 

@@ -6,6 +6,8 @@ import itertools
 import cv2
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 # Of exact duplicates, the copy in the first of these splits stays.
 PRIORITY = ("test", "validation", "train")
@@ -25,6 +27,21 @@ def straddling(digests, splits):
     rank = pd.Series(splits).map(PRIORITY.index)
     first = rank.groupby(pd.Series(digests)).transform("min")
     return (rank > first).to_numpy()
+
+
+def joined(groups, digests):
+    """Groups that also hold the exact copies of their images, int [N].
+
+    Args:
+        groups, digests: str [N] each; rows with the same group, or with the
+            same digest, get the same number.
+    """
+    groups = pd.factorize(pd.Series(groups, dtype=object))[0]
+    digests = pd.factorize(pd.Series(digests, dtype=object))[0]
+    ends = digests + len(groups)
+    shape = 2 * (2 * len(groups),)
+    links = coo_array((np.ones(len(groups)), (groups, ends)), shape)
+    return connected_components(links, directed=False)[1][groups]
 
 
 def digest(image):

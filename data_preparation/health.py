@@ -5,6 +5,7 @@ import pandas as pd
 
 from data_preparation import duplicates
 from samtl.data import tables
+from samtl.data.tables import UNKNOWN
 
 
 def imbalance(table):
@@ -27,6 +28,27 @@ def imbalance(table):
     return result
 
 
+def count_labels(table):
+    """Rows with a label, with votes alone, and with neither.
+
+    Args:
+        table: `tables.Table`.
+
+    Returns:
+        {task: {"labelled", "voted" and "unlabelled": int}}.
+    """
+    result = {}
+    for task in table.tasks:
+        labelled = int(table.is_labelled(task).sum())
+        known = int(table.has_target(task).sum())
+        result[task] = {
+            "labelled": labelled,
+            "voted": known - labelled,
+            "unlabelled": len(table) - known,
+        }
+    return result
+
+
 def find_copies(rows, tasks):
     """Pairs of exact and near-duplicates.
 
@@ -39,7 +61,8 @@ def find_copies(rows, tasks):
 
     Returns:
         DataFrame: kind ("exact" or "near"), path and split of both, is_across
-        (splits differ), is_labelled_alike (all tasks agree).
+        (splits differ), is_labelled_alike (all tasks agree that both have a
+        label of).
     """
     rank = rows["split"].map(tables.SPLITS.index)
     rows = rows.assign(rank=rank).sort_values(
@@ -54,6 +77,8 @@ def find_copies(rows, tasks):
     pairs = np.concatenate([exact, near])
     one, other = (rows.iloc[pairs[:, side]] for side in (0, 1))
     labels = [part[tasks].to_numpy() for part in (one, other)]
+    is_alike = labels[0] == labels[1]
+    is_open = (labels[0] == UNKNOWN) | (labels[1] == UNKNOWN)
     return pd.DataFrame(
         {
             "kind": ["exact"] * len(exact) + ["near"] * len(near),
@@ -62,7 +87,7 @@ def find_copies(rows, tasks):
             "other_path": other["path"].to_numpy(),
             "other_split": other["split"].to_numpy(),
             "is_across": one["split"].to_numpy() != other["split"].to_numpy(),
-            "is_labelled_alike": (labels[0] == labels[1]).all(axis=1),
+            "is_labelled_alike": (is_alike | is_open).all(axis=1),
         }
     ).sort_values(["kind", "is_across"], ascending=[True, False], kind="stable")
 
@@ -108,7 +133,8 @@ def find_suspects(table, task, probabilities, classes, confidence):
     """Rows where a confident prediction differs from the label, sorted.
 
     The most confident predictions come first. Classes are matched by name; rows
-    with a class that either the network or the set lacks are not compared.
+    without a label, or with a class that either the network or the set lacks,
+    are not compared.
 
     Args:
         table: `tables.Table` of N rows.
@@ -123,9 +149,11 @@ def find_suspects(table, task, probabilities, classes, confidence):
         agree, None where there are none).
     """
     own = table.tasks[task].classes
-    labels = np.array(own, dtype=object)[table.labels(task)]
+    # The last name is that of UNKNOWN.
+    labels = np.array([*own, ""], dtype=object)[table.labels(task)]
     predictions = np.array(classes, dtype=object)[probabilities.argmax(axis=1)]
     is_known = np.isin(labels, classes) & np.isin(predictions, own)
+    is_known &= table.is_labelled(task)
     agrees = labels == predictions
     sure = probabilities.max(axis=1)
     found = np.flatnonzero(is_known & ~agrees & (sure > confidence))

@@ -72,6 +72,7 @@ def read(sheet, wanted):
         task, found, is_other = _read_task(table, name, classes.get(name))
         if wanted.is_majority:
             _label_by_majority(task, found, ~is_other)
+        _require_rows(sheet, task, found)
         clash = found.keys() & {*columns, *names} - {name}
         if clash:
             raise UserError(
@@ -151,9 +152,7 @@ def _read_task(table, name, classes):
     is_other = (columns[name] < 0) & np.array([cell != "" for cell in cells])
     if votes:
         columns |= _read_votes(table, name, votes)
-    task = Task(name, tuple(classes))
-    _require_rows(table, task, columns)
-    return task, columns, is_other
+    return Task(name, tuple(classes)), columns, is_other
 
 
 def _class_index(cell, index, are_indices):
@@ -188,8 +187,12 @@ def _found_classes(table, name):
             values, key=lambda v: (number(v) if are_numbers else 0, v)
         )
     if long:
-        what = f"a cell of {len(long[0]):,} letters"
-    elif len(values) > 1:
+        table.sheet.refuse(
+            table.cells[name].index(long[0]),
+            f"{name} has {len(long[0]):,} letters",
+            f"a class name has at most {LONGEST_CLASS}; correct it",
+        )
+    if len(values) > 1:
         what = f"{len(values)} different values, most of them in one row"
     elif values:
         what = f"only one value, {shown(*values)}"
@@ -300,15 +303,20 @@ def _require_classes(table, name, classes):
             raise UserError(f"{table.sheet.path}: {what}; {cure}")
 
 
-def _require_rows(table, task, columns):
-    """Refuse a class that no row is labelled or voted for."""
-    labels = columns[task.name]
+def _require_rows(sheet, task, columns):
+    """Refuse a class that no row is labelled or voted for, and votes alone."""
+    labels, shares = columns[task.name], _shares(task, columns)
+    if (labels < 0).all() and shares.any():
+        raise UserError(
+            f"{sheet.path}: no image has a label of {task.name}, only votes; "
+            "add labels to score the network, or give --majority"
+        )
     numbers = np.bincount(labels[labels >= 0], minlength=len(task))
-    numbers = numbers + _shares(task, columns).sum(axis=0)
+    numbers = numbers + shares.sum(axis=0)
     if not numbers.all():
         label = task.classes[numbers.argmin()]
         raise UserError(
-            f"{table.sheet.path}: no image is labelled as {task.name} "
+            f"{sheet.path}: no image is labelled as {task.name} "
             f"{shown(label)}; correct --classes, or add images of it"
         )
 

@@ -331,7 +331,9 @@ def read(sheet, args):
         rows[task.name] = rows[task.name].fillna(-1).astype(np.int64)
     rows.loc[good[found.is_excluded], "reason"] = EXCLUDED
     rows["split"] = rows.get("split", "")
-    rows["name"] = [path[:LONGEST_NAME] for path in paths]
+    rows["name"] = [
+        spreadsheet.CONTROL.sub("?", path[:LONGEST_NAME]) for path in paths
+    ]
     rows["source"] = [args.source / path for path in rows["path"]]
     rows["crop"] = places.crop_names(rows["path"].tolist())
     rows["box"] = None
@@ -357,7 +359,7 @@ def _splits(sheet):
 
 def _subjects(sheet):
     cells = sheet.column("subject")
-    return cells and [re.sub(places.CONTROL, " ", cell) for cell in cells]
+    return cells and [spreadsheet.CONTROL.sub(" ", cell) for cell in cells]
 
 
 def wanted(args):
@@ -374,17 +376,17 @@ def wanted(args):
         else:
             task, names = "", [word]
         classes.setdefault(task, []).extend(name.strip() for name in names)
+    if "" in classes and len(classes) > 1:
+        raise UserError(
+            "--classes names a task for some classes only; write "
+            "TASK:CLASS,CLASS for each"
+        )
     for task, names in classes.items():
         if len(set(names)) < max(2, len(names)) or "" in names:
             raise UserError(
                 f"--classes{f' of {task}' if task else ''} must be two or more "
                 f"different names, not {', '.join(names)}"
             )
-    if "" in classes and len(classes) > 1:
-        raise UserError(
-            "--classes names a task for some classes only; write "
-            "TASK:CLASS,CLASS for each"
-        )
     return labels.Wanted(
         tasks=tuple(args.tasks or ([args.task] if args.task else ())),
         classes=classes,

@@ -5,6 +5,7 @@ import os
 import re
 
 from data_preparation.crops import MISSING
+from data_preparation.spreadsheet import CONTROL
 from samtl.faces import inputs
 
 NO_PATH = "no path"
@@ -15,7 +16,6 @@ LONG = "file name too long"
 ODD = "control character in the path"
 HEIC = "HEIC, convert it to JPEG"
 LONGEST_NAME = 200  # bytes
-CONTROL = r"[\x00-\x1f\x7f]"  # they break the rows of tables
 # What crops are written as; images of other formats become PNG.
 WRITTEN = (".png", ".jpg", ".jpeg")
 
@@ -58,7 +58,7 @@ def finder(source):
             reason = OUTSIDE
         elif name.startswith("."):
             reason = HIDDEN
-        elif re.search(CONTROL, path):
+        elif CONTROL.search(path):
             reason = ODD
         elif len(os.fsencode(name)) > LONGEST_NAME:
             reason = LONG

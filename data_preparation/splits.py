@@ -116,7 +116,10 @@ def draw_balanced(splits, official, labels, groups, seed):
     known = np.bincount(cells[cells >= 0])
     missing = [name for name in ("test", "validation") if name not in official]
     for place, name in enumerate(missing):
-        source = "" if name == "test" else "train"
+        source = ""
+        if name == "validation":
+            source = "train"
+            splits[splits == ""] = source
         rows = np.flatnonzero(splits == source)
         parts = TEST if name == "test" else VALIDATION
         # Test leaves one row of each class for validation.
@@ -125,14 +128,13 @@ def draw_balanced(splits, official, labels, groups, seed):
             cells[rows], groups[rows], (parts, spared), known, [seed, place]
         )
         if not len(chosen) and len(rows):
+            count = len(set(groups[rows]))
             raise UserError(
-                f"{len(rows):,} usable images of {len(set(groups[rows])):,} "
-                f"subjects are too few to set labelled ones aside for {name}; "
-                "add some, or write the splits into a column split"
+                f"{len(rows):,} usable images, in {count:,} groups of the same "
+                "subject or picture, are too few to set labelled ones aside "
+                f"for {name}; add some, or write the splits into a column split"
             )
         splits[rows[chosen]] = name
-        if name == "test":
-            splits[splits == ""] = "train"
     splits[splits == ""] = "train"
     return splits
 
@@ -163,15 +165,18 @@ def _balanced_part(cells, groups, shares, known, seed):
     left = np.bincount(cells[cells >= 0], minlength=len(known))
     wanted = np.maximum(np.round(left / parts), 1)
     wanted[(known < 3) | (left < 2)] = 0
+    left, wanted = left.tolist(), wanted.tolist()
     order = np.random.default_rng(seed).permutation(list(held)).tolist()
     order.sort(key=lambda group: min(left[label] for label in held[group]))
-    choice = _Choice(held, left.tolist(), wanted.tolist())
+    choice = _Choice(held, left, wanted)
     for spare in range(spared, 0, -1):
         for group in order:
+            if choice.is_full():
+                break
             if choice.gain(group) > 0 and choice.spares(group, spare):
                 choice.add(group)
-        for label in np.flatnonzero(wanted):
-            if not choice.count[label]:
+        for label, number in enumerate(wanted):
+            if number and not choice.count[label]:
                 choice.add_best([g for g in order if label in held[g]], spare)
     if not choice.groups:
         choice.add_best(order, 1)
@@ -184,8 +189,8 @@ def _held_labels(cells, groups):
     for group, row in zip(groups.tolist(), cells.tolist(), strict=True):
         for label in row:
             if label >= 0:
-                counts = held.setdefault(group, Counter())
-                counts[label] += 1
+                counts = held.setdefault(group, {})
+                counts[label] = counts.get(label, 0) + 1
     return held
 
 
@@ -201,6 +206,11 @@ class _Choice:
         self.groups = set()
         self.count = [0] * len(left)
         self._held, self._left, self._wanted = held, left, wanted
+        self._lack = sum(wanted)
+
+    def is_full(self):
+        """Whether no label is wanted any more, so that no group has a gain."""
+        return self._lack <= 0
 
     def gain(self, group):
         """How much closer a group brings the counts to the wanted ones.
@@ -224,6 +234,8 @@ class _Choice:
         """Choose a group."""
         self.groups.add(group)
         for label, rows in self._held[group].items():
+            lack = max(0, self._wanted[label] - self.count[label])
+            self._lack -= min(rows, lack)
             self.count[label] += rows
 
     def add_best(self, groups, spare):

@@ -6,6 +6,7 @@ read is an error that names file, row and cure.
 
 import csv
 import io
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ MARKS = {
     b"\xef\xbb\xbf": "utf-8-sig",
 }
 SEPARATORS = ",;\t"
+# Also line breaks: a message is one line.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MOST_COLUMNS = 1000
 # First bytes of a workbook, which is an archive, or in the older format.
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
@@ -87,7 +90,7 @@ def read(path):
     numbered = [(number, row) for number, row in numbered if any(row)]
     if not numbered:
         raise UserError(f"{path} is empty; write a heading `path` and rows")
-    header = numbered[0][1]
+    header = [CONTROL.sub(" ", cell).strip() for cell in numbered[0][1]]
     _require_headings(path, header)
     for number, row in numbered:
         if any(row[len(header) :]):

@@ -1,5 +1,6 @@
 """Exact and near-duplicates against plain loops."""
 
+import itertools
 import tracemalloc
 
 import cv2
@@ -132,3 +133,18 @@ def test_the_report_of_nothing():
     report = duplicates.report(pd.DataFrame(columns=columns))
     assert report["within_splits"] == report["across_splits"] == 0
     assert report["examples"] == []
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 5))))
+def test_joined_groups_are_the_smallest_that_keep_both_whole(rows):
+    groups = [group for group, _ in rows]
+    digests = [digest for _, digest in rows]
+    found = duplicates.joined(groups, digests)
+    # Rows reach each other over a common group or digest.
+    reach = [{index} for index in range(len(rows))]
+    for _ in rows:
+        for one, other in itertools.product(range(len(rows)), repeat=2):
+            if groups[one] == groups[other] or digests[one] == digests[other]:
+                reach[one] |= reach[other]
+    for one, other in itertools.product(range(len(rows)), repeat=2):
+        assert (found[one] == found[other]) == (other in reach[one])

@@ -11,7 +11,7 @@ from PIL import Image
 from data_preparation import common, ferplus
 from samtl.common import flags
 from samtl.common.errors import UserError
-from samtl.data import tables
+from samtl.data import checks
 from samtl.data.tasks import EMOTION_8
 
 BOX = "(0, 0, 48, 48)"
@@ -217,7 +217,7 @@ def test_an_incomplete_source_is_named_with_what_was_found(folders, tmp_path):
 def test_all_images_missing_is_an_error(folders, tmp_path):
     for path in folders.glob("*/*.png"):
         path.unlink()
-    with pytest.raises(UserError, match="no usable face of ferplus for train"):
+    with pytest.raises(UserError, match="no usable image of ferplus for train"):
         prepare(folders, tmp_path / "data")
 
 
@@ -240,7 +240,7 @@ def test_judge_equals_a_plain_loop(votes):
             total = sum(named[name] for name in EMOTION_8)
             expected = [named[name] / total for name in EMOTION_8]
             np.testing.assert_allclose(share, expected, atol=1e-6)
-            assert abs(share.sum() - 1) < tables.SHARE_TOLERANCE
+            assert abs(share.sum() - 1) < checks.SHARE_TOLERANCE
 
 
 text = st.text(st.characters(codec="utf-8"), max_size=20)

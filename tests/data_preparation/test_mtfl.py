@@ -208,7 +208,7 @@ def test_missing_list_is_refused(source, tmp_path):
 def test_all_images_missing_is_an_error(source, tmp_path):
     for path in source.glob("*/*.jpg"):
         path.unlink()
-    with pytest.raises(UserError, match="no usable face of mtfl for train"):
+    with pytest.raises(UserError, match="no usable image of mtfl for train"):
         prepare(source, tmp_path / "data")
 
 
