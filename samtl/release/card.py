@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from samtl.evaluation import calibration
-from samtl.release.figures import groups, percent, table
+from samtl.release.figures import Task, groups, percent, table
 
-FEW = 20  # images below which a group's accuracy says little
-# A group is called weak that is so far below the task's accuracy, and by more
-# standard errors than chance explains.
+FEW = 20  # images below which a group's accuracy is not listed
+# A group is listed as weak where it is below the task's accuracy by more than
+# GAP and by more than so many standard errors.
 GAP, ERRORS = 0.1, 2.0
 MACHINE_FLAGS = ("--data_dir", "--run_dir", "--runs")
 
@@ -19,26 +19,26 @@ USE = """## Use
 For demonstrations, teaching, and as a baseline or starting point in research.
 
 Not for decisions about people, identification, surveillance, access, hiring or
-diagnosis. A label is a statistical guess about a picture: it does not say what
+diagnosis. A label is a statistical guess about a picture. It does not tell what
 a person feels, who they are, or how old they are. Emotion labels are what
-annotators saw in a face; the datasets know two genders; accuracy by skin
-colour was not measured. Show the probability beside a label, and "unsure" below
-one half, as the demos do.
+annotators saw in a face. The datasets have two genders. Accuracy by skin colour
+was not measured. Show the probability beside a label, and "unsure" below one
+half, as the demos do.
 """
 
 
-def write_up(tasks, facts):
-    """MODEL_CARD.md.
+def write_up(tasks: list[Task], facts: dict) -> str:
+    """The text of MODEL_CARD.md.
 
     Args:
-        tasks: list of Task.
+        tasks: what was measured.
         facts: dict with `name` (of the files), `args` (the run's args.json),
             `result` (its result.json), `input` (height, width, channels),
             `size` (of the .onnx file, bytes), `sha256` {file: digest},
             `agreement` {"images", "largest_difference"}, `datasets` {name:
             {"labels", "images": count, "terms", "citation" if any}}, `seeds`
-            (list of `release.compare_seeds`), `sample` (what the network says
-            of the demos' sample portrait).
+            (list of `publish.compare_seeds`), `sample` (the prediction for the
+            demos' sample portrait).
     """
     names = [task.name for task in tasks]
     height, width, channels = facts["input"]
@@ -49,7 +49,7 @@ def write_up(tasks, facts):
             f"{arguments['model']}, {width} x {height} "
             f"{'gray' if channels == 1 else 'RGB'} pixels in, "
             f"{facts['size'] / 1e6:.1f} MB as ONNX. Written by `python -m "
-            "samtl.release.publish`.\n",
+            "samtl.release`.\n",
             _files(facts),
             _training(facts, arguments),
             _results(tasks),
@@ -65,7 +65,7 @@ def _files(facts):
     name, count = facts["name"], facts["agreement"]["images"]
     meaning = {
         f"{name}.onnx": "pixels in, probabilities out; what the demos read",
-        f"{name}.keras": "the same network as trained, to go on from",
+        f"{name}.keras": "the same network as trained, for further training",
     }
     rows = [
         (f"`{file}`", text, f"`{facts['sha256'][file]}`")
@@ -103,13 +103,13 @@ def _training(facts, arguments):
             "## Training\n",
             f"Method {arguments['method']}, seed {arguments['seed']}, "
             f"{result['rounds']} rounds; the network of round "
-            f"{result['best_round']}, which has the best validation accuracy, "
+            f"{result['best_round']}, with the best validation accuracy, "
             f"averaged over the tasks. Commit {commit['id'][:7]}{changed}; "
             f"Keras {run['versions']['keras']} on {run['backend']}.{start}\n",
             f"```bash\n{_portable(run['command'])}\n"
             f"python -m samtl.release RUN{'S' * (len(facts['seeds']) > 1)} "
             "--overwrite\n```\n",
-            *_taught(arguments.get("teachers", {})),
+            *_distilled(arguments.get("teachers", {})),
             table(headings, rows, numbers=0),
             *sources,
             "\nThe weights inherit these terms.\n",
@@ -117,8 +117,8 @@ def _training(facts, arguments):
     )
 
 
-def _taught(teachers):
-    """The lines about the networks that taught this one."""
+def _distilled(teachers):
+    """Lines about the teachers, which this network is distilled from."""
     lines = []
     for path, origin in teachers.items():
         commit, path = origin["commit"], Path(path)
@@ -127,7 +127,7 @@ def _taught(teachers):
             changed = ", with changes that were not committed" * commit["dirty"]
             source = f", of commit {commit['id'][:7]}{changed}"
         lines.append(
-            f"Taught by {Path(path.parent.name) / path.name}{source}: "
+            f"Distilled from {Path(path.parent.name) / path.name}{source}: "
             f"`{origin['sha256']}`.\n"
         )
         if origin["command"]:
@@ -153,17 +153,17 @@ def _results(tasks):
     headings = ("task", "classes", "images", "accuracy", "balanced")
     headings += ("macro F1", "within one class")
     return (
-        "## Test figures\n\nRead once, after training; logits averaged over "
-        "each face and its mirror image, as the demos do. Confusion matrices "
-        "and accuracy by class and group are in "
+        "## Test figures\n\nMeasured once, after training. Logits are averaged "
+        "over each face and its mirror image (test-time augmentation), as in "
+        "the demos. Confusion matrices and accuracy by class and group are in "
         f"[figures.md](figures.md).\n\n{table(headings, rows)}"
     )
 
 
 def _seeds(seeds):
-    """What chance does: the same run with other seeds."""
+    """Figures of the same run with other random seeds."""
     if len(seeds) == 1:
-        return "One seed was trained: what another would do is not known.\n"
+        return "One seed was trained; the spread over seeds is not known.\n"
     names = list(seeds[0]["test"])
     figures = [
         [seed["validation"], *(seed["test"][name] for name in names)]
@@ -185,8 +185,8 @@ def _seeds(seeds):
     )
     headings = ("seed", "validation", *(f"test, {name}" for name in names))
     return (
-        f"{len(seeds)} seeds were trained, and the one of the best validation "
-        "accuracy, averaged over the tasks, was taken. Their accuracy, without "
+        f"{len(seeds)} seeds were trained. The one with the best validation "
+        "accuracy, averaged over the tasks, is released. Accuracy without "
         "mirror images; ±: standard deviation.\n\n"
         f"{table(headings, rows)}"
     )
@@ -201,7 +201,7 @@ def _calibrated(tasks, datasets):
                 task.name,
                 f"{len(task.validation.labels):,}",
                 f"{task.fitted:.2f}",
-                f"{task.chance:.3f}" if task.chance >= 0.001 else "< 0.001",
+                f"{task.p_value:.3f}" if task.p_value >= 0.001 else "< 0.001",
                 f"{used:.2f}",
                 *(
                     percent(split.error(temperature))
@@ -228,20 +228,19 @@ def _calibrated(tasks, datasets):
     return "\n".join(
         [
             "## Calibration\n",
-            "A temperature for each task is fitted to the validation images "
-            "(Guo et al. 2017) and used if these refute that none is needed "
-            "(likelihood-ratio test, p below "
-            f"{calibration.CHANCE}). Test images have no part in it. Expected "
-            f"calibration error, {calibration.BINS} bins:\n",
+            "One temperature for each task is fitted to the validation images "
+            "(Guo et al. 2017). It is used where a likelihood-ratio test "
+            f"rejects T = 1 (p below {calibration.CHANCE}). No test image is "
+            f"used. Expected calibration error, {calibration.BINS} bins:\n",
             table(headings, errors),
             "Mean confidence minus accuracy, in points; above 0, the network "
-            "is surer than it should be:\n",
+            "is overconfident:\n",
             table(spare, surpluses),
-            "Where test is worse than validation, its images are of another "
-            "kind: some classes are more frequent, which the last column "
-            f"undoes, or they come from another source{source}. No temperature "
-            "that is fitted to validation images can know of either; expect "
-            "as much of pictures of your own.\n",
+            "Where test is worse than validation, its distribution differs. "
+            "Some classes are more frequent, which the last column corrects, "
+            f"or the images have another source{source}. A temperature fitted "
+            "to validation images accounts for neither. Expect the same with "
+            "pictures of your own.\n",
         ]
     )
 
@@ -260,14 +259,15 @@ def _weaknesses(tasks, sample):
             spread = np.sqrt(accuracy * (1 - accuracy) / count)
             if accuracy - share > max(GAP, ERRORS * spread):
                 weak.append(f"{group} {percent(share)} of {count:,}")
-        said = [f"{', '.join(weak) or 'no group far below the mean'}"]
+        texts = [f"{', '.join(weak) or 'no group far below the mean'}"]
         if few:
-            said.append(f"too few test images to tell: {', '.join(few)}")
+            texts.append(f"too few test images to tell: {', '.join(few)}")
         lines.append(
-            f"- {task.name} ({percent(accuracy)} in all): {'; '.join(said)}."
+            f"- {task.name} ({percent(accuracy)} in all): {'; '.join(texts)}."
         )
     lines.append(
-        f"- Of the demos' sample, Grace Hopper's portrait, it says: {sample}.\n"
+        "- Prediction for the demos' sample, Grace Hopper's portrait: "
+        f"{sample}.\n"
     )
     return "\n".join(lines)
 

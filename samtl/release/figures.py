@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +15,13 @@ CONFIDENCES = (0, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the network says of the images of a split that have the label.
+    """Predictions for the images of a split that have the label.
 
     Attributes:
         logits: float [N, C].
         labels: int [N].
         groups: {"gender", "age": int [N] class indices, -1 where unknown};
-            what no dataset knows is left out.
+            without those that no dataset is labelled for.
     """
 
     logits: np.ndarray
@@ -28,16 +29,18 @@ class Outputs:
     groups: dict[str, np.ndarray]
 
     @property
-    def is_right(self):
+    def is_right(self) -> np.ndarray:
         """bool [N]."""
         return self.logits.argmax(axis=1) == self.labels
 
-    def surplus(self, temperature, weights=None):
-        """Mean confidence minus accuracy, -1 to 1: above 0 is too sure."""
+    def surplus(
+        self, temperature: float, weights: np.ndarray | None = None
+    ) -> float:
+        """Mean confidence minus accuracy, -1 to 1: above 0 is overconfident."""
         confidence = softmax(self.logits / temperature, 1).max(axis=1)
         return np.average(confidence - self.is_right, weights=weights)
 
-    def error(self, temperature):
+    def error(self, temperature: float) -> float:
         """Expected calibration error, 0 to 1."""
         probabilities = softmax(self.logits / temperature, 1)
         return calibration.expected_calibration_error(
@@ -47,7 +50,7 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Task:
-    """A task's classes and what the network makes of two splits.
+    """A task's classes, and the predictions for two splits.
 
     Attributes:
         classes: names.
@@ -60,32 +63,32 @@ class Task:
     test: Outputs
 
     @functools.cached_property
-    def fitted(self):
+    def fitted(self) -> float:
         """Temperature of the least loss on the validation images."""
         return calibration.temperature(
             self.validation.logits, self.validation.labels
         )
 
     @functools.cached_property
-    def chance(self):
-        """Of so good a temperature where none is needed, 0 to 1."""
+    def p_value(self) -> float:
+        """Of the test of T = 1 against the fitted temperature, 0 to 1."""
         return calibration.refutation(
             self.validation.logits, self.validation.labels, self.fitted
         )
 
     @property
-    def temperature(self):
-        """The fitted one if the validation images refute 1, else 1."""
-        return self.fitted if self.chance < calibration.CHANCE else 1.0
+    def temperature(self) -> float:
+        """The fitted one where the test rejects 1, else 1."""
+        return self.fitted if self.p_value < calibration.CHANCE else 1.0
 
     @functools.cached_property
-    def scores(self):
+    def scores(self) -> dict:
         """`scoring.scores` on test."""
         return scoring.scores(
             self.test.labels, self.test.logits, ordered=self.name == "age"
         )
 
-    def as_on_validation(self):
+    def as_on_validation(self) -> np.ndarray:
         """Weights [N] that give test images the validation's class shares."""
         validation, test = (
             np.bincount(split.labels, minlength=len(self.classes))
@@ -94,18 +97,14 @@ class Task:
         return (validation / np.maximum(test, 1))[self.test.labels]
 
 
-def write_up(tasks):
-    """figures.md: confusion, groups and reliability of every task.
-
-    Args:
-        tasks: list of Task.
-    """
+def write_up(tasks: list[Task]) -> str:
+    """figures.md: confusion, groups and reliability of every task."""
     classes = {task.name: task.classes for task in tasks}
     parts = ["# Test figures\n\nWritten by `python -m samtl.release`.\n"]
     for task in tasks:
         parts += [
             f"## {task.name}\n\n{_headline(task)}\n",
-            "Rows are true classes, columns what the network says.\n",
+            "Rows are true classes, columns are predictions.\n",
             _confusion(task),
         ]
         rows = [
@@ -151,7 +150,9 @@ def _confusion(task):
     return table(("", *task.classes, "images", "recall"), rows)
 
 
-def groups(task, classes):
+def groups(
+    task: Task, classes: dict[str, tuple[str, ...]]
+) -> Iterator[tuple[str, str, int, float | None]]:
     """(kind, name, images, share right or None) of classes and groups."""
     kinds = {task.name: task.test.labels} | {
         kind: values
@@ -196,7 +197,9 @@ def _share(is_right, members):
     return count, float(is_right[members].mean()) if count else None
 
 
-def table(headings, rows, numbers=1):
+def table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: int = 1
+) -> str:
     """Markdown; from column `numbers` on to the right, 0: all to the left."""
     right = len(headings) - numbers if numbers else 0
     rule = "---|" * (len(headings) - right) + "---:|" * right
@@ -204,5 +207,5 @@ def table(headings, rows, numbers=1):
     return "\n".join([lines[0], f"|{rule}", *lines[1:], ""])
 
 
-def percent(share):
+def percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.1f} %"

@@ -2,13 +2,15 @@
 
     python -m samtl.release runs/ALTERNATIVE_EPGA/.../...-seed0
 
-copies the run's network to weights/four_tasks.onnx and .keras, after a check
-that the two agree, fits one temperature a task on the validation images, and
-writes four_tasks.json (see samtl/inference/loading.py), figures.md, the figures
-on test, and MODEL_CARD.md. Of several runs, which are to differ in their seeds
-only, the one of the best validation accuracy is taken; the card has all.
+checks that best.onnx and best.keras of the run agree, and copies them to
+weights/four_tasks.onnx and .keras. One temperature a task is fitted on the
+validation images. Three more files are written: four_tasks.json (see
+samtl/inference/loading.py), figures.md with the figures on test, and
+MODEL_CARD.md. Several runs may differ in their seeds only. The one with the
+best validation accuracy is taken; the card lists all.
 """
 
+import argparse
 import contextlib
 import shutil
 import tempfile
@@ -48,7 +50,8 @@ OWN_TO_A_RUN = (
 )
 
 
-def parser():
+def parser() -> argparse.ArgumentParser:
+    """The command-line interface of `python -m samtl.release`."""
     parser = command_line.parser(__doc__, None)
     parser.prog = "python -m samtl.release"
     text = "folders of finished runs, one a seed"
@@ -63,7 +66,8 @@ def parser():
     return parser
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
+    """Release a run: see the module's docstring."""
     given = parser().parse_args(argv)
     given.out = given.out or WEIGHTS
     # Keras takes seconds to load; --help and a wrong flag should not.
@@ -119,11 +123,11 @@ def main(argv=None):
     print(given.out)
 
 
-def compare_seeds(folders):
-    """How good runs are that differ in their seed only.
+def compare_seeds(folders: list[Path]) -> list[dict]:
+    """Accuracy of runs that differ in their seed only.
 
     Args:
-        folders: list of run folders.
+        folders: of the runs.
 
     Returns:
         list of {"run": folder, "seed", "validation": accuracy averaged over
@@ -274,10 +278,10 @@ def _known(table, kind):
 
 
 def _facts(given, made, datasets):
-    """What the card says of the files in `made`; see `card.write_up`."""
+    """Facts for the card about the files in `made`; see `card.write_up`."""
     description = _read(made, f"{NAME}.json")
     tables = [parts["train"].table for parts in datasets]
-    owners = {
+    descriptions = {
         table.name: _read(given.data_dir / "db", f"{table.name}.json")
         for table in tables
     }
@@ -293,7 +297,7 @@ def _facts(given, made, datasets):
             table.name: {
                 "labels": list(table.tasks),
                 "images": len(parts["train"]),
-                **owners[table.name],
+                **descriptions[table.name],
             }
             for table, parts in zip(tables, datasets, strict=True)
         },
@@ -302,7 +306,7 @@ def _facts(given, made, datasets):
 
 
 def _sample(made, detector):
-    """What the released network says of the demos' sample portrait."""
+    """The released network's prediction for the demos' sample portrait."""
     predictor = loading.load(made / f"{NAME}.onnx")
     pixels = inputs.read(inputs.portrait()).pixels
     faces = detector(pixels)

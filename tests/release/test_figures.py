@@ -47,18 +47,18 @@ def _cells(text, heading):
     return rows[: next(i for i, row in enumerate([*rows, [""]]) if row == [""])]
 
 
-def test_a_temperature_is_used_where_the_validation_images_refute_one(tasks):
-    boastful, modest = tasks
+def test_a_temperature_is_used_where_the_validation_images_reject_one(tasks):
+    overconfident, underconfident = tasks
     # Half right at 0.9: no temperature is hot enough.
-    assert boastful.chance < 1e-6
-    assert boastful.temperature == boastful.fitted > 5
+    assert overconfident.p_value < 1e-6
+    assert overconfident.temperature == overconfident.fitted > 5
     right = _split([0, 0, 0, 1] * 20, [0] * 80, 2, 0.75)
-    honest = figures.Task("gender", GENDER, right, right)
-    assert honest.fitted == pytest.approx(1, abs=1e-3)
-    assert honest.chance > 0.9
-    assert honest.temperature == 1
+    calibrated = figures.Task("gender", GENDER, right, right)
+    assert calibrated.fitted == pytest.approx(1, abs=1e-3)
+    assert calibrated.p_value > 0.9
+    assert calibrated.temperature == 1
     # All right: no temperature is cold enough, and so none is taken.
-    assert modest.fitted == modest.temperature == 1
+    assert underconfident.fitted == underconfident.temperature == 1
 
 
 def test_surplus_by_hand(tasks):
@@ -106,7 +106,7 @@ def test_tables_by_hand(tasks):
     ]
     shown = _cells(gender, "| shown |")
     assert ["0% to 50%", "0", ""] in shown
-    # The temperature of gender makes 0.75 modest.
+    # The temperature of gender lowers 0.75.
     assert ["50% to 60%", "4", "75.0 %"] in shown
 
 
@@ -173,7 +173,7 @@ def _seed(number, validation, test):
     return {"seed": number, "validation": validation, "test": accuracies}
 
 
-def test_the_card_says_what_was_measured(tasks):
+def test_the_card_reports_what_was_measured(tasks):
     text = card.write_up(tasks, _facts())
     for words in (
         "# four_tasks: gender, age from one face",
@@ -185,10 +185,10 @@ def test_the_card_says_what_was_measured(tasks):
         "seed 4, 24 rounds; the network of round 23",
         "Commit 0123456, with changes that were not committed",
         "It started from weights of SHA-256 `ef56`.",
-        "Taught by large/best.keras, of commit fedcba9, with changes that were "
-        "not committed: `0a1b`.\n\n"
+        "Distilled from large/best.keras, of commit fedcba9, with changes that "
+        "were not committed: `0a1b`.\n\n"
         "```bash\npython x.py --epoch=9\n```\n",
-        "Taught by other.onnx: `2c3d`.\n\n|",
+        "Distilled from other.onnx: `2c3d`.\n\n|",
         "\npython ALTERNATIVE_EPGA.py --dataset_age=utkface --epoch=3\n",
         "| utkface | gender, age | 7,172 | for research |",
         "- utkface: Zhang 2017",
@@ -196,7 +196,7 @@ def test_the_card_says_what_was_measured(tasks):
         "| age | 3 | 6 | 66.7 % | 55.6 % |",
         "| 4 | 80.0 % | 50.0 % | 25.0 % |",
         "| mean | 75.0 ± 7.1 | 55.0 ± 7.1 | 25.0 ± 0.0 |",
-        "it says: male 52%",
+        "Grace Hopper's portrait: male 52%",
         "Not for decisions about people",
     ):
         assert words in text

@@ -17,8 +17,8 @@ from samtl.release import publish
 FACES = 125
 
 
-class Drawn:
-    """Stands in for a dataset's part: drawn faces in eight views."""
+class Synthetic:
+    """Stands in for a split: synthetic faces in eight variants."""
 
     def __init__(self):
         self._images = []
@@ -27,8 +27,8 @@ class Drawn:
                 "synthetic_emotion", "test", number, 64, 0
             )
             gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)[..., None]
-            views = [gray, gray // 2, 255 - gray, np.roll(gray, 8, axis=0)]
-            self._images += [*views, *(view[:, ::-1] for view in views)]
+            plain = [gray, gray // 2, 255 - gray, np.roll(gray, 8, axis=0)]
+            self._images += [*plain, *(image[:, ::-1] for image in plain)]
 
     def __len__(self):
         return len(self._images)
@@ -37,13 +37,13 @@ class Drawn:
         return np.stack([self._images[row] for row in rows])
 
 
-def test_the_shipped_networks_agree_on_a_thousand_drawn_faces(tmp_path):
+def test_the_shipped_networks_agree_on_a_thousand_synthetic_faces(tmp_path):
     for kind in publish.KINDS:
         source = publish.WEIGHTS / f"{publish.NAME}.{kind}"
         shutil.copyfile(source, tmp_path / f"best.{kind}")
     source = publish.WEIGHTS / f"{publish.NAME}.json"
     shutil.copyfile(source, tmp_path / "labels.json")
-    found = publish.agree(tmp_path, [Drawn()])
+    found = publish.agree(tmp_path, [Synthetic()])
     assert found["images"] == 1000
     assert found["largest_difference"] <= 1e-4
 
