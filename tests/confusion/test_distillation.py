@@ -191,6 +191,7 @@ def test_triples(share):
         np.array([[1, 0, 0], [0, 0.6, 0.4]], "float32"),
         np.array([0.5, 2], "float32"),
         np.ones(2, "float32"),
+        labelled=np.ones(2, bool),
     )
     (filled,) = distillation.fill([p], [{EMOTION: true}], 2.0, share)
     soft = {task: np.sqrt(values) for task, values in p.items()}  # T = 2

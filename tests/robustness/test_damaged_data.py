@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_preparation import aflw, crops, staging
+from data_preparation import aflw, crops, own, staging
+from samtl.common import flags
 from samtl.data import images, tables
 from samtl.data.tasks import GENDER, Task
 from samtl.faces import inputs
@@ -90,7 +91,7 @@ def _is_sound(table):
         assert path.resolve().is_relative_to(table.data_dir.resolve())
         assert path.is_file()
     for name, task in table.tasks.items():
-        assert set(table.labels(name)) <= set(range(len(task)))
+        assert set(table.labels(name)) <= set(range(-1, len(task)))
         assert np.allclose(table.targets(name).sum(axis=1), 1, atol=1e-2)
     truth = table.truth(Task("gender", GENDER))
     assert truth is None or truth.dtype == np.int64
@@ -159,6 +160,25 @@ def test_damaged_journals_of_a_killed_preparation(tmp_path):
             lambda: staging.Staging("toy", args, ORIGIN).done,
             lambda found: found.items() <= done.items(),
         )
+
+
+def test_damaged_tables_of_labels(tmp_path):
+    for index in range(6):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.zeros((4, 4, 3)))
+    names = ("no", "yes")
+    rows = [f"{i}.png,{names[i % 2]},{1 - i % 2},{i % 2}" for i in range(6)]
+    text = "\n".join(["path,smile,smile_no,smile_yes", *rows])
+    parser = flags.parser("", None)
+    own.add_arguments(parser)
+    words = ["toy", f"--source={tmp_path}", "--csv=labels.csv"]
+    args = parser.parse_args(words)
+    for encoding in ("utf-8", "utf-16"):
+        for damaged in damages(text.encode(encoding), 100):
+            (tmp_path / "labels.csv").write_bytes(damaged)
+            attempt(
+                lambda: own.read(own.read_table(args), args),
+                lambda found: set(found[0]["reason"]) >= {""},
+            )
 
 
 def test_damaged_databases(tmp_path):
