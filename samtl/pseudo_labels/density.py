@@ -17,11 +17,9 @@ HELD_PAIRS = 4_000_000  # most pairs kept in memory at once: 48 MB
 SAMPLED_PAIRS = 32_768  # pairs drawn to guess where the quantile lies
 BINS = 1_024
 SMALL_POOL = 4 * SAMPLED_PAIRS
+CENTRE_ROWS = 1_024  # most samples whose median is the centre
 REFERENCES = 10_000  # members of a class that an estimate compares with
 RADIUS_PAIRS = 1_048_576  # pairs drawn to estimate the quantile itself
-# Samples whose squared distance to the mean is so many times the median are
-# apart; at most so many pairs of theirs are computed in float64.
-APART, APART_PAIRS = 16, 1_048_576
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,8 @@ def estimated_shares(features, quantile, seed=0):
         [N] float64 NumPy array in 0..1.
     """
     random = np.random.default_rng(seed)
-    features, centred = _in_range(features)
+    mean = features.mean(axis=0, dtype="float64")
+    features, centred = _in_range(features, mean)
     pairs = sampling.random_pairs(len(features), RADIUS_PAIRS, random)
     rank = _rank(quantile, RADIUS_PAIRS)
     radius = np.partition(distances.of_pairs(features, *pairs), rank)[rank]
@@ -165,7 +164,7 @@ def estimated_shares(features, quantile, seed=0):
     return shares
 
 
-def neighbours(features, quantile):
+def neighbours(features: np.ndarray, quantile: float) -> np.ndarray:
     """Count, for every sample, the others closer than the quantile.
 
     d_c is the order statistic of rank ceil(quantile * (P - 1)), from 0, among
@@ -173,14 +172,11 @@ def neighbours(features, quantile):
     one and the one before, which gives the same counts, as no distance lies
     between them.
 
-    The device computes squared distances in float32, in tiles. Their largest
-    error `slack` is measured. Pairs farther than twice that from the float32
-    quantile are decided by it, all others are computed again in float64 from
-    differences: so d_c and the counts come out as if everything had been
-    float64. The few samples that are far from all others,
-    which would make `slack` large, are compared in float64 from the start. One
-    exception bounds the memory: where over `HELD_PAIRS` pairs are within
-    rounding of d_c, they count as ties with it.
+    The counts are those of float64, computed from differences. The device
+    computes squared distances in float32, with an error bound for each pair.
+    Only pairs whose bounds leave their order with d_c open are computed again
+    in float64. The exception: where that is so for more than `HELD_PAIRS`
+    pairs, they count as ties with d_c.
 
     Args:
         features: [N, d] float32 NumPy array.
@@ -194,64 +190,38 @@ def neighbours(features, quantile):
     if pairs < 2 or (features == features[0]).all():
         return np.zeros(count, "int64")
     rank = _rank(quantile, pairs)
-    features, centred = _in_range(features)
-    order, near = _apart_last(centred)
-    if near == count:
-        return _counted(features, centred, rank, quantile)
-    features = features[order]
-    # The mean of all lies off the others, too.
-    mean = features[:near].mean(axis=0, dtype="float64")
-    centred = (features[:near] - mean).astype("float32")
+    # A mean would follow single samples that are far from all others.
+    centre = np.median(features[:: -(-count // CENTRE_ROWS)], axis=0)
+    features, centred = _in_range(features, centre.astype("float64"))
+    # Samples of like norm, and so of like error, share a block.
+    order = np.argsort(np.square(centred).sum(axis=1))
     rho = np.empty(count, "int64")
-    rho[order] = _counted(features, centred, rank, quantile)
+    rho[order] = _counted(features[order], centred[order], rank, quantile)
     return rho
 
 
-def _apart_last(centred):
-    """An order with the samples that are apart last; how many are before."""
-    norms = np.square(centred).sum(axis=1, dtype="float64")
-    apart = np.flatnonzero(norms > APART * np.median(norms))
-    farthest = np.argsort(-norms[apart], kind="stable")
-    apart = apart[farthest[: APART_PAIRS // len(norms)]]
-    order = np.concatenate([np.delete(np.arange(len(norms)), apart), apart])
-    return order, len(norms) - len(apart)
-
-
 def _counted(features, centred, rank, quantile):
-    """`neighbours`; samples that are apart are last, and not in `centred`."""
-    count, near = len(features), len(centred)
-    radius = np.square(centred).sum(axis=1, dtype="float64").max()
-    apart = _pairs_apart(features, near)
-    highest = max(4 * radius, apart[2].max(initial=0.0))
-    slack = _slack(features[:near], centred, radius)
-    slack = max(slack, 1e-14 * highest)  # the others may coincide
-    everything = (-4 * slack, highest * (1 + 1e-6) + 8 * slack)
-    low, high = everything
+    """`neighbours` of sorted features, for the `rank` of d_c."""
+    count = len(features)
+    blocks, gaps = _lower_bounds(centred)
+    low, high = everything = (-1.0, 5.0 * features.shape[1])
     if count * (count - 1) // 2 > SMALL_POOL:
-        low, high = _guess(features, quantile, everything, slack)
-    blocks = distances.blocks(centred)
+        low, high = _guess(features, quantile, everything)
     while True:
-        scan = _scan(blocks, count, low, high, apart)
-        ahead = rank - scan.below.sum() // 2
-        if not 0 <= ahead < scan.inside.sum():
+        below, inside, held = _scan(blocks, gaps, low, high)
+        ahead = rank - below.sum() // 2
+        if not 0 <= ahead < inside[0].sum():
             low, high = everything
-        elif scan.pairs is not None:
-            rho = _resolve(features, scan, ahead, slack, (low, high))
-            if rho is not None:
-                return rho
+        elif held is not None:
+            closer, cutoff = _resolve(features, gaps, held, ahead)
+            if low <= cutoff**2 <= high:
+                return below[:count] + closer
             low, high = everything
-        elif high - low <= 16 * slack:
-            return scan.below
         else:
-            low, high = _narrowed(scan, ahead, slack, low, high)
-
-
-def _pairs_apart(features, near):
-    """(i, j, squared distance in float64) of all pairs i < j, j >= `near`."""
-    later = np.arange(near, len(features))
-    j = np.repeat(later, later)
-    i = np.arange(len(j)) - np.repeat(np.cumsum(later) - later, later)
-    return i, j, distances.of_pairs(features, i, j) ** 2
+            narrow = _narrowed(inside, ahead, low, high)
+            if 2 * (narrow[1] - narrow[0]) > high - low:
+                return below[:count]
+            low, high = narrow
 
 
 def _rank(quantile, count):
@@ -261,133 +231,46 @@ def _rank(quantile, count):
     return int(np.ceil(quantile * (count - 1) * exact))
 
 
-def _in_range(features):
+def _in_range(features, centre):
     """The features in a unit of about their spread, and the same centred.
 
     Squares of tiny or huge features would leave float32's range. The unit is a
-    power of two, so the change is exact.
+    power of two, so the change is exact. Centred features are within -1..1.
     """
-    mean = features.mean(axis=0, dtype="float64")
     low, high = features.min(axis=0), features.max(axis=0)
-    unit = -np.frexp(np.maximum(high - mean, mean - low).max())[1]
+    unit = -np.frexp(np.maximum(high - centre, centre - low).max())[1]
     features = np.ldexp(features, unit)
     centred = np.empty_like(features)
     # In float64 without a copy of that size: NumPy casts piece by piece.
     np.subtract(
-        features, np.ldexp(mean, unit), out=centred, casting="same_kind"
+        features, np.ldexp(centre, unit), out=centred, casting="same_kind"
     )
     return features, centred
 
 
-@dataclass(frozen=True)
-class _Scan:
-    """What one pass over all pairs found for the bracket [low, high).
+def _lower_bounds(centred):
+    """Blocks whose tiles are lower bounds of squared distances.
 
-    below: [N] int64, per sample, pairs with a squared distance < low.
-    inside: [BINS] int64, histogram of the squared distances in the bracket.
-    pairs: (i, j, squared distance) arrays of the pairs in the bracket, or None
-        where there are too many.
+    The unit roundoff of float32 is u = eps / 2. In units of |a|^2 + |b|^2, the
+    errors of a squared distance are at most 4 u from rounding the centred
+    samples, d u each from the norms and from the product (Higham 2002, section
+    3.1: in any order of summation), and few u from what remains. Underflow
+    adds less than 1e-35.
+
+    Returns:
+        (blocks as of `distances.blocks`, [N, padded] float32 gaps): lower
+        bound + gap_i + gap_j is an upper bound.
     """
-
-    below: np.ndarray
-    inside: np.ndarray
-    pairs: tuple | None
-
-
-def _scan(blocks, count, low, high, apart):
-    # The device and NumPy must compare with the very same float32 number.
-    low, high = np.float32(low), np.float32(high)
-    scale = np.float32(BINS / (float(high) - float(low)))
-    size = blocks[0][0].shape[0]
-    below = np.zeros(max(len(blocks) * size, count), "int64")
-    inside = np.zeros(BINS, "int64")
-    found = []
-
-    def is_held(values):
-        bins = np.minimum(((values - low) * scale).astype("int32"), BINS - 1)
-        inside[:] += np.bincount(bins, minlength=BINS)
-        return inside.sum() <= HELD_PAIRS
-
-    for p, q, squared in distances.within(blocks):
-        closer = ops.cast(squared < low, "int32")
-        for block, axis in ((p, 1), (q, 0)):
-            below[block * size : (block + 1) * size] += ops.convert_to_numpy(
-                ops.sum(closer, axis=axis)
-            )
-        tile = ops.convert_to_numpy(squared)
-        entries = np.flatnonzero((tile >= low) & (tile < high))
-        values = tile.ravel()[entries]
-        if is_held(values):
-            i, j = np.divmod(entries, size)
-            i, j = i + p * size, j + q * size
-            found.append((i.astype("int32"), j.astype("int32"), values))
-    if len(apart[0]):
-        i, j, values = apart
-        closer = values < low
-        for side in (i, j):
-            below += np.bincount(side[closer], minlength=len(below))
-        some = (values >= low) & (values < high)
-        if is_held(values[some]):
-            found.append((i[some], j[some], values[some]))
-    pairs = None
-    if inside.sum() <= HELD_PAIRS:
-        pairs = tuple(map(np.concatenate, zip(*found, strict=True)))
-    return _Scan(below[:count], inside, pairs)
+    error = (centred.shape[1] + 16) * np.finfo("float32").eps
+    blocks, gaps = [], []
+    for rows, norms in distances.blocks(centred):
+        blocks.append((rows, norms * (1 - error) - 1e-35))
+        gaps.append(ops.convert_to_numpy(2 * (error * norms + 1e-35))[:, 0])
+    return blocks, np.concatenate(gaps)
 
 
-def _narrowed(scan, ahead, slack, low, high):
-    """The bracket's bin that holds the quantile, with a margin for rounding."""
-    chosen = np.searchsorted(np.cumsum(scan.inside), ahead, "right")
-    width = (high - low) / BINS
-    return (
-        low + chosen * width - 4 * slack,
-        low + (chosen + 1) * width + 4 * slack,
-    )
-
-
-def _resolve(features, scan, ahead, slack, bracket):
-    """Counts, exact near the quantile; None where the bracket is too tight."""
-    i, j, values = scan.pairs
-    middle = float(np.partition(values, ahead)[ahead])
-    if middle - 2 * slack < bracket[0] or middle + 2 * slack >= bracket[1]:
-        return None
-    closer = values < middle - 2 * slack
-    unsure = np.flatnonzero(np.abs(values - middle) <= 2 * slack)
-    exact = distances.of_pairs(features, i[unsure], j[unsure])
-    rest = ahead - np.count_nonzero(closer)
-    cutoff = np.partition(exact, rest)[rest]
-    closer[unsure] = exact < cutoff
-    return (
-        scan.below
-        + np.bincount(i[closer], minlength=len(features))
-        + np.bincount(j[closer], minlength=len(features))
-    )
-
-
-def _slack(features, centred, radius):
-    """Bound on the error of a squared distance, from a measured sample.
-
-    The error grows with |a|^2 + |b|^2. Its ratio to that is measured on at
-    most 64 x 64 pairs; four times the largest ratio (never below float32's
-    resolution), at the largest |a|^2 + |b|^2 = 2 `radius`, is the bound.
-    """
-    chosen = np.random.default_rng(0).permutation(len(features))[:128]
-    left, right = chosen[::2], chosen[1::2]
-    (rows,), (columns,) = (
-        distances.blocks(centred[part]) for part in (left, right)
-    )
-    squared = ops.convert_to_numpy(distances.tile(rows, columns))
-    squared = squared[: len(left), : len(right)].ravel()
-    i, j = np.repeat(left, len(right)), np.tile(right, len(left))
-    norms = np.square(centred).sum(axis=1, dtype="float64")
-    error = np.abs(squared - distances.of_pairs(features, i, j) ** 2)
-    size = np.maximum(norms[i] + norms[j], np.finfo("float32").tiny)
-    ratio = max((error / size).max(), np.finfo("float32").eps)
-    return 8 * ratio * radius
-
-
-def _guess(features, quantile, everything, slack):
-    """Bracket [low, high) of squared distances likely to hold the quantile.
+def _guess(features, quantile, everything):
+    """Bracket (low, high) of squared distances likely to hold the quantile.
 
     The rank of the quantile among m random pairs has a standard deviation of
     sqrt(quantile (1 - quantile) / m): five of them miss once in a million.
@@ -400,7 +283,84 @@ def _guess(features, quantile, everything, slack):
     last = int((quantile + margin) * SAMPLED_PAIRS) + 1
     low, high = everything
     if first >= 0:
-        low = sample[first] - 4 * slack
+        low = float(sample[first])
     if last < SAMPLED_PAIRS:
-        high = sample[last] + 4 * slack
-    return low, high
+        high = float(sample[last])
+    # Ties must not leave it empty: it is cut into bins.
+    return low, high * (1 + 1e-6) + 1e-30
+
+
+def _scan(blocks, gaps, low, high):
+    """One pass over all pairs, for the bracket of squared distances.
+
+    Returns:
+        below: [N, padded] int64, pairs of each sample that are surely < low.
+        inside: [2, BINS] int64, histograms of the lower and of the upper
+            bounds of the pairs that may be in the bracket.
+        held: (i, j, lower bound) arrays of these pairs, or None where there
+            are too many.
+    """
+    size = blocks[0][0].shape[0]
+    below = np.zeros(len(gaps), "int64")
+    inside = np.zeros((2, BINS), "int64")
+    held = []
+    scale = np.float32(BINS / (high - low))
+    # Finite ones: padding is infinitely far from everything.
+    widest = np.where(np.isfinite(gaps), gaps, 0).reshape(-1, size).max(axis=1)
+    for p, q, lower in distances.within(blocks):
+        # The device and NumPy compare with the very same float32 number.
+        sure = np.float32(low - widest[p] - widest[q])
+        closer = ops.cast(lower < sure, "int32")
+        for block, axis in ((p, 1), (q, 0)):
+            below[block * size : (block + 1) * size] += ops.convert_to_numpy(
+                ops.sum(closer, axis=axis)
+            )
+        tile = ops.convert_to_numpy(lower)
+        entries = np.flatnonzero((tile >= sure) & (tile <= high))
+        values = tile.ravel()[entries]
+        i, j = np.divmod(entries, size)
+        i, j = i + p * size, j + q * size
+        upper = values + gaps[i] + gaps[j]
+        is_below = upper < low
+        for side in (i, j):
+            below += np.bincount(side[is_below], minlength=len(below))
+        i, j, values, upper = (x[~is_below] for x in (i, j, values, upper))
+        for row, bound in zip(inside, (values, upper), strict=True):
+            bins = np.clip((bound - np.float32(low)) * scale, 0, BINS - 1)
+            row += np.bincount(bins.astype("int32"), minlength=BINS)
+        if inside[0].sum() <= HELD_PAIRS:
+            held.append((i.astype("int32"), j.astype("int32"), values))
+    if inside[0].sum() > HELD_PAIRS:
+        return below, inside, None
+    return below, inside, tuple(map(np.concatenate, zip(*held, strict=True)))
+
+
+def _narrowed(inside, ahead, low, high):
+    """The bins between the bounds of the quantile, and one on either side."""
+    first, last = (
+        np.searchsorted(np.cumsum(row), ahead, "right") for row in inside
+    )
+    width = (high - low) / BINS
+    return (
+        max(low, low + (first - 1) * width),
+        min(high, low + (last + 2) * width),
+    )
+
+
+def _resolve(features, gaps, held, ahead):
+    """(held pairs of each sample that are < d_c, d_c), exact.
+
+    d_c is between the order statistics of the lower and of the upper bounds.
+    """
+    i, j, lower = held
+    upper = lower + gaps[i] + gaps[j]
+    low, high = (np.partition(bound, ahead)[ahead] for bound in (lower, upper))
+    closer = upper < low
+    unsure = np.flatnonzero(~closer & (lower <= high))
+    exact = distances.of_pairs(features, i[unsure], j[unsure])
+    rest = ahead - np.count_nonzero(closer)
+    cutoff = np.partition(exact, rest)[rest]
+    closer[unsure] = exact < cutoff
+    count = len(features)
+    found = (np.bincount(side[closer], minlength=count) for side in (i, j))
+    return sum(found), cutoff

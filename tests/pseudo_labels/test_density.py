@@ -155,6 +155,38 @@ def test_tiny_and_huge_units(unit):
     )
 
 
+@pytest.mark.parametrize("quantile", [0.3, 0.6, 1.0])
+def test_outliers_at_a_great_distance_leave_the_counts_exact(
+    monkeypatch, quantile
+):
+    monkeypatch.setattr(density, "HELD_PAIRS", 2000)
+    features = np.random.default_rng(8).normal(size=(300, 6))
+    features[:4] *= 1e12
+    features = features.astype("float32")
+    np.testing.assert_array_equal(
+        density.neighbours(features, quantile), brute(features, quantile)
+    )
+
+
+@pytest.mark.parametrize("width", [1, 16, 2000])
+@pytest.mark.parametrize("outlier", [1.0, 1e6])
+def test_bounds_of_squared_distances_hold(width, outlier):
+    random = np.random.default_rng(width)
+    centred = np.maximum(random.normal(size=(200, width)), -0.2) / 8
+    centred[0] *= outlier
+    centred = centred.astype("float32")
+    blocks, gaps = density._lower_bounds(centred)
+    exact = np.square(centred.astype("float64")[:, None] - centred[None]).sum(
+        axis=2
+    )
+    for _, _, tile in density.distances.within(blocks):
+        lower = np.asarray(tile)[:200, :200]
+        upper = lower + gaps[:200, None] + gaps[:200]
+        upper_half = np.triu_indices(200, 1)
+        assert (lower <= exact)[upper_half].all()
+        assert (exact <= upper)[upper_half].all()
+
+
 def test_refuses_what_has_no_order():
     with pytest.raises(ValueError, match="finite"):
         local_density(np.array([[0.0], [np.nan]]), np.zeros(2, int), 0.6)
