@@ -16,6 +16,8 @@ INK, MUTED, FAINT = "#222222", "#767676", "#e4e4e4"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 STYLE = {
     "font.size": 9,
+    # Names of classes and files may hold dollar signs.
+    "text.parse_math": False,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
     "axes.edgecolor": MUTED,

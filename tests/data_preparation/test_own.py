@@ -712,6 +712,14 @@ def test_prepared_tables_of_any_kind_are_checked(source, capsys):
     assert names == ["sheet_unlabelled.png"]
 
 
+@pytest.mark.filterwarnings("ignore:Glyph")  # of letters the font lacks
+def test_names_like_formulas_are_drawn_as_they_are(source):
+    table(source, "path,x", smiles(words=("a$\\frac$", "いいえ [b]")))
+    data = source.parent / "data"
+    command.main(["check", "mine", f"--data_dir={data}"])
+    assert len(list((data / "db" / "mine.check").glob("*.png"))) == 2
+
+
 def test_help_teaches(capsys):
     with pytest.raises(SystemExit) as caught:
         command.main(["own", "--help"])
