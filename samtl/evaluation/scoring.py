@@ -1,4 +1,6 @@
-"""How good a network is on one task, and how much it forgets."""
+"""Scores of a network on one task, and its forgetting."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from sklearn.metrics import (
@@ -11,7 +13,9 @@ from sklearn.metrics import (
 from samtl.common.errors import UserError
 
 
-def scores(labels, probabilities, ordered=False):
+def scores(
+    labels: np.ndarray, probabilities: np.ndarray, ordered: bool = False
+) -> dict:
     """Compare the most probable classes with the true ones.
 
     As scikit-learn defines them: macro F1 averages over the classes that
@@ -21,7 +25,7 @@ def scores(labels, probabilities, ordered=False):
 
     Args:
         labels: [N] int in 0..C-1, N >= 1.
-        probabilities: [N, C] float, any score that grows with belief.
+        probabilities: [N, C] float, or other scores; the largest is predicted.
         ordered: the classes have an order (age groups); adds
             `one_off_accuracy`, the share at most one class away.
 
@@ -68,7 +72,9 @@ def scores(labels, probabilities, ordered=False):
     return result
 
 
-def forgetting(rows, tasks_of_dataset):
+def forgetting(
+    rows: Sequence[dict], tasks_of_dataset: dict[str, set[str]]
+) -> dict[str, dict]:
     """Accuracy after a task's own rounds and after the other datasets'.
 
     Args:

@@ -83,16 +83,16 @@ def image_shape(config: NetworkConfig) -> tuple[int, int, int]:
     return IMAGE_SHAPES[config.model]
 
 
-def default_precision(model):
-    """What `--precision auto` means: "float32" or "bfloat16".
+def default_precision(model: str) -> str:
+    """The meaning of `--precision auto`: "float32" or "bfloat16".
 
-    Measured on two CPU cores: VGG-16 trains 1.8 times faster in bfloat16 with
-    AVX-512 BF16 (4.4 against 2.4 images/s), 4 to 5 times with AMX, wide_resnet
-    1.8 times with AMX (194 against 110), mini_resnet 1.2 times. Before
-    `normalisation.fuse`, mini_Xception gained nothing, as much of its time is
-    batch normalisation, in float32. A CPU without such instructions could only
-    emulate bfloat16, and JAX 0.11 compiles its poolings for a CPU to values
-    that are not finite.
+    Measured on two CPU cores. VGG-16 trains 1.8 times faster in bfloat16 with
+    AVX-512 BF16 (4.4 against 2.4 images/s), and 4 to 5 times with AMX.
+    wide_resnet trains 1.8 times faster with AMX (194 against 110), mini_resnet
+    1.2 times. Before `normalisation.fuse`, mini_Xception gained nothing, as
+    much of its time is batch normalisation, in float32. A CPU without such
+    instructions could only emulate bfloat16. JAX 0.11 compiles the poolings in
+    bfloat16 for a CPU to values that are not finite.
     """
     gpu = any(Path("/dev").glob("nvidia[0-9]*"))
     cpu = keras.backend.backend() == "tensorflow" and _cpu_knows_bfloat16()

@@ -1,12 +1,13 @@
 """What every network shares: task heads, freezing, cross-stitch, export.
 
-Layer names tell what a layer is: `task_<task>_...` belongs to a task layer,
+The name of a layer gives its place. `task_<task>_...` belongs to a task layer,
 `head_<task>_...` to a head, `shared_...` to a shared layer without pretrained
-weights; `cross_stitch_<tasks>` mixes task layers; the rest is the trunk.
+weights. `cross_stitch_<tasks>` mixes task layers. The rest is the trunk.
 """
 
 import contextlib
 import math
+from collections.abc import Iterator
 
 import keras
 from keras import ops
@@ -60,7 +61,7 @@ class CrossStitch(keras.layers.Layer):
 class Flat(keras.layers.Layer):
     """[B, ...] -> [B, D] with a constant target shape.
 
-    Flatten and the squeezing poolings ask for the batch size in the graph;
+    Flatten and the squeezing poolings read the batch size in the graph.
     OpenCV's ONNX reader takes it for constant and garbles larger batches.
     """
 
@@ -71,7 +72,7 @@ class Flat(keras.layers.Layer):
         return (shape[0], math.prod(shape[1:]))
 
 
-def cross_stitch(activations):
+def cross_stitch(activations: dict) -> dict:
     """Mix the task layers' outputs. {task: tensor} -> the same.
 
     Raises:
@@ -80,14 +81,14 @@ def cross_stitch(activations):
     if len(activations) < 2:
         raise UserError(
             "cross-stitch units mix task layers and there is one task only; "
-            "leave them out or name a second dataset"
+            "train without them or name a second dataset"
         )
     name = "_".join(("cross_stitch", *activations))
     mixed = CrossStitch(name=name)(list(activations.values()))
     return dict(zip(activations, mixed, strict=True))
 
 
-def label_embedding_head(features, task, is_dropout, decay):
+def label_embedding_head(features, task, is_dropout: bool, decay):
     """Features [B, 128] -> logits [B, C_t], always float32.
 
     Features are projected into the space that all tasks' label embeddings
@@ -116,7 +117,7 @@ def label_embedding_head(features, task, is_dropout, decay):
 
 
 @contextlib.contextmanager
-def precision_policy(precision):
+def precision_policy(precision: str) -> Iterator[None]:
     """Layers made inside compute in `precision`: "float32" or "bfloat16"."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(POLICIES[precision])
@@ -126,37 +127,39 @@ def precision_policy(precision):
         keras.config.set_dtype_policy(before)
 
 
-def regularizer(weights_decay):
+def regularizer(weights_decay: float) -> keras.regularizers.L2 | None:
     """L2 penalty weights_decay * sum(kernel^2) (>= 0), or None for 0."""
     return keras.regularizers.L2(weights_decay) if weights_decay else None
 
 
-def is_trunk(layer):
+def is_trunk(layer: keras.layers.Layer) -> bool:
     """True for the shared layers below the task layers."""
     return not layer.name.startswith(
         ("task_", "head_", "shared_", "cross_stitch")
     )
 
 
-def part(layer):
-    """Name of the part outside the trunk that the layer belongs to."""
+def part(layer: keras.layers.Layer) -> str:
+    """Task layer, head or other part outside the trunk: its name."""
     return "_".join(layer.name.split("_")[:2])
 
 
-def freeze(network, frozen):
-    """Make the trunk (mini_Xception's blocks 1 to 3, VGG-16's convolutions)
-    constant or trainable again. Frozen batch normalisation uses its running
-    statistics. Compile after the call: a compiled network does not notice.
+def freeze(network: keras.Model, frozen: bool) -> None:
+    """Freeze or unfreeze the trunk.
+
+    The trunk is mini_Xception's blocks 1 to 3, or VGG-16's convolutions. Frozen
+    batch normalisation uses its running statistics. Compile after the call:
+    what is compiled already does not change.
     """
     for layer in network.layers:
         if is_trunk(layer):
             layer.trainable = not frozen
 
 
-def probabilities(network):
+def probabilities(network: keras.Model) -> keras.Model:
     """Inference model: image [B, H, W, C] float32 in 0..255 -> {task: [B, C_t]}
-    softmax probabilities. A float32 copy, whatever the network computes in:
-    ONNX runtimes know no bfloat16 convolution.
+    softmax probabilities. It is a float32 copy also of a bfloat16 network, as
+    ONNX runtimes have no bfloat16 convolution.
     """
     copy = keras.models.clone_model(network, clone_function=_in_float32)
     copy.set_weights(network.get_weights())

@@ -1,11 +1,11 @@
 """A small residual network with one task layer and head per task.
 
 The trunk has the basic blocks of He, Zhang, Ren, Sun 2016 (arXiv 1512.03385,
-figure 5, left), 32 to 128 channels wide; task layers and heads are those of
+figure 5, left), 32 to 128 channels wide. Task layers and heads are those of
 mini_Xception. For 64 x 64 pixels, its trunk has 303,952 weights and 44 million
-multiplications, mini_Xception's 14,320 and 8 million. It learns more in a
-pass, which takes 1.5 times as long on a CPU (two tasks, batches of 64, one Zen
-3 core: 211 and 319 images/s).
+multiplications, mini_Xception's 14,320 and 8 million. A pass improves it more,
+and takes 1.5 times as long on a CPU (two tasks, batches of 64, one Zen 3 core:
+211 and 319 images/s).
 """
 
 from collections.abc import Sequence
@@ -38,14 +38,16 @@ def build(
     return keras.Model(image, outputs, name="mini_resnet")
 
 
-def stem(image, decay):
+def stem(image, decay: keras.regularizers.Regularizer | None):
     """Image [B, H, W, C] in 0..255 -> [B, H / 2, W / 2, 16]."""
     x = mini_xception.normalised(image)
     x = _convolution(x, 16, "conv1", decay, strides=2)
     return layers.ReLU(name="conv1_relu")(x)
 
 
-def basic_block(x, filters, name, decay):
+def basic_block(
+    x, filters: int, name: str, decay: keras.regularizers.Regularizer | None
+):
     """[B, H, W, C] -> relu(F(x) + shortcut(x)) [B, H, W, filters].
 
     The shortcut is a convolution where the number of channels changes, else x.

@@ -44,7 +44,7 @@ def build(
 
 
 def normalised(image):
-    """0..255 -> -1..1."""
+    """Pixels in 0..255 -> -1..1. [B, H, W, C] -> the same."""
     return layers.Rescaling(
         1 / 127.5, offset=-1, dtype="float32", name="normalisation"
     )(image)
@@ -89,7 +89,7 @@ def task_outputs(
     return {"logits": logits, "features": features}
 
 
-def published_order(task):
+def published_order(task: str) -> dict[str, list[str]]:
     """Names of one task's network in the creation order of the paper's code.
 
     Returns:

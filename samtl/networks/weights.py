@@ -13,6 +13,7 @@ import zlib
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 
 from samtl.common import files
@@ -40,7 +41,9 @@ UNREADABLE = (
 )
 
 
-def source(model, weights_path=None):
+def source(
+    model: str, weights_path: Path | str | None = None
+) -> Path | str | None:
     """The file whose weights a run starts from.
 
     Args:
@@ -57,10 +60,12 @@ def source(model, weights_path=None):
     return path
 
 
-def pretrained(network, model, weights_path=None):
+def pretrained(
+    network: keras.Model, model: str, weights_path: Path | str | None = None
+) -> str:
     """Load the weights a run starts from; returns one line for its log.
 
-    For vggface without a file, a warning says how to get one.
+    For vggface without a file, a warning names its address.
 
     Args:
         network: from `networks.build`; changed.
@@ -83,15 +88,15 @@ def pretrained(network, model, weights_path=None):
     return "weights: none found, training starts from scratch"
 
 
-def load_weights(network, path):
+def load_weights(network: keras.Model, path: Path | str) -> str:
     """Load what fits of a weight file; returns a one-line summary.
 
     Files: `.keras`, `.weights.h5`, and legacy `.h5` / `.hdf5` (whole model or
     weights alone). Layers match by name, as in a run's best.keras or in
-    keras-vggface's files; a published mini_XCEPTION, whose layers have no
-    telling names, matches by type and order, its block 4 going into every
-    task's. The trunk must load whole; task layers and heads keep their fresh
-    start where the file has none or another number of classes.
+    keras-vggface's files. A published mini_XCEPTION has numbered layers and
+    matches by type and order; its block 4 goes into every task's layer. The
+    trunk must load whole. Task layers and heads keep their fresh start where
+    the file has none or another number of classes.
 
     Where `<path>.sha256` lies beside the file, its digest must agree.
 
@@ -119,7 +124,7 @@ def load_weights(network, path):
     except UNREADABLE as error:
         raise UserError(
             f"cannot read weights from {path} ({reason(error)}); it is damaged "
-            "or no Keras weight file: fetch it again or name another"
+            "or not a Keras weight file: fetch it again or name another"
         ) from error
     for layer, values in arrays:
         layer.set_weights(values)
@@ -138,27 +143,27 @@ def _digest(path):
         words = expected.read_text(encoding="utf-8").split()
         if not words or words[0].lower() != digest:
             raise UserError(
-                f"{path} has SHA-256 {digest}, {expected.name} says otherwise; "
+                f"{path} has SHA-256 {digest}, {expected.name} has another; "
                 "download the file again"
             )
     return digest
 
 
-def check_decompressed_size(path):
+def check_decompressed_size(path: Path) -> None:
     """Refuse a zip archive that would grow when it is unpacked.
 
     Keras and NumPy store arrays in archives as they are.
 
     Raises:
         UserError: its content is larger than the file.
-        zipfile.BadZipFile: it is no zip archive.
+        zipfile.BadZipFile: it is not a zip archive.
     """
     with zipfile.ZipFile(path) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
     if size > path.stat().st_size:
         raise UserError(
-            f"{path} would unpack to {size:,} bytes, more than it has; no such "
-            "file is written here: get it again"
+            f"{path} would unpack to {size:,} bytes, more than it has; Keras "
+            "and NumPy write no such file: get it again"
         )
 
 

@@ -2,10 +2,10 @@
 
 The trunk has the depth and widths of WRN-16-4 (Zagoruyko, Komodakis 2016,
 arXiv 1605.07146, table 1: three groups of two blocks, 64 to 256 channels wide),
-with the basic blocks of mini_resnet; task layers and heads are those of
+with the basic blocks of mini_resnet. Task layers and heads are those of
 mini_Xception. For 64 x 64 pixels, its trunk has 2.7 million weights and 390
-million multiplications, nine times those of mini_resnet: too slow for a video,
-it is to train a small network (--teacher).
+million multiplications, nine times those of mini_resnet. It is too slow for a
+video; small networks are distilled from it (--teacher).
 """
 
 from collections.abc import Sequence
