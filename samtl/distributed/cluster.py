@@ -1,7 +1,7 @@
 """Work for the machines of a Dask cluster (--scheduler).
 
-Dask itself, not joblib's way to it: that waits forever for a call whose
-workers have died too often. Dask is loaded only where a scheduler is given.
+Dask is used directly: joblib's backend for it waits forever for a call that has
+lost too many workers. Dask is loaded only where a scheduler is given.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import logging
 import uuid
+from collections.abc import Callable, Iterable, Iterator
 
 from samtl.common import flags
 from samtl.common.errors import UserError, reason
@@ -17,7 +18,7 @@ CONNECT_SECONDS = 10
 LOOK_SECONDS = 2.0  # how soon workers that have joined get work
 
 
-def add_flag(parser, what):
+def add_flag(parser: argparse.ArgumentParser, what: str) -> None:
     """Declare --scheduler, the argument of `connect`; `what` is sent there."""
     text = (
         f"send {what} to a Dask cluster; all its machines see this folder, "
@@ -37,7 +38,7 @@ _address.metavar = "tcp://HOST:PORT"
 
 
 @contextlib.contextmanager
-def connect(address):
+def connect(address: str | None) -> Iterator:
     """The client of a Dask scheduler, while the context lasts.
 
     Args:
@@ -62,17 +63,17 @@ def connect(address):
             raise
         raise UserError(
             f"--scheduler={address} needs certificates in Dask's "
-            f"configuration, docs/cluster.md says where ({reason(error)})"
+            f"configuration, see docs/cluster.md ({reason(error)})"
         ) from error
-    # Dask finds ValueErrors in odd addresses, and takes what another service
-    # says for the length of a message, which MemoryError can end.
+    # Dask raises ValueError for odd addresses. It reads the answer of another
+    # service as the length of a message, which can raise MemoryError.
     except (OSError, ValueError, MemoryError) as error:
         raise UserError(
             f"no Dask scheduler answers at --scheduler={address} within "
             f"{CONNECT_SECONDS} seconds; start one with "
             "`python -m dask scheduler`, or give the address that it prints"
         ) from error
-    # What a user needs to know is raised, in one line.
+    # Errors are raised, in one line.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     with client:
         if not client.nthreads():
@@ -84,12 +85,17 @@ def connect(address):
         yield client
 
 
-def results(client, function, tasks, at_a_time):
+def results(
+    client,
+    function: Callable,
+    tasks: Iterable[tuple],
+    at_a_time: Callable[[dict], int],
+) -> Iterator[tuple]:
     """Call a function in the workers.
 
-    Where a worker is lost, its calls are made again elsewhere; one that has
-    lost too many (Dask's `distributed.scheduler.allowed-failures`) ends with
-    an error.
+    Where a worker is lost, its calls are made again elsewhere. A call that has
+    lost too many workers (Dask's `distributed.scheduler.allowed-failures`) ends
+    with an error.
 
     Args:
         client: of `connect`.
@@ -129,7 +135,7 @@ def results(client, function, tasks, at_a_time):
 class _Call:
     """A call that happens where it is unpickled.
 
-    So the scheduler, which may not have this repository, sees bytes alone.
+    The scheduler, which may not have this repository, gets bytes only.
     """
 
     def __init__(self, function, arguments):
@@ -159,7 +165,7 @@ def _outcome(future):
         return None, error
 
 
-def explain(error):
+def explain(error: Exception) -> str:
     """The exception of `results` in one line."""
     from distributed import KilledWorker
 

@@ -1,23 +1,26 @@
-"""Steps of training and prediction with JAX, whose variables stay outside.
+"""Steps of training and prediction with JAX, on variables that stay there.
 
-Keras's `train_on_batch` and `predict_on_batch` hand every variable to the step
-and take it back each time, which on a GPU takes ten times as long as the step.
-Here they are handed in before the first step and taken back after the last.
+Keras's `train_on_batch` and `predict_on_batch` hand every variable to each step
+and take it back, which on a GPU takes ten times as long as the step. Here they
+are handed in before the first step and taken back after the last.
 """
 
+from collections.abc import Callable, Iterable, Iterator
+
 import jax
+import keras
 from keras import ops
 
 
-def trained(learner, batches):
+def trained(learner, batches: Iterable) -> Iterator[dict[str, float]]:
     """Train on the batches; yields the losses of each, {name: float}.
 
-    Those of a step are read when the next one is under way.
+    The losses of a step are read during the next one.
 
     Args:
-        learner: a compiled `learner.Learner`. Its variables are unusable while
-            the steps are taken, and hold the result after the last.
-        batches: iterable of what `devices.training_batch` gives.
+        learner: a compiled `learner.Learner`. Its variables are unusable
+            between the steps, and hold the result after the last.
+        batches: results of `devices.training_batch`.
     """
     learner.optimizer.build(learner.trainable_variables)
     groups = (
@@ -45,7 +48,7 @@ def trained(learner, batches):
     yield _floats(losses)
 
 
-def predictor(network):
+def predictor(network: keras.Model) -> Callable:
     """Function of a batch of images to the network's outputs.
 
     The network's variables are those of the time of the call.
@@ -66,9 +69,8 @@ def predictor(network):
 def _step(learner, layouts):
     """One step, compiled: (state, batch) -> (losses, state).
 
-    The state that is handed in is used up; that which comes out is laid out on
-    the devices as `layouts` says. Every step has losses of its own: the metrics
-    begin at zero.
+    The given state is used up. The returned one is laid out on the devices by
+    `layouts`. Every step has losses of its own: the metrics begin at zero.
     """
 
     def step(state, batch):

@@ -1,4 +1,4 @@
-"""Confidence: how sure the teacher is of its own prediction."""
+"""Confidence: the probability of the teacher's prediction."""
 
 from keras import ops
 

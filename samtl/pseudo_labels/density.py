@@ -1,4 +1,4 @@
-"""Local density: how crowded a sample's surroundings are in its class.
+"""Local density: the share of its class that is near a sample.
 
 Guo et al. 2018, "CurriculumNet: Weakly Supervised Learning from Large-Scale
 Web Images" (arXiv 1808.01097), section 3.1: clean samples of a class look
@@ -24,7 +24,7 @@ RADIUS_PAIRS = 1_048_576  # pairs drawn to estimate the quantile itself
 
 @dataclass(frozen=True)
 class Bounds:
-    """How far estimated weights are from exact ones, at most.
+    """Largest error of estimated weights.
 
     With probability `sampling.CONFIDENCE`, for all samples at once, no weight
     is farther than `weight` from the exact one at a quantile that is within
@@ -35,7 +35,7 @@ class Bounds:
     quantile: float
 
 
-def local_density(features, labels, quantile):
+def local_density(features, labels, quantile: float) -> np.ndarray:
     """Density of every sample inside its pseudo class.
 
     Within each class, with D_ij = |h_i - h_j| and d_c the `quantile` of the
@@ -64,7 +64,13 @@ def local_density(features, labels, quantile):
     return bounded_density(features, labels, quantile)[0]
 
 
-def bounded_density(features, labels, quantile, exact_limit=np.inf, seed=0):
+def bounded_density(
+    features,
+    labels,
+    quantile: float,
+    exact_limit: float = np.inf,
+    seed: int = 0,
+) -> tuple[np.ndarray, Bounds | None]:
     """Local density, estimated in classes of more than `exact_limit`.
 
     There, rho_i is replaced by the share s_i of `estimated_shares`. That is
@@ -120,7 +126,9 @@ def bounded_density(features, labels, quantile, exact_limit=np.inf, seed=0):
     return weights, Bounds(weight, radius)
 
 
-def estimated_shares(features, quantile, seed=0):
+def estimated_shares(
+    features: np.ndarray, quantile: float, seed: int = 0
+) -> np.ndarray:
     """Estimate the share of a class within the quantile of every sample.
 
         s_i = 1/m #{k : |h_i - h_r(k)| < d},  r(1) .. r(m) random samples

@@ -1,10 +1,11 @@
 """Squared distances between two sets of features, one tile at a time.
 
 The full N x M matrix is never held. Rows are padded to blocks of two fixed
-sizes, so that compiled backends see the same few shapes over and over. A
-padded row is infinitely far from everything: it is below no threshold and its
-kernel value is 0.
+sizes, so that compiled backends see few shapes. A padded row is infinitely far
+from everything: it is below no threshold and its kernel value is 0.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 from keras import ops
@@ -15,15 +16,19 @@ SMALL, LARGE = 128, 1024  # rows of a block
 PAIRS = 8192  # chosen pairs computed at once
 
 
-def finite(features):
-    """float32 NumPy array of features; ValueError where not finite."""
+def finite(features) -> np.ndarray:
+    """Features of any array type as a float32 NumPy array of the same shape.
+
+    Raises:
+        ValueError: one is not finite.
+    """
     features = np.asarray(ops.convert_to_numpy(features), "float32")
     if not np.isfinite(features).all():
         raise ValueError("features must be finite")
     return features
 
 
-def blocks(features):
+def blocks(features: np.ndarray) -> list[tuple]:
     """Cut features into padded blocks on the device.
 
     Args:
@@ -46,7 +51,7 @@ def blocks(features):
     return cut
 
 
-def tile(rows, columns):
+def tile(rows: tuple, columns: tuple):
     """|a|^2 + |b|^2 - 2 a.b of two blocks: [B, B'] float32 tensor.
 
     Rounding can leave values a little below 0 or above the true distance.
@@ -57,14 +62,14 @@ def tile(rows, columns):
     return products + left_norms + ops.transpose(right_norms)
 
 
-def between(rows, columns):
+def between(rows: list[tuple], columns: list[tuple]) -> Iterator:
     """Yield the tiles of all pairs of two lists of blocks."""
     for row in rows:
         for column in columns:
             yield tile(row, column)
 
 
-def within(rows):
+def within(rows: list[tuple]) -> Iterator[tuple]:
     """Yield (p, q, tile) for the pairs i < j of one list of blocks.
 
     Tile (p, q), p <= q, holds block p against block q. On the diagonal the
@@ -82,7 +87,7 @@ def within(rows):
             yield p, q, tile(row, rows[q])
 
 
-def of_pairs(features, i, j):
+def of_pairs(features: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
     """|x_i - x_j| of chosen pairs, from float64 differences.
 
     Args:

@@ -1,10 +1,9 @@
-"""Distribution similarity: does a cluster of the pool look like the reference?
+"""Distribution similarity: clusters of the pool against the reference.
 
-Within a class, pool and reference features are each described by a Gaussian
-mixture; every component of the pool is compared with the reference by partial
-optimal transport and by the maximum mean discrepancy. Samples of components
-that look like nothing in the reference set get a low weight (arXiv
-2003.06746).
+Within a class, a Gaussian mixture describes the features of the pool, another
+those of the reference. Every component of the pool is compared with the
+reference by partial optimal transport and by the maximum mean discrepancy.
+Samples of components unlike the reference get a low weight (arXiv 2003.06746).
 """
 
 import warnings
@@ -206,7 +205,9 @@ class Mixture:
     responsibilities: np.ndarray
 
 
-def fit_mixture(features, components, seed=0):
+def fit_mixture(
+    features: np.ndarray, components: int, seed: int = 0
+) -> Mixture:
     """Gaussian mixture with diagonal covariances (scikit-learn).
 
     K-means starts expectation maximisation; it ends when the mean log
@@ -234,7 +235,7 @@ def fit_mixture(features, components, seed=0):
     )
     # One thread: the products are small, and threads that wait for each other
     # beside a busy TensorFlow made this up to 50 times slower.
-    # The cap on the steps is ours: reaching it is no news to the user.
+    # The cap on the steps is ours: no warning where it is reached.
     # In float64: a variance is a difference of two means of squares, which in
     # float32 can come out below 0, and in float64 too where the mean or the
     # spread is huge.
@@ -248,7 +249,7 @@ def fit_mixture(features, components, seed=0):
     return Mixture(means, model.weights_, responsibilities)
 
 
-def root_mean_square(features):
+def root_mean_square(features: np.ndarray) -> float:
     """sqrt(mean_i |x_i - mean|^2) of [n, d] features; exactly 0 if equal."""
     if (features == features[0]).all():
         return 0.0
@@ -256,7 +257,12 @@ def root_mean_square(features):
     return float(np.sqrt(np.square(centred).sum(axis=1).mean()))
 
 
-def partial_transport(means, shares, reference_means, reference_shares):
+def partial_transport(
+    means: np.ndarray,
+    shares: np.ndarray,
+    reference_means: np.ndarray,
+    reference_shares: np.ndarray,
+) -> np.ndarray:
     """Cost of moving each component's mass into the reference mixture.
 
     For every j on its own, with t_k the mass moved from nu_j to mu_k:
@@ -289,7 +295,9 @@ def partial_transport(means, shares, reference_means, reference_shares):
     return found
 
 
-def median_bandwidth(features, reference_features, seed=0):
+def median_bandwidth(
+    features: np.ndarray, reference_features: np.ndarray, seed: int = 0
+) -> float:
     """Median distance among samples of both sets; 1 where all coincide.
 
     The median heuristic of Gretton et al. 2012, over the non-zero distances
@@ -305,7 +313,9 @@ def median_bandwidth(features, reference_features, seed=0):
     return float(np.median(found)) if len(found) else 1.0
 
 
-def squared_mmd(samples, reference, bandwidth):
+def squared_mmd(
+    samples: np.ndarray, reference: np.ndarray, bandwidth: float
+) -> float:
     """Unbiased squared maximum mean discrepancy of two samples.
 
     Gretton et al. 2012, "A Kernel Two-Sample Test", JMLR 13, equation 3:

@@ -1,11 +1,11 @@
-"""How far an average over random draws can be from the true one."""
+"""Error bounds of averages over random draws."""
 
 import numpy as np
 
 CONFIDENCE = 0.99
 
 
-def error_bound(draws, statements=1):
+def error_bound(draws: int, statements: int = 1) -> float:
     """Largest error of averages of values in 0..1 over independent draws.
 
     Hoeffding 1963: P(|mean - expectation| > e) <= 2 exp(-2 m e^2). With
@@ -26,7 +26,9 @@ def error_bound(draws, statements=1):
     )
 
 
-def random_pairs(count, draws, random):
+def random_pairs(
+    count: int, draws: int, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Independent uniform pairs i != j below `count` >= 2: two int [draws]."""
     first = random.integers(count, size=draws)
     return first, (first + random.integers(1, count, size=draws)) % count

@@ -2,6 +2,8 @@
 
 import math
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import matplotlib
@@ -40,7 +42,9 @@ CELL = 96  # pixels an image of a contact sheet is scaled to
 CAPTION = 34  # pixels below it for two lines of text
 
 
-def confusion(path, matrix, classes, title):
+def confusion(
+    path: Path, matrix: np.ndarray, classes: Sequence[str], title: str
+) -> None:
     """Draw a confusion matrix: row shares as colour, counts, recall.
 
     Args:
@@ -78,7 +82,7 @@ def confusion(path, matrix, classes, title):
         _save(figure, path)
 
 
-def curves(path, rows):
+def curves(path: Path, rows: Sequence[dict]) -> None:
     """Draw the training loss and every task's validation accuracy.
 
     Every marker is a round and has the colour of the dataset that the round
@@ -123,7 +127,13 @@ def curves(path, rows):
         _save(figure, path)
 
 
-def contact_sheet(path, images, captions, columns=12, row_titles=()):
+def contact_sheet(
+    path: Path,
+    images: Sequence[np.ndarray],
+    captions: Sequence[str],
+    columns: int = 12,
+    row_titles: Sequence[str] = (),
+) -> None:
     """Draw images in a grid, each above its caption.
 
     Args:
@@ -166,20 +176,20 @@ def contact_sheet(path, images, captions, columns=12, row_titles=()):
         _save(figure, path)
 
 
-def weight_histogram(path, audit):
-    """Draw how the round's weights and the measures behind them spread.
+def weight_histogram(path: Path, diagnostics: dict[str, np.ndarray]) -> None:
+    """Draw histograms of a round's weights and of their factors.
 
     Args:
         path: of the PNG.
-        audit: {measure: [N] float in 0..1} with confidence, density and
+        diagnostics: {measure: [N] float in 0..1} with confidence, density and
             distribution as far as computed, and weight; selected is [N] bool.
     """
     measures = [
         name
         for name in ("confidence", "density", "distribution", "weight")
-        if name in audit
+        if name in diagnostics
     ]
-    selected = np.asarray(audit["selected"], bool)
+    selected = np.asarray(diagnostics["selected"], bool)
     edges = np.linspace(0, 1, 41)
     groups = [("all", np.ones_like(selected), "#c8c8c8")]
     if selected.any():
@@ -189,7 +199,7 @@ def weight_histogram(path, audit):
         grid = figure.subplots(1, len(measures), squeeze=False, sharey=True)[0]
         for axes, name in zip(grid, measures, strict=True):
             for label, members, colour in groups:
-                values = np.asarray(audit[name])[members]
+                values = np.asarray(diagnostics[name])[members]
                 axes.stairs(
                     np.histogram(values, edges)[0],
                     edges,

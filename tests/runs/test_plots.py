@@ -103,12 +103,12 @@ def test_contact_sheet_keeps_order_and_colours(tmp_path):
 
 def test_weight_histogram_counts_every_image(figures):
     weights = np.linspace(0, 1, 101)
-    audit = {
+    diagnostics = {
         "confidence": weights,
         "weight": weights,
         "selected": weights > 0.8,
     }
-    plots.weight_histogram("x.png", audit)
+    plots.weight_histogram("x.png", diagnostics)
     for axes in figures[0].axes:
         counts = {
             steps.get_label(): steps.get_data().values.sum()
@@ -118,8 +118,8 @@ def test_weight_histogram_counts_every_image(figures):
 
 
 def test_weight_histogram_of_equal_weights(tmp_path):
-    audit = {"weight": np.ones(5), "selected": np.ones(5, bool)}
-    plots.weight_histogram(tmp_path / "histogram.png", audit)
+    diagnostics = {"weight": np.ones(5), "selected": np.ones(5, bool)}
+    plots.weight_histogram(tmp_path / "histogram.png", diagnostics)
     assert decoded(tmp_path / "histogram.png") is not None
 
 
