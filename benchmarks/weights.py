@@ -2,11 +2,11 @@
 
     python benchmarks/weights.py
 
-Prints, for 100,000 pool features and as many reference features of 128
-dimensions in 7 classes, the seconds and the memory added by local density and
-by distribution similarity, next to the bounds they have to keep (60 s and
-1.5 GiB together, on 2 cores) and to what one N x N matrix of float32 distances
-would need. Writes the same to benchmarks/weights.csv.
+Measures the seconds and the memory that local density and distribution
+similarity add, for 100,000 pool features and as many reference features of 128
+dimensions in 7 classes. Prints them beside their bounds (60 s and 1.5 GiB
+together, on 2 cores) and beside the size of one N x N matrix of float32
+distances. Writes the same to benchmarks/weights.csv.
 """
 
 import argparse
@@ -49,13 +49,12 @@ def resident():
 
 
 class Peak:
-    """Context: what its body took.
+    """Context: time and memory of its body.
 
     Attributes:
-        seconds: by the clock.
-        cpu_seconds: of all cores; what the clock would show on one that is
-            free. The clock alone says little on a busy machine.
-        gib: memory added at most.
+        seconds: wall time.
+        cpu_seconds: of all cores; it depends less on other processes.
+        gib: most memory added.
     """
 
     def __enter__(self):

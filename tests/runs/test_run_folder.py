@@ -70,7 +70,7 @@ def test_args_come_back(tmp_path):
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", "{}"])
-def test_a_folder_without_args_is_no_run(tmp_path, text):
+def test_a_folder_without_args_is_not_a_run(tmp_path, text):
     if text is not None:
         (tmp_path / "args.json").write_text(text)
     with pytest.raises(UserError, match="not the folder of a run"):
