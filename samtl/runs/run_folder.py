@@ -113,12 +113,12 @@ def _new_folder(path):
             return folder
 
 
-def write_args(run: Path, args: dict) -> None:
+def write_args(run: Path, arguments: dict) -> None:
     """Write args.json: what is needed to repeat the run.
 
     Args:
         run: folder of the run.
-        args: the script's arguments, JSON-able but for paths.
+        arguments: the script's arguments, JSON-able but for paths.
     """
     # Imported here so that reading a run does not load a backend.
     from keras.config import backend
@@ -129,7 +129,7 @@ def write_args(run: Path, args: dict) -> None:
         {
             "arguments": {
                 key: str(value) if isinstance(value, Path) else value
-                for key, value in args.items()
+                for key, value in arguments.items()
             },
             "command": shlex.join(["python", *sys.argv]),
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
