@@ -44,6 +44,9 @@ def data_dir(tmp_path_factory):
     tiny.dataset(folder, "ferplus", [tiny.FERPLUS_EMOTION], (40, 16, 16))
     tiny.dataset(folder, "mtfl", ["pose", "gender"], (30, 10, 10), seed=1)
     tiny.dataset(folder, "utkface", ["gender", "age"], (24, 8, 8), seed=2)
+    table = folder / "db" / "utkface.csv"
+    rows = pd.read_csv(table)
+    rows.assign(age_years=10 * rows["age"] + 1).to_csv(table, index=False)
     return folder
 
 
@@ -152,13 +155,15 @@ def _check_release(run, data_dir, out):
         assert hashlib.sha256(content).hexdigest() == digest
     assert facts["agreement"]["images"] == 16 + 10 + 8
     assert facts["agreement"]["largest_difference"] < 1e-4
+    assert facts["age_years"] == [1, 11, 21, 31, 41, 51, 61, 71]
     # Hidden labels, MTFL's gender, make groups too.
     text = (out / "figures.md").read_text()
     assert text.count("| gender: female | 5 |") == 1
     assert text.count("| gender: female | 4 |") == 1
     text = (out / "MODEL_CARD.md").read_text()
     assert all(digest in text for digest in facts["sha256"].values())
-    assert "it says: no face found" in text
+    assert "expected age" in text
+    assert "portrait: no face found" in text
 
 
 def _check_refused_releases(run, data_dir, out, monkeypatch):

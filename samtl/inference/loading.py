@@ -123,11 +123,7 @@ def _describe(path: Path) -> tuple[dict, Path]:
         height, width, channels = map(int, content["input"]["shape"][1:])
         given = content.get("temperatures", {})
         temperatures = {task: float(given.get(task, 1)) for task in tasks}
-        fixed = set(content.get("no_flip", ()))
-        mirrors = {
-            name: None if name in fixed else mirrored(classes)
-            for name, classes in tasks.items()
-        }
+        mirrors = _mirrors(tasks, set(content.get("no_flip", ())))
         margin = float(content.get("margin", MARGIN))
         sha256 = dict(content.get("sha256", {}))
         years = _ages(content, tasks.get("age", ()))
@@ -168,6 +164,14 @@ def _describe(path: Path) -> tuple[dict, Path]:
         "sha256": sha256,
         "ages": years,
     }, source
+
+
+def _mirrors(tasks: dict, fixed: set[str]) -> dict[str, list[int] | None]:
+    """`Predictor.mirrors`; `fixed` names the tasks that a flip breaks."""
+    return {
+        name: None if name in fixed else mirrored(classes)
+        for name, classes in tasks.items()
+    }
 
 
 def _ages(content: dict, classes: tuple[str, ...]) -> tuple[float, ...]:

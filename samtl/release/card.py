@@ -38,7 +38,7 @@ def write_up(tasks: list[Task], facts: dict) -> str:
             `agreement` {"images", "largest_difference"}, `datasets` {name:
             {"labels", "images": count, "terms", "citation" if any}}, `seeds`
             (list of `publish.compare_seeds`), `sample` (the prediction for the
-            demos' sample portrait).
+            demos' sample portrait), `age_error` (of `ages.error`).
     """
     names = [task.name for task in tasks]
     height, width, channels = facts["input"]
@@ -53,6 +53,7 @@ def write_up(tasks: list[Task], facts: dict) -> str:
             _files(facts),
             _training(facts, arguments),
             _results(tasks),
+            *_age_error(facts["age_error"]),
             _seeds(facts["seeds"]),
             _calibrated(tasks, facts["datasets"]),
             _weaknesses(tasks, facts["sample"]),
@@ -71,7 +72,7 @@ def _files(facts):
         (f"`{file}`", text, f"`{facts['sha256'][file]}`")
         for file, text in meaning.items()
     ]
-    text = "classes, input, crop margin, temperatures, SHA-256"
+    text = "classes, input, crop margin, temperatures, ages, SHA-256"
     rows.append((f"`{name}.json`", text, ""))
     text = "confusion, groups and reliability on test"
     rows.append(("[figures.md](figures.md)", text, ""))
@@ -158,6 +159,17 @@ def _results(tasks):
         "the demos. Confusion matrices and accuracy by class and group are in "
         f"[figures.md](figures.md).\n\n{table(headings, rows)}"
     )
+
+
+def _age_error(found):
+    """The line about the expected age, if there is one."""
+    if found is None:
+        return []
+    count, years = found
+    return [
+        f"Mean absolute error of the expected age: {years:.1f} years, on "
+        f"{count:,} test images with an age in years.\n"
+    ]
 
 
 def _seeds(seeds):

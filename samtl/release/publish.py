@@ -25,7 +25,7 @@ from samtl.data.tasks import mirrored
 from samtl.faces import detect, inputs
 from samtl.faces.prediction import Prediction
 from samtl.inference import loading
-from samtl.release import card, figures
+from samtl.release import ages, card, figures
 
 NAME = "four_tasks"
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
@@ -108,11 +108,13 @@ def main(argv: list[str] | None = None) -> None:
         )
         for task in tasks
     ]
+    means = ages.training_means([parts["train"].table for parts in datasets])
     # What is there is replaced when all that may fail is done.
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
-        _make(given.run, made, measured, agreement)
+        _make(given.run, made, measured, agreement, means)
         facts = _facts(given, made, datasets) | {"seeds": seeds}
+        facts["age_error"] = ages.error(measured, means, splits[1])
         _write(made / "figures.md", figures.write_up(measured))
         _write(made / "MODEL_CARD.md", card.write_up(measured, facts))
         # All are copied before the first takes its place.
@@ -336,7 +338,7 @@ def _read(folder, name, *keys):
     return found
 
 
-def _make(run, made, measured, agreement):
+def _make(run, made, measured, agreement, means):
     """The two networks and their description, in the folder `made`."""
     digests = {}
     for kind in KINDS:
@@ -349,6 +351,8 @@ def _make(run, made, measured, agreement):
         "sha256": digests,
         "agreement": agreement,
     }
+    if means:
+        facts["age_years"] = means
     labels = _read(run, "labels.json")
     files.write_json(made / f"{NAME}.json", labels | facts)
 

@@ -165,6 +165,7 @@ def _facts():
         },
         "seeds": [_seed(4, 0.8, 0.5), _seed(5, 0.7, 0.6)],
         "sample": "male 52%",
+        "age_error": (1234, 5.91),
     }
 
 
@@ -197,6 +198,7 @@ def test_the_card_reports_what_was_measured(tasks):
         "| 4 | 80.0 % | 50.0 % | 25.0 % |",
         "| mean | 75.0 ± 7.1 | 55.0 ± 7.1 | 25.0 ± 0.0 |",
         "Grace Hopper's portrait: male 52%",
+        "expected age: 5.9 years, on 1,234 test images with an age in years",
         "Not for decisions about people",
     ):
         assert words in text
