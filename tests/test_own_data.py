@@ -1,6 +1,7 @@
 """The commands of docs/own_data.md, on drawn digits and smiles."""
 
 import importlib
+import json
 import re
 import shlex
 from pathlib import Path
@@ -15,6 +16,7 @@ from samtl.cli import command_line
 from samtl.data import tables
 from samtl.data.tasks import Task
 from samtl.runs import run_folder
+from tests import quick
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "own_data.md").read_text(encoding="utf-8")
@@ -117,3 +119,23 @@ def test_the_plan_lists_its_runs(desk, monkeypatch, capsys):
     # Two tasks alone, jointly, and alternating: three seeds each.
     assert shown.count("python ") == 12
     assert "--dataset=smiles --task_type=smile" in shown
+
+
+def test_the_training_commands_run(desk, monkeypatch):
+    """Of the page, one round each and with a tiny network."""
+    quick.shrink(monkeypatch)
+    monkeypatch.chdir(desk)
+    trained = [c for c in SCRIPTS if "--epoch" in c]
+    assert len(trained) == 3
+    for number, command in enumerate(trained):
+        _, script, *words = shlex.split(command)
+        words += ["--epoch=1", f"--run_dir=run{number}", "--cluster_k=1"]
+        importlib.import_module(Path(script).stem).main(words)
+    results = [
+        json.loads((desk / f"run{number}" / "result.json").read_text())
+        for number in range(3)
+    ]
+    tasks = [set(result["tasks"]) for result in results]
+    assert tasks == [{"smile"}, {"smile", "digit"}, {"smile", "digit"}]
+    labels = json.loads((desk / "run1" / "labels.json").read_text())
+    assert labels["no_flip"] == ["digit"]
