@@ -12,7 +12,7 @@ from collections import Counter
 
 import numpy as np
 
-from data_preparation.spreadsheet import shown
+from data_preparation.spreadsheet import Sheet, shown
 from samtl.common.errors import UserError
 from samtl.data.tasks import NAME, TAKEN
 
@@ -26,12 +26,12 @@ TOLERANCE = 1e-3  # of the sum of a row's shares
 INTEGER = re.compile(r"([+-]?\d+)(\.0*)?")
 
 
-def normal(heading):
+def normal(heading: str) -> str:
     """A heading as a name: lower case, with _ for blanks and hyphens."""
     return re.sub(r"[\s-]", "_", heading.lower())
 
 
-def number(text):
+def number(text: str) -> float | None:
     """A finite number, also with a decimal comma; None for other text."""
     try:
         found = float(text.replace(",", "."))
@@ -49,7 +49,7 @@ class Columns:
         count: N.
     """
 
-    def __init__(self, sheet):
+    def __init__(self, sheet: Sheet):
         """Read the headings.
 
         Raises:
@@ -72,7 +72,7 @@ class Columns:
         self.count = len(self.cells["path"])
         self._is_count = functools.cache(self._find_is_count)
 
-    def candidates(self):
+    def candidates(self) -> list[str]:
         """Columns that may be tasks or votes."""
         return [
             name
@@ -80,7 +80,7 @@ class Columns:
             if name not in SPECIAL and not FACTS.fullmatch(name)
         ]
 
-    def tasks(self, classes):
+    def tasks(self, classes: dict[str, list[str]]) -> list[str]:
         """All columns but for votes and facts, and what is voted for.
 
         Args:
@@ -116,7 +116,7 @@ class Columns:
                     return prefix, votes
         return "", {}
 
-    def votes(self, task, classes):
+    def votes(self, task: str, classes: list[str] | None) -> dict[str, str]:
         """The columns of a task's votes.
 
         Args:
@@ -164,7 +164,7 @@ class Columns:
                 f"choose the classes: --classes {task}:CLASS,CLASS"
             )
 
-    def suffixes(self, task):
+    def suffixes(self, task: str) -> dict[str, str]:
         """{normal name of a class: column} of columns of numbers TASK_CLASS."""
         start = f"{task}_"
         return {
@@ -186,7 +186,7 @@ class Columns:
         rows = rows[~np.isnan(rows).all(axis=1)]
         return len(rows) > 0 and np.allclose(rows.sum(axis=1), 1, 0, TOLERANCE)
 
-    def facts(self):
+    def facts(self) -> list[str]:
         """Columns of numbers that are not tasks."""
         return [
             name
@@ -196,7 +196,7 @@ class Columns:
             and (FACTS.fullmatch(name) or self.is_measurement(name))
         ]
 
-    def is_measurement(self, name):
+    def is_measurement(self, name: str) -> bool:
         """Whether a column has numbers with decimals, too many for classes."""
         values = {*self.cells[name]} - {""}
         if not values or any(number(value) is None for value in values):
@@ -205,12 +205,12 @@ class Columns:
             return False
         return len(values) > MOST_VALUES or self.is_scattered(name)
 
-    def is_scattered(self, name):
+    def is_scattered(self, name: str) -> bool:
         """Whether a column has more values than every other filled row."""
         values = [cell for cell in self.cells[name] if cell]
         return 2 * len(set(values)) > len(values)
 
-    def numbers(self, name):
+    def numbers(self, name: str) -> np.ndarray:
         """A column of numbers: float [N], NaN where a cell is empty.
 
         Raises:
@@ -228,7 +228,7 @@ class Columns:
             found[index] = value
         return found
 
-    def others(self, name):
+    def others(self, name: str) -> str:
         """Columns to choose instead of one, for the end of a message."""
         names = [
             other

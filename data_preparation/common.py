@@ -285,7 +285,9 @@ def _require_splits(faces, dropped, dataset, source):
             what = _without_class(part, dataset.tasks, where)
         if what:
             cure = "is it complete?"
-            if dataset.is_own:
+            if dataset.is_own and part.empty:
+                cure = f"add images, or rows with the split {split}"
+            elif dataset.is_own:
                 cure = "add images, or leave a class out with --classes"
             why = dropped.reasons(split)
             raise UserError(f"{what} (dropped: {why or 'none'}); {cure}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from data_preparation.columns import INTEGER, WEIGHT, Columns, normal, number
-from data_preparation.spreadsheet import shown
+from data_preparation.spreadsheet import Sheet, shown
 from samtl.common.errors import UserError
 from samtl.data.tasks import NAME, TAKEN, Task, mirrored
 
@@ -48,7 +48,38 @@ class Labels:
     is_excluded: np.ndarray
 
 
-def read(sheet, wanted):
+def parse_classes(words: list[str]) -> dict[str, list[str]]:
+    """{task: class names} of no yes, with task "", or of smile:no,yes.
+
+    Raises:
+        UserError: the names of a task are less than two or not different, or
+            only some of the words name a task.
+    """
+    classes = {}
+    for word in words:
+        task, colon, names = word.partition(":")
+        if colon and NAME.fullmatch(task):
+            names = names.split(",")
+        else:
+            task, names = "", [word]
+        classes.setdefault(task, []).extend(
+            unicodedata.normalize("NFC", name.strip()) for name in names
+        )
+    if "" in classes and len(classes) > 1:
+        raise UserError(
+            "--classes names a task for some classes only; write "
+            "TASK:CLASS,CLASS for each"
+        )
+    for task, names in classes.items():
+        if len(set(names)) < max(2, len(names)) or "" in names:
+            raise UserError(
+                f"--classes{f' of {task}' if task else ''} must be two or more "
+                f"different names, not {', '.join(names)}; correct it"
+            )
+    return classes
+
+
+def read(sheet: Sheet, wanted: Wanted) -> Labels:
     """Read all labels of a table.
 
     Args:
@@ -84,8 +115,8 @@ def read(sheet, wanted):
         has_other |= is_other
         has_target |= _has_target(task, found)
     facts = {f: table.numbers(f) for f in table.facts() if f not in columns}
-    for name in names:
-        _require_votes(sheet, name, {*names, *facts})
+    for task in tasks:
+        _require_no_votes(sheet, task, {*names, *facts})
     tasks = tuple(_with_flips(task, wanted.no_flip) for task in tasks)
     return Labels(tasks, columns | facts, has_other & ~has_target)
 
@@ -321,10 +352,13 @@ def _require_rows(sheet, task, columns):
         )
 
 
-def _require_votes(sheet, task, columns):
-    """Refuse a weight of votes that are not there."""
-    if f"{task}_{WEIGHT}" in columns:
-        raise UserError(
-            f"{sheet.path}: {task}_{WEIGHT} is the weight of votes, but there "
-            f"is no column {task}_CLASS of votes; rename the column"
-        )
+def _require_no_votes(sheet, task, columns):
+    """Refuse a column with the name of votes that is a task or a fact."""
+    for label in (WEIGHT, *task.classes):
+        column = f"{task.name}_{label}"
+        if column in columns:
+            raise UserError(
+                f"{sheet.path}: {column} is the name of votes for {task.name}, "
+                f"but there are not votes for {', '.join(task.classes)}; "
+                "rename the column, or choose others with --tasks"
+            )

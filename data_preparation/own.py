@@ -65,7 +65,7 @@ EXCLUDED = "class is not in --classes"
 LONGEST_NAME = 80  # letters of a path in the list of dropped rows
 
 
-def main(argv, taken):
+def main(argv: list[str], taken: list[str]) -> None:
     """Prepare the set that the command line describes.
 
     Args:
@@ -81,10 +81,10 @@ def main(argv, taken):
     add_arguments(parser)
     args = parser.parse_args(argv)
     _require_sound(args, taken)
-    prepare(args, ("own", *argv))
+    prepare(args, ("own", *map(_as_text, argv)))
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     text = "of the prepared set: letters a to z, digits, _ and -"
     parser.add_argument("name", type=str, help=text)
@@ -122,7 +122,7 @@ def add_arguments(parser):
     common.add_arguments(parser, margin=0.0)
 
 
-def task_name(text):
+def task_name(text: str) -> str:
     """A task's name."""
     name = normal(text)
     if not NAME.fullmatch(name) or name in TAKEN:
@@ -138,6 +138,11 @@ def _word(text):
 
 
 _word.metavar = "CLASS"
+
+
+def _as_text(word):
+    # File names may hold any bytes; the JSON holds text.
+    return word.encode(errors="backslashreplace").decode()
 
 
 def _require_sound(args, taken):
@@ -167,7 +172,7 @@ def _require_sound(args, taken):
         raise UserError(problem)
 
 
-def prepare(args, words):
+def prepare(args: argparse.Namespace, words: tuple[str, ...]) -> None:
     """Write db/NAME.csv, its JSON and its images.
 
     Args:
@@ -193,7 +198,7 @@ def prepare(args, words):
     columns = [name for name in found.columns if name not in tasks]
     if "subject" in faces:
         columns.append("subject")
-    layout = "folders" if not args.csv else args.csv.name
+    layout = _as_text(args.csv.name) if args.csv else "folders"
     common.build(dataset, faces, args, layout, columns)
     common.say(f"check it: python -m data_preparation check {args.name}")
     for task in found.tasks:
@@ -203,7 +208,7 @@ def prepare(args, words):
         )
 
 
-def read_table(args):
+def read_table(args: argparse.Namespace) -> spreadsheet.Sheet:
     """Read --csv, with the name of its only column of labels in --task.
 
     Returns:
@@ -249,7 +254,7 @@ def _only_label(sheet, task):
     return next(h for h in sheet.columns if normal(h) == names[0])
 
 
-def read_folder(args):
+def read_folder(args: argparse.Namespace) -> spreadsheet.Sheet:
     """Find the images, and with --task the classes of their folders.
 
     Returns:
@@ -292,7 +297,9 @@ def read_folder(args):
     return spreadsheet.Sheet(source, columns, [])
 
 
-def read(sheet, args):
+def read(
+    sheet: spreadsheet.Sheet, args: argparse.Namespace
+) -> tuple[pd.DataFrame, labels.Labels]:
     """Read the labels of the images that are there.
 
     Args:
@@ -362,34 +369,15 @@ def _subjects(sheet):
     return cells and [spreadsheet.CONTROL.sub(" ", cell) for cell in cells]
 
 
-def wanted(args):
-    """labels.Wanted of the flags.
+def wanted(args: argparse.Namespace) -> labels.Wanted:
+    """What the flags ask for.
 
     Raises:
         UserError: --classes is not a list of different names.
     """
-    classes = {}
-    for word in args.classes or ():
-        task, colon, names = word.partition(":")
-        if colon and NAME.fullmatch(task):
-            names = names.split(",")
-        else:
-            task, names = "", [word]
-        classes.setdefault(task, []).extend(name.strip() for name in names)
-    if "" in classes and len(classes) > 1:
-        raise UserError(
-            "--classes names a task for some classes only; write "
-            "TASK:CLASS,CLASS for each"
-        )
-    for task, names in classes.items():
-        if len(set(names)) < max(2, len(names)) or "" in names:
-            raise UserError(
-                f"--classes{f' of {task}' if task else ''} must be two or more "
-                f"different names, not {', '.join(names)}"
-            )
     return labels.Wanted(
         tasks=tuple(args.tasks or ([args.task] if args.task else ())),
-        classes=classes,
+        classes=labels.parse_classes(args.classes or ()),
         no_flip=() if args.no_flip is None else tuple(args.no_flip or [""]),
         is_majority=args.majority,
     )

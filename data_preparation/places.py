@@ -3,6 +3,8 @@
 import functools
 import os
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 from data_preparation.crops import MISSING
 from data_preparation.spreadsheet import CONTROL
@@ -20,7 +22,7 @@ LONGEST_NAME = 200  # bytes
 WRITTEN = (".png", ".jpg", ".jpeg")
 
 
-def finder(source):
+def finder(source: Path) -> Callable[[str], tuple[str, str]]:
     """The function that finds an image in a source folder.
 
     Args:
@@ -71,7 +73,7 @@ def finder(source):
     return find
 
 
-def crop_names(paths):
+def crop_names(paths: list[str]) -> list[str]:
     """Files of the crops: the paths, with .png where they are not PNG or JPEG.
 
     Args:

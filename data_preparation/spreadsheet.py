@@ -8,8 +8,10 @@ import csv
 import io
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from samtl.common.errors import UserError
 
@@ -45,14 +47,14 @@ class Sheet:
     columns: dict[str, list[str]]
     rows: list[int]
 
-    def column(self, name):
+    def column(self, name: str) -> list[str] | None:
         """The cells below a heading in any case, or None."""
         for heading, cells in self.columns.items():
             if heading.lower() == name:
                 return cells
         return None
 
-    def take(self, indices):
+    def take(self, indices: Sequence[int]) -> "Sheet":
         """The rows at these indices."""
         columns = {
             heading: [cells[index] for index in indices]
@@ -61,7 +63,7 @@ class Sheet:
         rows = [self.rows[index] for index in indices] if self.rows else []
         return Sheet(self.path, columns, rows)
 
-    def refuse(self, index, what, cure):
+    def refuse(self, index: int, what: str, cure: str) -> NoReturn:
         """Raise the UserError about the row at an index."""
         if self.rows:
             place = f"{self.path}, row {self.rows[index]}"
@@ -70,7 +72,7 @@ class Sheet:
         raise UserError(f"{place}: {what}; {cure}")
 
 
-def read(path):
+def read(path: Path) -> Sheet:
     """Read a table, without empty rows and columns without a heading.
 
     Args:
@@ -107,7 +109,7 @@ def read(path):
     return Sheet(path, columns, [number for number, _ in numbered[1:]])
 
 
-def shown(text, most=40):
+def shown(text: str, most: int = 40) -> str:
     """A cell for a message: quoted, in one line, of at most so many letters."""
     return repr(text if len(text) <= most else f"{text[:most]}...")
 

@@ -280,7 +280,10 @@ def test_bad_votes_are_named(source, row, message):
 def test_a_weight_without_votes_is_refused(source):
     rows = [f"{row},{i % 2}" for i, row in enumerate(smiles())]
     message = refused(table, source, "path,smile,smile_weight", rows)
-    assert "smile_weight is the weight of votes, but there is" in message
+    assert "smile_weight is the name of votes for smile, but" in message
+    rows = [f"{row},{'ab'[i % 2]}" for i, row in enumerate(smiles())]
+    message = refused(table, source, "path,smile,smile_no", rows)
+    assert "smile_no is the name of votes for smile, but" in message
 
 
 def test_the_split_column_is_kept(source):
@@ -731,7 +734,7 @@ def test_help_teaches(capsys):
 
 
 def test_names_that_are_not_text_are_dropped(tmp_path):
-    source = folders(tmp_path / "source")
+    source = folders(tmp_path / os.fsdecode(b"caf\xe9"))
     draw(source / "no" / os.fsdecode(b"caf\xe9.png"), 99)
     assert len(run(source, "--task=smile")) == 12
     assert common.ODD_NAME in dropped_bytes(source)
