@@ -96,6 +96,11 @@ def read(sheet: Sheet, wanted: Wanted) -> Labels:
     table = Columns(sheet)
     names = _task_names(table, wanted)
     classes = _by_task(wanted.classes, names)
+    for name in {*wanted.no_flip} - {"", *names}:
+        raise UserError(
+            f"--no_flip names {name}, but the tasks are "
+            f"{', '.join(names) or 'none'}; correct it"
+        )
     columns, tasks = {}, []
     has_target = np.zeros(table.count, bool)
     has_other = np.zeros(table.count, bool)

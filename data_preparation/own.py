@@ -24,6 +24,7 @@ is dropped, as are broken images; the summary counts them.
 
 import argparse
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,7 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
+COMMANDS = ("own", "check", "annotate")  # of data_preparation
 NO_FOLDER = "not in a class folder"
 EXCLUDED = "class is not in --classes"
 LONGEST_NAME = 80  # letters of a path in the list of dropped rows
@@ -149,7 +151,7 @@ def _require_sound(args, taken):
     """Refuse flags that contradict each other."""
     name, problem = args.name, ""
     is_word = re.fullmatch(r"[a-z][a-z0-9_-]{0,99}", name)
-    if name in taken or name in ("own", "check") or not is_word:
+    if name in (*taken, *COMMANDS) or not is_word:
         problem = (
             f"{name!r} cannot be the name of a set of your own; give a "
             "lower-case word of letters a to z, digits, _ and - that is not "
@@ -200,12 +202,14 @@ def prepare(args: argparse.Namespace, words: tuple[str, ...]) -> None:
         columns.append("subject")
     layout = _as_text(args.csv.name) if args.csv else "folders"
     common.build(dataset, faces, args, layout, columns)
-    common.say(f"check it: python -m data_preparation check {args.name}")
+    place = ""
+    if args.data_dir != Path("data"):
+        place = f" --data_dir={shlex.quote(str(args.data_dir))}"
+    command = f"python -m data_preparation check {args.name}{place}"
+    common.say(f"check it: {command}")
     for task in found.tasks:
-        common.say(
-            f"train {task.name}: python STL_general_train.py "
-            f"--dataset={args.name} --task_type={task.name}"
-        )
+        words = f"--dataset={args.name} --task_type={task.name}{place}"
+        common.say(f"train {task.name}: python STL_general_train.py {words}")
 
 
 def read_table(args: argparse.Namespace) -> spreadsheet.Sheet:

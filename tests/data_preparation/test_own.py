@@ -316,7 +316,7 @@ def test_images_without_labels_are_a_pool(tmp_path, source):
 
 @pytest.mark.parametrize(
     "name",
-    ["mtfl", "synthetic", "synthetic_pose", "own", "check", "Smiles", "a b"],
+    ["mtfl", "synthetic", "synthetic_pose", "own", "annotate", "Smiles", "ä"],
 )
 def test_names_of_others_are_refused(tmp_path, name):
     source = folders(tmp_path / "source")
@@ -334,6 +334,7 @@ def test_names_of_others_are_refused(tmp_path, name):
         (["--task=a", "--classes", "b"], "two or more different names, not b"),
         (["--task=a", "--classes", "b", "b"], "names, not b, b"),
         (["--task=a", "--classes", "a:b,c", "d"], "names a task for some"),
+        (["--task=a", "--no_flip", "b"], "--no_flip names b, but the tasks"),
         (["--task=a", "--unlabelled"], "--unlabelled takes no labels"),
         (["--csv=none.csv"], "cannot read none.csv: No such file"),
         (["--csv=none.csv", "--task=a", "--tasks=b"], "--task or --tasks"),
