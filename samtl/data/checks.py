@@ -210,7 +210,8 @@ def prepare_again(path: Path) -> str:
         words = "synthetic"  # draws them all
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         facts = files.read_json(path.with_suffix(".json"))
-        words = shlex.join(facts["prepared_with"])
+        # A stranger's words may hold line breaks.
+        words = " ".join(shlex.join(facts["prepared_with"]).split())
     words = words.removesuffix(" --overwrite")
     return f"prepare it again: python -m data_preparation {words} --overwrite"
 
