@@ -357,7 +357,8 @@ def test_a_path_that_leaves_the_source_is_dropped(source, tmp_path):
         "../secret/1.png": places.OUTSIDE,
         "p/../../secret/1.png": places.OUTSIDE,
         "..\\secret\\1.png": places.OUTSIDE,
-        str(tmp_path / "secret" / "1.png"): places.ABSOLUTE,
+        # Shorter than a temporary path may be, as long names are cut.
+        "/secret/1.png": places.ABSOLUTE,
         "C:\\secret\\1.png": places.ABSOLUTE,
         "link.png": places.OUTSIDE,
         "folder/1.png": places.OUTSIDE,

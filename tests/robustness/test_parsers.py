@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
 from samtl.cli import command_line, legacy, methods
 from samtl.common import files, flags
 from samtl.comparison import plan
+from samtl.data import tasks
 from samtl.faces import inputs
 from samtl.faces.media import output, video
 from samtl.runs import event_log
@@ -51,14 +52,10 @@ def test_values_of_flags(text):
     # It becomes a file's name.
     assert name is REFUSED or not {"/", ".", "\0", "\n"} & set(name)
     task = _read(flags.task, text)
-    assert task is REFUSED or task in command_line.SYNTHETIC
+    assert task is REFUSED or tasks.NAME.fullmatch(task)
     assert _read(flags.model, text) in (*flags.MODELS, REFUSED)
     weighted = _read(flags.weighted, text)
-    assert weighted is REFUSED or weighted in (
-        *command_line.SYNTHETIC,
-        "none",
-        "balanced",
-    )
+    assert weighted is REFUSED or tasks.NAME.fullmatch(weighted)
     for kind in (flags.labels, flags.limit):
         value = _read(kind, text)
         # Parsing a parsed value has no effect.
