@@ -57,6 +57,7 @@ from samtl.pseudo_labels import (
     filling,
     local_density,
 )
+from samtl.pseudo_labels.distribution import DistributionConfig
 from samtl.pseudo_labels.labels import true_labels
 from samtl.runs import run_folder
 from samtl.training.learner import Learner, fit_pass
@@ -217,7 +218,11 @@ def weights(count, repeats):
         "distribution": (
             COMPONENTS * np.sum(kernels),
             lambda: distribution_similarity(
-                pool, labels, known, known_labels, COMPONENTS
+                pool,
+                labels,
+                known,
+                known_labels,
+                DistributionConfig(COMPONENTS),
             ),
         ),
     }

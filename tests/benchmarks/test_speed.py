@@ -45,9 +45,9 @@ def test_both_small_networks_are_measured(monkeypatch, tmp_path):
         return keras.Model(image, {"logits": {"emotion": logits}})
 
     monkeypatch.setattr(speed.networks, "build", build)
-    monkeypatch.setattr(speed.runs, "export", lambda *_: None)
+    monkeypatch.setattr(speed.run_folder, "export", lambda *_: None)
     network = SimpleNamespace(run=lambda face: face)
-    monkeypatch.setattr(speed.predict, "load", lambda path: network)
+    monkeypatch.setattr(speed.loading, "load", lambda path: network)
     rows = speed.small_networks(tmp_path, 4, 2, 1)
     assert [row["unit"] for row in rows] == ["images/s", "faces/s"]
     assert all(row["speed"] > 0 for row in rows)
