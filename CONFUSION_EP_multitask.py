@@ -82,7 +82,7 @@ def train(config):
         soft = distillation.triples(config, splits, tasks, labels)
 
     # Which further losses: those reported, and the transfer networks' own.
-    mixture = confusion.Mixture(splits, config.training.batch_size)
+    mixture = confusion.Mixture(splits, config.training)
     losses = confusion.split_losses(tasks)
     transfer = None
     if is_transfer:

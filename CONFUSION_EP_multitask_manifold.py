@@ -74,7 +74,7 @@ def train(config):
         config, datasets, network, teacher, Auxiliary(losses)
     )
 
-    mixture = confusion.Mixture(splits, config.training.batch_size)
+    mixture = confusion.Mixture(splits, config.training)
     triples = [
         joined(true_labels(split, tasks, config.data), masked(split, tasks))
         for split in splits

@@ -23,7 +23,7 @@ from samtl.pseudo_labels.filling import fill_missing, masked
 from samtl.pseudo_labels.labels import true_labels
 from samtl.pseudo_labels.method import RandomField, Regularisers
 from samtl.pseudo_labels.targets import joined
-from samtl.training.config import Configuration
+from samtl.training.config import Configuration, TrainingConfig
 from samtl.training.learner import Auxiliary, Learner
 from utils import confusion
 from utils.confusion import label_transfer, manifold, mrf
@@ -62,7 +62,9 @@ class Contestant:
             "mini_xception", TASKS, label_embeddings=is_transfer
         )
         self.teacher = pseudo_labels.Teacher(self.network, batch_size)
-        self.mixture = confusion.Mixture(splits, batch_size)
+        self.mixture = confusion.Mixture(
+            splits, TrainingConfig(batch_size=batch_size)
+        )
         self.transfer = None
         losses = confusion.split_losses(TASKS)
         if is_transfer:
@@ -73,7 +75,9 @@ class Contestant:
         if name in REGULARISERS:
             losses = manifold.losses(self.network, TASKS, REGULARISERS[name])
         self.learner = Learner(
-            self.network, LOSS_WEIGHTS, Auxiliary(losses, self.transfer)
+            self.network,
+            TrainingConfig(loss_weights=LOSS_WEIGHTS),
+            Auxiliary(losses, self.transfer),
         )
         self.learner.compile(optimizer="adam", jit_compile=False)
         self.labels = [true_labels(split, TASKS, DATA) for split in splits]

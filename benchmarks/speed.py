@@ -60,12 +60,14 @@ from samtl.pseudo_labels import (
 from samtl.pseudo_labels.distribution import DistributionConfig
 from samtl.pseudo_labels.labels import true_labels
 from samtl.runs import run_folder
+from samtl.training.config import TrainingConfig
 from samtl.training.learner import Learner, fit_pass
 
 SHAPE = (64, 64, 1)
 QUANTILE, COMPONENTS = 0.6, 3  # of the weights
 DETECT_EVERY = 5  # the video demo's default
 FACES_A_TURN = 200
+TRAINING = TrainingConfig(loss_weights={"emotion": 1.0})
 
 
 def in_turns(repeats, *functions):
@@ -101,9 +103,7 @@ def training(count, batch_size, repeats):
     data = noise(EMOTION, count, seed=0)
     labelled = true_labels(data, [EMOTION], DataConfig({}, ()))
     batches = Batches(data, labelled, batch_size, seed=0)
-    learner = Learner(
-        networks.build("mini_xception", [EMOTION]), {"emotion": 1.0}
-    )
+    learner = Learner(networks.build("mini_xception", [EMOTION]), TRAINING)
     learner.compile(optimizer="adam", jit_compile=False)
     network = networks.build("mini_xception", [EMOTION])
     bare = keras.Model(network.input, network.output["logits"]["emotion"])
@@ -281,7 +281,7 @@ def small_networks(folder, count, batch_size, repeats):
     passes, looks = [], []
     for name in ("mini_resnet", "mini_xception"):
         network = networks.build(name, [EMOTION])
-        learner = Learner(network, {"emotion": 1.0})
+        learner = Learner(network, TRAINING)
         learner.compile(optimizer="adam", jit_compile=False)
         passes.append(
             functools.partial(fit_pass, learner, batches, "benchmark")

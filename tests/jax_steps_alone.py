@@ -13,6 +13,7 @@ import numpy as np
 from keras import layers, ops
 
 from samtl.distributed import jax_steps
+from samtl.training.config import TrainingConfig
 from samtl.training.learner import Auxiliary, AuxiliaryLoss, Learner
 from samtl.pseudo_labels import distances
 
@@ -37,7 +38,9 @@ def learner():
             0.1, lambda found, _: ops.sum(found["logits"]["pose"])
         )
     }
-    made = Learner(network(), WEIGHTS, Auxiliary(losses))
+    made = Learner(
+        network(), TrainingConfig(loss_weights=WEIGHTS), Auxiliary(losses)
+    )
     made.compile(optimizer=keras.optimizers.Adam(0.01, use_ema=True))
     return made
 

@@ -8,6 +8,14 @@ import re
 import sys
 from pathlib import Path
 
+from samtl.cli.dataset_flags import (
+    batch_sizes,
+    by_dataset,
+    check_datasets,
+    limits,
+    of_dataset,
+    wanted_datasets,
+)
 from samtl.cli.flag_groups import (
     LOSS_LETTERS,
     add_dataset_flag,
@@ -17,6 +25,7 @@ from samtl.cli.flag_groups import (
     add_training_flags,
 )
 from samtl.cli.legacy import repair
+from samtl.cli.method_choice import choose
 from samtl.cli.methods import (
     WEIGHTS,
     Arguments,
@@ -24,7 +33,6 @@ from samtl.cli.methods import (
     add_manifold_flags,
     add_method_flags,
     add_single_task_method_flags,
-    choose,
     method,
     method_name,
 )
@@ -43,6 +51,7 @@ __all__ = [
     "add_single_task_method_flags",
     "add_task_flags",
     "add_training_flags",
+    "batch_sizes",
     "boolean",
     "by_dataset",
     "check_datasets",
@@ -51,6 +60,7 @@ __all__ = [
     "limits",
     "method",
     "method_name",
+    "of_dataset",
     "parse",
     "parser",
     "repair",
@@ -70,6 +80,7 @@ SYNTHETIC = {
     "gender": "synthetic_gender_age",
     "age": "synthetic_gender_age",
 }
+BATCH_SIZE = 32
 DEVICE_FLAGS = ("distribute", "coordinator", "num_processes", "process_id")
 CHANGEABLE_ON_RESUME = ("data_dir", "cache_gb", *DEVICE_FLAGS)
 
@@ -106,6 +117,7 @@ def parse(
         return _resumed(parser, args, words)
     _choose_datasets(args, synthetic)
     if "learning_rate" in args:
+        _settle_batch_size(args)
         _check_training(args)
     if parser.family:
         choose(args)
@@ -132,7 +144,9 @@ def completed(saved: dict) -> Arguments:
     known = parser("", None)
     add_training_flags(known)
     add_run_flags(known)
-    return Arguments(**(vars(known.parse_args([])) | saved))
+    args = Arguments(**(vars(known.parse_args([])) | saved))
+    _settle_batch_size(args)
+    return args
 
 
 def given_tasks(args: Arguments, tasks: tuple[str, ...]) -> list[str]:
@@ -150,87 +164,6 @@ def given_tasks(args: Arguments, tasks: tuple[str, ...]) -> list[str]:
             f"{', '.join(others[:-1])} or {others[-1]}"
         )
     return given
-
-
-def by_dataset(
-    args: Arguments, flag: str, wanted: dict[str, list[str]]
-) -> list[tuple[str, str]]:
-    """[(dataset, value)] of a flag of words such as mtfl:pose.
-
-    The dataset is "" where a word names none.
-
-    Raises:
-        UserError: it names one that is not among `wanted`.
-    """
-    found = []
-    for words in getattr(args, flag, None) or ():
-        name, _, value = words.rpartition(":")
-        if name and name not in wanted:
-            raise UserError(
-                f"--{flag}={words} names a dataset that is not trained on; "
-                f"these are: {', '.join(wanted)}"
-            )
-        if name in dict(found):
-            what = f"{name} twice" if name else "all datasets twice"
-            raise UserError(f"--{flag} names {what}; give one value for each")
-        found.append((name, value))
-    return found
-
-
-def wanted_datasets(args: Arguments, tasks: list[str]) -> dict[str, list[str]]:
-    """{dataset: names of the tasks it is given for}, in the order of turns.
-
-    Unlabelled pools come last, given for none.
-
-    Raises:
-        UserError: a pool is given for a task, too.
-    """
-    wanted = {}
-    if getattr(args, "dataset", None):  # of single-task learning
-        wanted[args.dataset] = list(tasks)
-    for label in tasks:
-        for name in getattr(args, f"dataset_{label}", None) or ():
-            wanted.setdefault(name, []).append(label)
-    for name in getattr(args, "unlabelled", None) or ():
-        if wanted.setdefault(name, []):
-            raise UserError(
-                f"--unlabelled={name} is also given for {wanted[name][0]}; "
-                "take one of the two back"
-            )
-    return wanted
-
-
-def limits(args: Arguments, wanted: dict[str, list[str]]) -> dict[str, int]:
-    """{dataset: the most training images to use of it, 0 for all}."""
-    return {name: int(of_dataset(args.limit, name, 0)) for name in wanted}
-
-
-def of_dataset(words: list[str] | None, name: str, default):
-    """The value among words such as 2 and mtfl:2 that is for a dataset."""
-    values = dict(word.rpartition(":")[::2] for word in words or ())
-    return values.get(name, values.get("", default))
-
-
-def check_datasets(args: Arguments, wanted: dict[str, list[str]]) -> None:
-    """Refuse values for datasets that these are not.
-
-    Args:
-        args: a script's arguments.
-        wanted: from `wanted_datasets`.
-
-    Raises:
-        UserError: a flag names another dataset, or one twice, or --labels
-            hides a task that its dataset is given for.
-    """
-    for flag in ("limit", "augmentation_strength"):
-        by_dataset(args, flag, wanted)
-    for name, counted in by_dataset(args, "labels", wanted):
-        hidden = [t for t in wanted[name] if t not in counted.split(",")]
-        if hidden:
-            raise UserError(
-                f"--labels hides {hidden[0]} of {name}, which "
-                f"--dataset_{hidden[0]} asks for; take one of the two back"
-            )
 
 
 def _names(parser):
@@ -314,7 +247,9 @@ def _check_saved(parser, run, saved):
             # In one word, or a value with a dash in front would be a flag.
             words.append(f"--{name}={value}")
     try:
-        given = vars(parser.parse_args(words))
+        given = parser.parse_args(words)
+        _settle_batch_size(given)
+        given = vars(given)
     except UserError as error:
         raise UserError(
             f"{run}/args.json was damaged: {error}; start a new run"
@@ -345,6 +280,15 @@ def _choose_datasets(args, synthetic):
     if not trained_tasks(args):
         for name in set(tasks) & set(synthetic):
             setattr(args, f"dataset_{name}", [SYNTHETIC[name]])
+
+
+def _settle_batch_size(args):
+    """One number for all datasets is an int; else there is one for each."""
+    words = args.batch_size
+    if words is None:
+        args.batch_size = BATCH_SIZE
+    elif len(words) == 1 and ":" not in words[0]:
+        args.batch_size = int(words[0])
 
 
 def _check_devices(args):

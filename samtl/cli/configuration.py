@@ -7,6 +7,7 @@ from pathlib import Path
 
 from samtl.cli.command_line import (
     DEVICE_FLAGS,
+    batch_sizes,
     by_dataset,
     check_datasets,
     limits,
@@ -26,7 +27,6 @@ from samtl.common.errors import UserError
 # Flags that have the names of `TrainingConfig`'s fields.
 TRAINING = (
     "epoch",
-    "batch_size",
     "learning_rate",
     "schedule",
     "ema_momentum",
@@ -58,6 +58,7 @@ def configure(args: Arguments, tasks: list[str], script: str):
     precision = args.precision
     if precision == "auto":
         precision = networks.default_precision(args.model)
+    sizes = batch_sizes(args)
     name = method_name(args)
     if args.family == Family.SINGLE:
         stem = f"stl-{tasks[0]}"
@@ -73,7 +74,11 @@ def configure(args: Arguments, tasks: list[str], script: str):
             precision=precision,
         ),
         training=config.TrainingConfig(
+            batch_size=sum(sizes.values()) or args.batch_size,
+            batch_sizes=sizes,
             loss_weights={task: _loss_weight(args, task) for task in tasks},
+            task_weighting=getattr(args, "task_weighting", "equal"),
+            pseudo_loss_weights=_pseudo_loss_weights(args, tasks),
             **{name: getattr(args, name) for name in TRAINING},
         ),
         run=config.RunConfig(
@@ -103,12 +108,14 @@ def data_config(args: Arguments, tasks: list[str]):
 
     wanted = wanted_datasets(args, tasks)
     check_datasets(args, wanted)
-    for words in getattr(args, "loss_weights", None) or ():
-        if words.split(":")[0] not in tasks:
-            raise UserError(
-                f"--loss_weights={words} is of a task that is not trained; "
-                f"these are: {', '.join(tasks)}"
-            )
+    for flag in ("loss_weights", "pseudo_loss_weights"):
+        for words in getattr(args, flag, None) or ():
+            name = words.rpartition(":")[0]
+            if name and name not in tasks:
+                raise UserError(
+                    f"--{flag}={words} is of a task that is not trained; "
+                    f"these are: {', '.join(tasks)}"
+                )
     augmentation = {}
     if args.is_augmentation:
         words = args.augmentation_strength
@@ -140,3 +147,16 @@ def _loss_weight(args, task):
         return float(given[task])
     letter = LOSS_LETTERS.get(task)
     return getattr(args, f"{letter}_loss_weights", 1.0)
+
+
+def _pseudo_loss_weights(args, tasks):
+    """{task: mu_t}, of the tasks that --pseudo_loss_weights speaks of."""
+    words = getattr(args, "pseudo_loss_weights", None) or ()
+    if args.consistency and not words:
+        words = ["1"]  # such methods have a mean of their own
+    given = dict(word.rpartition(":")[::2] for word in words)
+    return {
+        task: float(given.get(task, given.get("")))
+        for task in tasks
+        if task in given or "" in given
+    }

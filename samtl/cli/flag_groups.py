@@ -13,6 +13,7 @@ from samtl.common.flags import (
     Parser,
     add_flag,
     address,
+    batch_size,
     boolean,
     dataset,
     labels,
@@ -91,7 +92,11 @@ def add_training_flags(parser: Parser) -> None:
     flag = functools.partial(add_flag, group)
     text = "rounds; in alternating training each passes over one dataset"
     flag("epoch", Number(int, 1), 64, text)
-    flag("batch_size", Number(int, 1), 32, "images per step")
+    text = (
+        "images per step; or those of each dataset, as in ferplus:11 mtfl:21, "
+        "of which a joint step has the sum (default: 32)"
+    )
+    flag("batch_size", batch_size, None, text, many=True)
     text = (
         "step size of Adam at the start; by default 0.003 for mini_xception, "
         "0.002 for mini_resnet, 0.001 for wide_resnet, 0.0001 for vggface"

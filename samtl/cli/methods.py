@@ -7,11 +7,18 @@ import argparse
 import functools
 from enum import StrEnum
 
-from samtl.common.errors import UserError
-from samtl.common.flags import Number, Parser, add_flag, boolean
+from samtl.common.flags import (
+    Number,
+    Parser,
+    add_flag,
+    boolean,
+    pseudo_loss_weight,
+)
 
 SA_MTL = ("confidence", "density", "distribution")  # the weights it multiplies
 WEIGHTS = SA_MTL
+TASK_WEIGHTINGS = ("equal", "uncertainty", "dynamic", "random", "geometric")
+CONSISTENCY = ("fixmatch", "softmatch", "mean-teacher")
 MANIFOLD_TERMS = ("lnorm", "trace_norm", "nuclear_norm")
 MANIFOLD = {
     "sfsmr": ("lnorm", "trace_norm"),
@@ -39,29 +46,6 @@ class Arguments(argparse.Namespace):
     def __init__(self, family: "Family | None" = None, **values):
         super().__init__(**values)
         self.family = family
-
-
-_CHOICES = (
-    "--is_naive, --is_distilled, or --is_pseudo with any of "
-    "--is_interpolation, --is_pseudo_confidence, --is_pseudo_density, "
-    "--is_pseudo_distribution"
-)
-CHOICES = {  # for error messages
-    Family.SINGLE: _CHOICES,
-    Family.ALTERNATING: _CHOICES,
-    Family.JOINT: (
-        "--is_naive (All-in-one), --is_distilled, --is_pseudo with any of "
-        "--is_pseudo_confidence, --is_pseudo_density, "
-        "--is_pseudo_distribution and perhaps --is_interpolation (SA-MTL), "
-        "--is_pseudo with --is_interpolation and --interpolation_weights "
-        "above 0, --is_pseudo without any weight (LEL-LTN), or the same with "
-        "--is_MRF (DCN-AP)"
-    ),
-    Family.MANIFOLD: (
-        "--is_naive with --is_lnorm and --is_trace_norm (SFSMR), with "
-        "--is_nuclear_norm too (SLRM), or with one of the three as an ablation"
-    ),
-}
 
 
 def add_method_flags(
@@ -93,8 +77,6 @@ def add_method_flags(
     flag("selection_threshold", Number(float, 0, 1), 0.8, text)
     text = "take that quantile over all pseudo labels, or class by class"
     flag("selection_scope", ("all", "class"), "all", text)
-    text = "first rounds that mask missing labels, whatever the method"
-    flag("pseudo_warmup", Number(int, 0), 0, text)
     for name in WEIGHTS:
         text = f"weight pseudo labels by {name}"
         if name in SA_MTL:
@@ -119,6 +101,40 @@ def add_method_flags(
     flag("gamma", Number(float, 0, above=True), 1.0, text)
     text = "fit mixtures for each class or for all classes together"
     flag("gmm_scope", ("class", "all"), "class", text)
+    _add_consistency_flags(parser)
+
+
+def _add_consistency_flags(parser):
+    """Labels of every step, and how much filled-in labels count."""
+    group = parser.add_argument_group("missing labels in the loss")
+    flag = functools.partial(add_flag, group)
+    text = (
+        "label the clean image in every step and learn that on the augmented "
+        "one: by the network's sure labels (fixmatch), by weighted ones "
+        "(softmatch), or by the predictions of an averaged network "
+        "(mean-teacher)"
+    )
+    flag("consistency", CONSISTENCY, None, text)
+    text = "least confidence that --consistency=fixmatch learns from"
+    flag("consistency_threshold", Number(float, 0, 1), 0.95, text)
+    text = (
+        "momentum per step of the moving average that labels; 0: the network "
+        "itself (default: 0.99 with mean-teacher, else 0)"
+    )
+    flag("consistency_momentum", Number(float, 0, 0.99999), None, text)
+    text = (
+        "temperature of those labels; 0: one-hot (default: 1 with "
+        "mean-teacher, else 0)"
+    )
+    flag("consistency_t", Number(float, 0), None, text)
+    text = (
+        "weight of the mean loss over filled-in labels, apart from that over "
+        "true ones, for all tasks or for one as in emotion:0.1 (default: one "
+        "mean over both, as in the paper)"
+    )
+    flag("pseudo_loss_weights", pseudo_loss_weight, None, text, many=True)
+    text = "first rounds that mask missing labels, whatever the method"
+    flag("pseudo_warmup", Number(int, 0), 0, text)
 
 
 def add_single_task_method_flags(parser: Parser) -> None:
@@ -154,6 +170,11 @@ def add_joint_flags(parser: Parser) -> None:
     flag("teacher", str, None, text, many=True)
     text = "share of the --teacher's prediction in the targets of true labels"
     flag("teacher_share", Number(float, 0, 1), 0.0, text)
+    text = (
+        "how the tasks' losses become one: their sum, or by learned "
+        "uncertainties, by dynamic or random weights, or their geometric mean"
+    )
+    flag("task_weighting", TASK_WEIGHTINGS, "equal", text)
     text = "first epochs in which LEL-LTN masks missing labels"
     flag("ltn_warmup", Number(int, 0), 2, text)
 
@@ -181,26 +202,15 @@ def add_manifold_flags(parser: Parser) -> None:
     flag("nuclear_norm_weight", Number(float, 0), 1e-3, text)
 
 
-def choose(args: Arguments) -> None:
-    """Settle what a command line leaves open, and refuse what is not a method.
-
-    Raises:
-        UserError: it names the methods that there are, or the flag at fault.
-    """
-    if args.family == Family.MANIFOLD:
-        _choose_terms(args)
-    if args.family == Family.SINGLE and args.is_naive is None:
-        others = ("is_distilled", "is_pseudo", "is_interpolation")
-        weights = [f"is_pseudo_{name}" for name in WEIGHTS]
-        args.is_naive = not any(getattr(args, n) for n in (*others, *weights))
-    _choose_method(args)
-    _check_method(args)
-
-
 def method(args: Arguments):
     """The chosen `pseudo_labels.Method`."""
     # Imported here because it loads Keras, which takes seconds.
-    from samtl.pseudo_labels.method import Method, RandomField, TrainedTeachers
+    from samtl.pseudo_labels.method import (
+        ConsistencyConfig,
+        Method,
+        RandomField,
+        TrainedTeachers,
+    )
 
     kind = _kind(args)
     parameters = {}
@@ -227,6 +237,11 @@ def method(args: Arguments):
         distribution_metric=args.distribution_metric,
         gamma=args.gamma,
         gmm_scope=args.gmm_scope,
+        consistency=ConsistencyConfig(
+            args.consistency_threshold,
+            args.consistency_momentum or 0.0,
+            args.consistency_t or 0.0,
+        ),
         **{name: getattr(args, f"is_pseudo_{name}") for name in WEIGHTS},
         **parameters,
     )
@@ -252,14 +267,15 @@ def method_name(args: Arguments) -> str:
     naive, dml-lwf (distilled, T = 1), distilled, sa-mtl-hard and
     sa-mtl-interpolation (all weights), hard-density (some weights), pseudo
     (none), interpolation-constant; joint training has more, see
-    `_joint_name`.
+    `joint_name`.
     """
-    name = _joint_name(args)
+    name = joint_name(args)
     if name:
-        return name
+        weighting = getattr(args, "task_weighting", "equal")
+        return name if weighting == "equal" else f"{name}-{weighting}"
     kind = _kind(args)
-    if kind == "naive":
-        return "naive"
+    if kind == "naive" or kind in CONSISTENCY:
+        return kind
     if kind == "distilled":
         return "dml-lwf" if args.distill_t == 1 else "distilled"
     if args.interpolation_weights > 0:
@@ -275,9 +291,11 @@ def method_name(args: Arguments) -> str:
 def _kind(args):
     """Value of the `pseudo_labels.Kind`."""
     if args.family == Family.JOINT:
-        name = _joint_name(args)
+        name = joint_name(args)
         if name in ("lel-ltn", "dcn-ap", "teacher-distilled"):
             return name
+    if args.consistency:
+        return args.consistency
     if args.is_naive:
         return "naive"
     if args.is_distilled:
@@ -285,95 +303,7 @@ def _kind(args):
     return "interpolation" if args.is_interpolation else "hard"
 
 
-def _choose_terms(args):
-    """Settle what the manifold flags leave open: terms, and naive triples."""
-    if args.is_naive is None:
-        args.is_naive = not (args.is_distilled or args.is_pseudo)
-    flags = [f"is_{name}" for name in MANIFOLD_TERMS]
-    others = not any(getattr(args, flag) for flag in flags)
-    for flag in flags:
-        if getattr(args, flag) is None:
-            setattr(args, flag, others)
-
-
-def _choose_method(args):
-    """Replace None, an open choice, by True or False."""
-    if args.is_pseudo is None:
-        args.is_pseudo = not (args.is_naive or args.is_distilled)
-    args.is_naive = bool(args.is_naive)
-    args.is_distilled = bool(args.is_distilled)
-    weights = [f"is_pseudo_{name}" for name in WEIGHTS]
-    defaults = [f"is_pseudo_{name}" for name in SA_MTL]
-    # A weight that is asked for stands alone; one that is refused leaves the
-    # others, so that --is_pseudo_density=False is an ablation.
-    alone = args.is_pseudo and not (
-        args.is_naive or args.is_distilled or getattr(args, "is_MRF", False)
-    )
-    others = alone and not any(getattr(args, name) for name in weights)
-    for name in weights:
-        if getattr(args, name) is None:
-            setattr(args, name, others and name in defaults)
-
-
-def _check_method(args):
-    methods = ("is_naive", "is_distilled", "is_pseudo")
-    weights = [f"is_pseudo_{name}" for name in WEIGHTS]
-    chosen = [name for name in methods if getattr(args, name)]
-    extras = [
-        name
-        for name in ("is_interpolation", *weights)
-        if getattr(args, name) and not args.is_pseudo
-    ]
-    if len(chosen) != 1 or extras:
-        given = " with ".join(f"--{name}" for name in chosen + extras)
-        raise UserError(
-            f"{given or 'nothing chosen'} is not a method; choose "
-            f"{CHOICES[args.family]}"
-        )
-    _check_joint(args)
-    if args.interpolation_weights and not args.is_interpolation:
-        raise UserError(
-            f"--interpolation_weights={args.interpolation_weights} needs "
-            "--is_interpolation=True"
-        )
-    if args.is_pseudo_density and args.density_t == 0:
-        raise UserError("--density_t=0 has no neighbours; give above 0 to 1")
-    if args.is_pseudo_distribution and args.cluster_k == 0:
-        raise UserError("--cluster_k=0 has no mixture; give at least 1")
-
-
-def _check_joint(args):
-    """Refuse what is a method of other scripts only, or of none."""
-    chosen = _true(args, "naive", "distilled", "pseudo", "interpolation")
-    weights = _true(args, *map("pseudo_{}".format, WEIGHTS))
-    if args.family == Family.MANIFOLD:
-        terms = _true(args, *MANIFOLD_TERMS)
-        is_method = args.is_naive and _joint_name(args)
-        given = [*chosen, *weights, *terms]
-    elif args.family == Family.JOINT:
-        refined = _true(args, "MRF")
-        others = weights or args.is_interpolation
-        is_constant = args.is_interpolation and args.interpolation_weights > 0
-        is_method = not (refined and (not args.is_pseudo or others)) and (
-            not args.is_interpolation or weights or is_constant
-        )
-        given = [*chosen, *weights, *refined]
-        if args.teacher and not args.is_distilled:
-            raise UserError("--teacher needs --is_distilled=True")
-        if args.teacher_share and not args.teacher:
-            raise UserError(
-                f"--teacher_share={args.teacher_share} needs a --teacher"
-            )
-    else:
-        return
-    if not is_method:
-        raise UserError(
-            f"{' with '.join(given)} is not a method; choose "
-            f"{CHOICES[args.family]}"
-        )
-
-
-def _joint_name(args):
+def joint_name(args):
     """The name of a method that only joint training has, else None.
 
     all-in-one, lel-ltn, dcn-ap, sfsmr, slrm, and single manifold terms.
@@ -390,11 +320,11 @@ def _joint_name(args):
         return "dcn-ap"
     if args.teacher:
         return "teacher-distilled"
-    weights = _true(args, *map("pseudo_{}".format, WEIGHTS))
+    weights = true_flags(args, *map("pseudo_{}".format, WEIGHTS))
     is_plain = args.is_pseudo and not args.is_interpolation
     return "lel-ltn" if is_plain and not weights else None
 
 
-def _true(args, *names):
+def true_flags(args, *names):
     """The flags among --is_<name> that are true, as they are written."""
     return [f"--is_{name}" for name in names if getattr(args, f"is_{name}")]

@@ -189,6 +189,15 @@ def loss_weight(text: str) -> str:
 loss_weight.metavar = "TASK:X"
 
 
+def pseudo_loss_weight(text: str) -> str:
+    """A weight for all tasks or, as in emotion:0.1, for one."""
+    return loss_weight(text) if ":" in text else str(Number(float, 0)(text))
+
+
+pseudo_loss_weight.metavar = "X|TASK:X"
+
+
+batch_size = ByDataset(Number(int, 1))
 limit = ByDataset(Number(int, 0))
 strength = ByDataset(Number(float, 0, above=True))
 

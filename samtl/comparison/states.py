@@ -117,6 +117,8 @@ def _batch_size(run, data_dir, saved):
     Where the data is missing, that of the saved run may have been lowered so.
     """
     asked, sizes = run.args.batch_size, []
+    if not isinstance(asked, int):
+        return asked  # one of each dataset, never lowered
     for name, limit in command_line.limits(run.args, run.datasets).items():
         path = Path(data_dir) / "db" / f"{name}.json"
         try:

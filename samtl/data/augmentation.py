@@ -63,6 +63,18 @@ def draw(
     return {"transform": transforms, "light": light}, flipped
 
 
+def mirrored(images, transform):
+    """The images unchanged but for the flips of an augmentation.
+
+    Args:
+        images: [B, H, W, C].
+        transform: float32 [B, 8] of `draw`; where x grows to the left, its
+            image is flipped.
+    """
+    flipped = (transform[:, 0] < 0)[:, None, None, None]
+    return ops.where(flipped, ops.flip(images, axis=2), images)
+
+
 def apply(images, transform, light):
     """Apply the augmentation that `draw` drew.
 

@@ -21,6 +21,8 @@ class Kind(StrEnum):
     LABEL_TRANSFER: predictions of label transfer networks (LEL-LTN).
     RANDOM_FIELD: mean field on a Markov random field (DCN-AP).
     TRAINED_TEACHERS: predictions of networks trained before.
+    FIXMATCH, SOFTMATCH, MEAN_TEACHER: labels of a teacher that moves with the
+        network, anew in every step, see `consistency`.
     """
 
     NAIVE = "naive"
@@ -30,6 +32,12 @@ class Kind(StrEnum):
     LABEL_TRANSFER = "lel-ltn"
     RANDOM_FIELD = "dcn-ap"
     TRAINED_TEACHERS = "teacher-distilled"
+    FIXMATCH = "fixmatch"
+    SOFTMATCH = "softmatch"
+    MEAN_TEACHER = "mean-teacher"
+
+
+CONSISTENCY = (Kind.FIXMATCH, Kind.SOFTMATCH, Kind.MEAN_TEACHER)
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,20 @@ class TrainedTeachers:
 
     paths: tuple[str, ...] = ()
     soft_label_weight: float = 0.0
+
+
+@dataclass(frozen=True)
+class ConsistencyConfig:
+    """The labels of a teacher that moves with the network.
+
+    threshold: 0..1, least confidence that FIXMATCH learns from.
+    momentum: 0..1, of the moving average that is the teacher; 0: the network.
+    temperature: >= 0, of its predictions; 0: one-hot labels.
+    """
+
+    threshold: float = 0.95
+    momentum: float = 0.0
+    temperature: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -93,6 +115,7 @@ class Method:
     gmm_scope: "class", or "all" for mixtures that ignore classes.
     random_field: parameters of RANDOM_FIELD.
     teachers: parameters of TRAINED_TEACHERS.
+    consistency: parameters of FIXMATCH, SOFTMATCH and MEAN_TEACHER.
 
     Raises:
         UserError: a value is out of range.
@@ -115,6 +138,7 @@ class Method:
     gmm_scope: str = "class"
     random_field: RandomField = RandomField()
     teachers: TrainedTeachers = TrainedTeachers()
+    consistency: ConsistencyConfig = ConsistencyConfig()
 
     def __post_init__(self):
         for name, choices in (

@@ -8,7 +8,7 @@ A method is nothing but a way to fill in the triples of the tasks for which a
 dataset has no labels, from the teacher's logits z' and features on it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from keras import ops
@@ -21,7 +21,7 @@ from samtl.pseudo_labels.distribution import (
     DistributionConfig,
     distribution_similarity,
 )
-from samtl.pseudo_labels.method import Kind
+from samtl.pseudo_labels.method import CONSISTENCY, Kind
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,29 @@ def triple_loss(target, weight, temperature, logits):
     return total / ops.maximum(present, 1.0)
 
 
+def separate_loss(
+    target, weight, temperature, labelled, logits, pseudo_loss_weight
+):
+    """True and filled-in labels, each averaged by themselves.
+
+        triple_loss(true) + mu triple_loss(filled in)
+
+    In one mean, filled-in labels that outnumber true ones decide the gradient.
+
+    Args:
+        target, weight, temperature, logits: see `triple_loss`.
+        labelled: [B], 1 for a true label and 0 for a filled-in one.
+        pseudo_loss_weight: mu >= 0.
+
+    Returns:
+        scalar.
+    """
+    true = triple_loss(target, weight * labelled, temperature, logits)
+    filled = weight * (1.0 - labelled)
+    filled = triple_loss(target, filled, temperature, logits)
+    return true + pseudo_loss_weight * filled
+
+
 def joined(
     true: dict[Task, Triples], filled: dict[Task, Triples]
 ) -> dict[Task, Triples]:
@@ -103,6 +126,13 @@ def naive_triples(logits):
         np.full((count, classes), 1 / classes, "float32"),
         np.zeros(count, "float32"),
         np.ones(count, "float32"),
+    )
+
+
+def step_triples(logits):
+    """w = 1, and a target that `consistency` replaces in every step."""
+    return replace(
+        naive_triples(logits), weight=np.ones(len(logits), "float32")
     )
 
 
@@ -219,6 +249,8 @@ def fill(
     }
     if method.kind == Kind.NAIVE:
         return naive_triples(logits), diagnostics
+    if method.kind in CONSISTENCY:
+        return step_triples(logits), diagnostics | _sure(logits, method)
     if method.kind == Kind.DISTILLED:
         return distilled_triples(logits, method.distill_t), diagnostics
     if method.kind == Kind.INTERPOLATION and method.interpolation_weights > 0:
@@ -297,6 +329,13 @@ def _chosen_weights(
             ),
         )
     return weights, bounds
+
+
+def _sure(logits, method):
+    """Diagnostics, at the round's start, of labels that each step fills in."""
+    weight = ops.convert_to_numpy(confidence(_softmax(logits, 1.0)))
+    selected = weight >= method.consistency.threshold
+    return {"confidence": weight, "weight": weight, "selected": selected}
 
 
 def _finite(array):

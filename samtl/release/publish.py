@@ -95,7 +95,8 @@ def main(argv: list[str] | None = None) -> None:
     datasets, tasks = opened.splits, opened.tasks
     agreement = agree(given.run, [parts["test"] for parts in datasets])
     network = keras.saving.load_model(given.run / "best.keras")
-    teacher = pseudo_labels.Teacher(network, args.batch_size)
+    sizes = command_line.batch_sizes(args).values()
+    teacher = pseudo_labels.Teacher(network, sum(sizes) or args.batch_size)
     splits = [
         _predicted(teacher, datasets, tasks, split)
         for split in run_folder.SPLITS

@@ -15,10 +15,18 @@ class TrainingConfig:
     """How a network is trained.
 
     epoch: >= 1, most rounds.
-    batch_size: >= 1, images per step.
+    batch_size: >= 1, images per step, and of a teacher's prediction.
+    batch_sizes: {dataset: >= 1, its images per step}, of every dataset; a
+        joint step has their sum. Empty: a joint step has `batch_size` images,
+        shared out by the sizes of the datasets.
     learning_rate: > 0, step size of Adam at the start.
     schedule: "cosine" or "constant", learning rate over the rounds.
     loss_weights: {task name: lambda_t >= 0}.
+    task_weighting: how the weighted losses become one: "equal", "uncertainty",
+        "dynamic", "random" or "geometric", see `task_weighting`.
+    pseudo_loss_weights: {task name: mu_t >= 0}, filled-in labels are averaged
+        apart from true ones and weighted by mu_t; of a task that is absent
+        there is one mean over both.
     ema_momentum: 0..1, momentum per step of a moving average of the weights;
         0: none.
     patience: >= 0, rounds without a better validation score before stopping;
@@ -33,15 +41,22 @@ class TrainingConfig:
 
     epoch: int = 64
     batch_size: int = 32
+    batch_sizes: dict[str, int] = field(default_factory=dict)
     learning_rate: float = 3e-3
     schedule: str = "cosine"
     loss_weights: dict[str, float] = field(default_factory=dict)
+    task_weighting: str = "equal"
+    pseudo_loss_weights: dict[str, float] = field(default_factory=dict)
     ema_momentum: float = 0.0
     patience: int = 0
     is_freezing: bool = False
     no_freezing_epoch: int = 0
     bn_statistics: str = "mixed"
     seed: int = 0
+
+    def batch_of(self, dataset: str) -> int:
+        """Images per step of a dataset that has its own steps."""
+        return self.batch_sizes.get(dataset, self.batch_size)
 
     def is_unfrozen(self, number: int) -> bool:
         """Whether the trunk trains in a round, from 0."""
@@ -101,6 +116,10 @@ class Configuration:
         Raises:
             UserError: the devices cannot share such a batch equally.
         """
+        for size in self.training.batch_sizes.values():
+            devices.check_batch_size(size)
+        if self.training.batch_sizes:
+            return self
         largest = max(len(split) for split in datasets.train)
         batch_size = min(self.training.batch_size, largest)
         devices.check_batch_size(batch_size)

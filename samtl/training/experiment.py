@@ -26,6 +26,8 @@ from samtl.evaluation import scoring
 from samtl.evaluation.predictions import evaluate, predictions, score
 from samtl.networks.weights import UNREADABLE, check_decompressed_size
 from samtl.pseudo_labels import Teacher, diagnostics
+from samtl.pseudo_labels.consistency import Consistency
+from samtl.pseudo_labels.method import CONSISTENCY
 from samtl.runs import plots, run_folder
 from samtl.training import state
 from samtl.training.config import Configuration
@@ -67,8 +69,11 @@ class Experiment:
         self.network = network
         self.teacher = teacher
         self.rows = []  # metrics, one dict a round
+        consistency = None
+        if config.method.kind in CONSISTENCY:
+            consistency = Consistency(network, datasets.tasks, config.method)
         self._make_learner = functools.partial(
-            Learner, network, self.config.loss_weights, auxiliary
+            Learner, network, config.training, auxiliary, consistency
         )
         self._learner = None
         self._weights = None  # the trained ones, where the network has others
@@ -225,6 +230,7 @@ class Experiment:
                 self.run, number, batches.diagnostics
             )
         self._use_weights()
+        self._learner.task_weighting.start_round(self._losses())
         began = time.perf_counter()
         title = f"round {number}/{self.config.epoch} {batches.name}"
         row |= fit_pass(self._learner, batches, title)
@@ -235,6 +241,12 @@ class Experiment:
         row["pseudo_seconds"] = pseudo_seconds
         row["images_per_second"] = batches.count / (now - began)
         return row | measured
+
+    def _losses(self):
+        """Mean losses of the rounds so far: [rounds, tasks]."""
+        names = [f"{task}_loss" for task in self.config.loss_weights]
+        losses = [row[name] for row in self.rows for name in names]
+        return np.reshape(losses, (-1, len(names)))
 
     def _evaluate(self, row):
         """Add validation scores to the row; the teacher copies the network."""

@@ -24,7 +24,10 @@ from samtl.common.errors import UserError
 from samtl.data import augmentation
 from samtl.data.batches import Batches
 from samtl.distributed import devices
-from samtl.pseudo_labels.targets import triple_loss
+from samtl.pseudo_labels.consistency import Consistency
+from samtl.pseudo_labels.targets import separate_loss, triple_loss
+from samtl.training.config import TrainingConfig
+from samtl.training.task_weighting import TaskWeighting
 
 
 class AuxiliaryLoss(NamedTuple):
@@ -57,15 +60,17 @@ class Learner(keras.Model):
 
     Args:
         network: model from `networks.build`.
-        loss_weights: {task name: lambda_t >= 0}.
+        config: weights of the losses, and the random seed.
         auxiliary: further losses, and the model that they train.
+        consistency: fills in missing labels in every step, or None.
     """
 
     def __init__(
         self,
         network: keras.Model,
-        loss_weights: dict[str, float],
+        config: TrainingConfig,
         auxiliary: Auxiliary = Auxiliary(),
+        consistency: Consistency | None = None,
     ):
         super().__init__()
         self.network = (
@@ -74,13 +79,18 @@ class Learner(keras.Model):
             else networks.synchronise(network)
         )
         self.auxiliary_model = auxiliary.model
-        self.loss_weights = loss_weights
+        self.loss_weights = config.loss_weights
+        self.pseudo_loss_weights = config.pseudo_loss_weights
+        self.task_weighting = TaskWeighting(
+            config.task_weighting, len(config.loss_weights), config.seed
+        )
+        self.consistency = consistency
         self.auxiliary_losses = auxiliary.losses
         self.built = True  # as the network is
         self.reported = {
             name: keras.metrics.Mean(name=name)
             for name in (
-                *map("{}_loss".format, loss_weights),
+                *map("{}_loss".format, self.loss_weights),
                 *self.auxiliary_losses,
             )
         }
@@ -102,17 +112,18 @@ class Learner(keras.Model):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
+        if self.consistency is not None:
+            y = self.consistency.fill(self.network, _clean(x), y)
         losses = list(self.losses)
+        of_tasks = []
         for task, loss_weight in self.loss_weights.items():
-            triple = y[task]
-            loss = triple_loss(
-                triple["target"],
-                triple["weight"],
-                triple["temperature"],
-                y_pred["logits"][task],
-            )
+            loss = self._task_loss(task, y[task], y_pred["logits"][task])
             self.reported[f"{task}_loss"].update_state(loss)
-            losses.append(loss_weight * loss)
+            of_tasks.append(loss_weight * loss)
+        if self.task_weighting.kind == "equal":
+            losses += of_tasks
+        else:
+            losses.append(self.task_weighting(ops.stack(of_tasks)))
         for name, auxiliary in self.auxiliary_losses.items():
             value = auxiliary.value(y_pred, y)
             self.reported[name].update_state(value)
@@ -123,6 +134,21 @@ class Learner(keras.Model):
         loss = ops.sum(ops.stack(losses))
         # TensorFlow adds the gradients of all replicas up.
         return loss / devices.replicas() if devices.replicas() > 1 else loss
+
+    def _task_loss(self, task, triple, logits):
+        known = [triple[name] for name in ("target", "weight", "temperature")]
+        if task not in self.pseudo_loss_weights:
+            return triple_loss(*known, logits)
+        weight = self.pseudo_loss_weights[task]
+        return separate_loss(*known, triple["labelled"], logits, weight)
+
+
+def _clean(inputs):
+    """Images as the teacher of `Consistency` sees them."""
+    images = ops.cast(inputs["image"], "float32")
+    if "transform" in inputs:
+        images = augmentation.mirrored(images, inputs["transform"])
+    return images
 
 
 def fit_pass(

@@ -65,11 +65,9 @@ def open_run(config: Configuration) -> Path:
             config.training.seed,
             run.run_dir,
         )
-        facts = {
-            "batch_size": config.training.batch_size,
-            "method": run.method,
-            "script": run.script,
-        }
+        facts = {"method": run.method, "script": run.script}
+        if not config.training.batch_sizes:
+            facts["batch_size"] = config.training.batch_size  # perhaps lowered
         facts |= _started_from(config)
         run_folder.write_args(folder, {**run.arguments, **facts})
     folder = Path(devices.broadcast(str(folder)))

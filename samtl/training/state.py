@@ -75,6 +75,10 @@ def _variables(learner):
         "network": learner.network.variables,
         "optimizer": learner.optimizer.variables,
     }
+    if own := learner.task_weighting.variables:
+        groups["task_weighting"] = own
+    if learner.consistency is not None and learner.consistency.variables:
+        groups["consistency"] = learner.consistency.variables
     if learner.auxiliary_model:
         # The name in the files of older runs.
         groups["companion"] = learner.auxiliary_model.variables

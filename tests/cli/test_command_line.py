@@ -241,6 +241,15 @@ def test_method_names(command, name):
         ("--limit=ferplus:x", "'x' is not a whole number"),
         ("--schedule=step", "cosine"),
         ("--epoch", "expected one argument"),
+        ("--consistency=fixmatch", "add --is_augmentation=True"),
+        (
+            "--consistency=fixmatch --is_naive",
+            "by itself; take --is_naive back",
+        ),
+        ("--consistency_t=1", "--consistency_t needs --consistency"),
+        ("--consistency=fix", "fixmatch"),
+        ("--pseudo_loss_weights=-1", "at least 0"),
+        ("--pseudo_loss_weights smile:x", "not a number"),
         ("--epochs=3", "did you mean --epoch?"),
         ("--batch-size=3", "did you mean --batch_size?"),
         ("-epoch=3", "did you mean --epoch?"),
@@ -268,6 +277,15 @@ def test_a_limit_is_for_all_datasets_or_for_one():
         assert list(limits.values()) == expected
 
 
+def test_a_batch_size_is_for_all_datasets_or_of_each():
+    assert parse("").batch_size == 32
+    assert parse("--batch_size=5").batch_size == 5
+    assert command_line.batch_sizes(parse("--batch_size=5")) == {}
+    args = parse("--batch_size Fer+:10 mtfl:20")
+    sizes = command_line.batch_sizes(args)
+    assert sizes == {"ferplus": 10, "mtfl": 20}
+
+
 def test_a_flag_of_several_values_may_be_repeated():
     args = parse(
         "--dataset_emotion=ferplus --dataset_emotion expw sfew "
@@ -288,6 +306,10 @@ def test_a_flag_of_several_values_may_be_repeated():
             "--augmentation_strength=sfew:2.0 names a dataset",
         ),
         ("--labels=mtfl:gender", "--labels hides pose of mtfl"),
+        ("--batch_size mtfl:8", "leaves ferplus open; give one number for all"),
+        ("--batch_size 9 mtfl:8", "leaves ferplus open"),
+        ("--batch_size 9 mtfl:8 ferplus:7", "leaves the rest open"),
+        ("--batch_size sfew:8", "--batch_size=sfew:8 names a dataset"),
     ],
 )
 def test_values_for_datasets_are_checked(command, message):

@@ -27,6 +27,43 @@ def test_a_single_task_has_one_dataset():
     assert config.run.script == "STL_general_train"
 
 
+def test_weights_of_losses_are_carried_over():
+    sizes = ["--batch_size", "expw:10", "mtfl:20"]
+    words = [*PAIR, *sizes, "--task_weighting=random", "--is_naive"]
+    config = _configure(multitask, words)
+    assert config.training.batch_sizes == {"expw": 10, "mtfl": 20}
+    assert config.training.batch_size == 30
+    assert config.training.batch_of("mtfl") == 20
+    assert config.training.task_weighting == "random"
+    assert config.training.pseudo_loss_weights == {}
+    assert config.run.method == "all-in-one-random"
+    words = [*PAIR, "--pseudo_loss_weights", "0.1", "pose:0.3"]
+    config = _configure(multitask, words)
+    weights = {"emotion": 0.1, "pose": 0.3}
+    assert config.training.pseudo_loss_weights == weights
+    words = [*PAIR, "--pseudo_loss_weights", "pose:0.3"]
+    config = _configure(multitask, words)
+    assert config.training.pseudo_loss_weights == {"pose": 0.3}
+
+
+def test_consistency_methods_have_a_mean_of_their_own():
+    words = ["--consistency=mean-teacher", "--is_augmentation"]
+    config = _configure(multitask, [*PAIR, *words])
+    assert config.training.pseudo_loss_weights == {"emotion": 1, "pose": 1}
+    assert config.run.method == config.method.kind == "mean-teacher"
+    assert not config.method.distribution
+    assert config.method.consistency.momentum == 0.99
+    assert config.method.consistency.temperature == 1
+    words = ["--consistency=fixmatch", "--is_augmentation"]
+    words += ["--unlabelled", "mtfl", "--dataset=ferplus"]
+    config = _configure(single, words, ["emotion"])
+    assert config.run.method == "stl-emotion-fixmatch"
+    assert config.method.consistency.threshold == 0.95
+    assert config.method.consistency.momentum == 0
+    with pytest.raises(UserError, match="take the manifold regularisers"):
+        _configure(manifold, [*PAIR, "--consistency=fixmatch"])
+
+
 def test_values_are_carried_over():
     words = [
         *PAIR,

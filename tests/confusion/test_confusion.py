@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -51,7 +53,7 @@ def test_a_cycle_is_in_fresh_order_each_turn():
 
 def _mixture(tmp_path):
     splits = small.datasets(tmp_path).train
-    return splits, confusion.Mixture(splits, small.TRAINING.batch_size)
+    return splits, confusion.Mixture(splits, small.TRAINING)
 
 
 def _naive(splits):
@@ -90,6 +92,21 @@ def test_an_epoch_mixes_all_datasets_and_sees_the_largest_once(tmp_path):
         assert times.tolist() == [12 // count] * count
 
 
+def test_each_dataset_may_have_a_batch_size_of_its_own(tmp_path):
+    splits = small.datasets(tmp_path).train
+    sizes = {"large": 10, "small": 3, "both": 1}
+    training = replace(small.TRAINING, batch_sizes=sizes)
+    mixture = confusion.Mixture(splits, training)
+    assert mixture.shares == [10, 3, 1]
+    assert mixture.steps == 3  # of the 3 images of both; large has 2
+    batches = mixture.generator(_naive(splits), small.CONFIG, 0)
+    assert batches.count == 30 + 9 + 3
+    names = [path.split("/")[1] for path in batches.paths(0)]
+    assert names == ["large"] * 10 + ["small"] * 3 + ["both"]
+    both = [path for i in range(3) for path in batches.paths(i)[-1:]]
+    assert len(set(both)) == 3
+
+
 def test_a_last_batch_is_filled_up_by_the_largest_with_weight_0(tmp_path):
     first = tiny.dataset(tmp_path, "first", [small.EMOTION], (9, 1, 1))
     second = tiny.dataset(tmp_path, "second", [small.POSE], (3, 1, 1))
@@ -97,7 +114,7 @@ def test_a_last_batch_is_filled_up_by_the_largest_with_weight_0(tmp_path):
         images.open_splits(table, (16, 16, 1))["train"]
         for table in (first, second)
     ]
-    mixture = confusion.Mixture(splits, small.TRAINING.batch_size)
+    mixture = confusion.Mixture(splits, small.TRAINING)
     assert mixture.shares == [5, 2]
     batches = mixture.generator(_naive(splits), small.CONFIG, 0)
     inputs, triples = batches[1]

@@ -7,6 +7,7 @@ from keras import ops
 
 from samtl import pseudo_labels
 from samtl.pseudo_labels.filling import fill_missing
+from samtl.training.config import TrainingConfig
 from samtl.training.learner import Auxiliary, Learner
 from tests.confusion import small
 from tests.gradients import STEP, assert_close
@@ -48,14 +49,18 @@ def _learner(tmp_path, source, chosen=()):
             fill_missing(split, splits, small.TASKS, method, predict, (0, 0))
             for split in splits
         ]
-    mixture = confusion.Mixture(splits, small.TRAINING.batch_size)
+    mixture = confusion.Mixture(splits, small.TRAINING)
     losses = manifold.losses(network, small.TASKS, small.REGULARISERS)
     losses = {name: losses[name] for name in chosen if name in losses}
     if "transfer" in chosen:
         losses |= label_transfer.losses(
             transfer, network, small.TASKS, LOSS_WEIGHTS
         )
-    learner = Learner(network, LOSS_WEIGHTS, Auxiliary(losses, transfer))
+    learner = Learner(
+        network,
+        TrainingConfig(loss_weights=LOSS_WEIGHTS),
+        Auxiliary(losses, transfer),
+    )
     triples = small.joined(labels, missing)
     batches = mixture.generator(triples, small.CONFIG, 0)
     batch = keras.tree.map_structure(

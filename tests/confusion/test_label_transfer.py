@@ -151,10 +151,10 @@ def test_transfer_networks_learn_what_goes_together(tmp_path):
     missing = [masked(split, small.TASKS) for split in splits]
     triples = small.joined(small.labels(splits), missing)
     loss_weights = {"emotion": 1.0, "pose": 1.0}
-    mixture = confusion.Mixture(splits, small.TRAINING.batch_size)
+    mixture = confusion.Mixture(splits, small.TRAINING)
     losses = label_transfer.losses(transfer, network, small.TASKS, loss_weights)
     losses = confusion.split_losses(small.TASKS) | losses
-    learner = Learner(network, loss_weights, Auxiliary(losses, transfer))
+    learner = Learner(network, small.TRAINING, Auxiliary(losses, transfer))
     learner.compile(keras.optimizers.Adam(0.01), jit_compile=False)
     reported = [
         fit_pass(

@@ -1,6 +1,7 @@
 """Joint training: every batch mixes all datasets.
 
-An epoch is one pass over the largest dataset. (The folder is named after the
+An epoch is one pass over the largest dataset, or over that with the most
+steps where each has a batch size of its own. (The folder is named after the
 scripts; a confusion matrix is something else.)
 """
 
@@ -16,33 +17,40 @@ from samtl.data.tasks import Task
 from samtl.distributed import devices
 from samtl.pseudo_labels import Teacher, Triples
 from samtl.pseudo_labels.targets import triple_loss
-from samtl.training.config import Configuration
+from samtl.training.config import Configuration, TrainingConfig
 from samtl.training.learner import AuxiliaryLoss
 
 
 class Mixture:
     """How the datasets share the batches of joint training.
 
-    In proportion to their sizes, at least one image of each.
+    As `training.batch_sizes` says, else in proportion to their sizes, at least
+    one image of each.
 
     Args:
         splits: training Split of each dataset.
-        batch_size: images per batch.
+        training: batch size, or batch sizes.
 
     Attributes:
         shares: images of each dataset in a batch.
-        steps: batches of an epoch.
+        steps: batches of an epoch, which is one pass over the dataset that
+            needs the most of them.
 
     Raises:
         UserError: a batch is too small to hold an image of each dataset.
     """
 
-    def __init__(self, splits: list[Split], batch_size: int):
+    def __init__(self, splits: list[Split], training: TrainingConfig):
         self.splits = splits
         sizes = [len(split) for split in splits]
-        self.shares = shares(sizes, batch_size)
-        self._largest = int(np.argmax(sizes))
-        self.steps = -(-max(sizes) // self.shares[self._largest])
+        if training.batch_sizes:
+            names = [split.table.name for split in splits]
+            self.shares = [training.batch_sizes[name] for name in names]
+            self._longest = int(np.argmax(np.divide(sizes, self.shares)))
+        else:
+            self.shares = shares(sizes, training.batch_size)
+            self._longest = int(np.argmax(sizes))
+        self.steps = -(-sizes[self._longest] // self.shares[self._longest])
 
     def generator(
         self,
@@ -74,7 +82,7 @@ class Mixture:
     def _order(self, index, number, seed):
         """The rows of an epoch's pass over a dataset."""
         count, seed = len(self.splits[index]), [seed, index]
-        if index == self._largest:
+        if index == self._longest:
             return cycle(count, number * count, count, seed)
         places = self.steps * self.shares[index]
         return cycle(count, number * places, places, seed)

@@ -24,7 +24,7 @@ def generator(
     return Batches(
         split,
         triples,
-        config.training.batch_size,
+        config.training.batch_of(split.table.name),
         seed=[config.training.seed, number],
         strength=config.data.augmentation.get(split.table.name, 0.0),
     )
@@ -32,4 +32,4 @@ def generator(
 
 def steps(split: Split, config: Configuration) -> int:
     """Optimizer steps of a pass over a dataset."""
-    return -(-len(split) // config.training.batch_size)
+    return -(-len(split) // config.training.batch_of(split.table.name))
