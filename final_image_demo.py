@@ -66,6 +66,8 @@ def main(argv=None):
     args = parser().parse_args(argv)
     if args.images:
         paths = inputs.find(args.images)
+        if others := inputs.skipped(args.images):
+            print(f"left out: {others}", file=sys.stderr)
     else:
         paths = [inputs.portrait()]
         print(

@@ -13,6 +13,7 @@ from PIL import Image
 from rich.progress import track
 
 from data_preparation.duplicates import digest, perceptual_hash
+from samtl.common import pictures
 from samtl.common.errors import UserError
 from samtl.distributed import cluster
 from samtl.faces import inputs
@@ -302,14 +303,16 @@ def _check(box, image):
 
 
 def decode(path, mode):
-    """Pixels of an image file as stored, or None where it is broken.
+    """Pixels of an image file, not rotated, or None where it is broken.
 
     Pillow, because it refuses truncated files, which OpenCV fills with gray,
-    and ignores EXIF orientation: boxes refer to the stored pixels.
+    and ignores EXIF orientation: boxes refer to the stored pixels. Colours
+    are in sRGB, see `pictures.simple`.
     """
     try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert(mode))
+        with path.open("rb") as file, Image.open(file) as image:
+            pictures.load(image, file)
+            return np.asarray(pictures.simple(image).convert(mode))
     # Pillow's decoders raise any kind of exception on broken files.
     except Exception:
         return None

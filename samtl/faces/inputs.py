@@ -2,10 +2,12 @@
 
 import contextlib
 import glob
+import importlib
 import importlib.util
 import io
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +15,25 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from samtl.common import pictures
 from samtl.common.errors import UserError, reason
 
-# Photos of phones, which Pillow cannot read: an error instead of a silent skip.
-HEIC = (".heic", ".heif")
 SUFFIXES = {
-    *(".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg"),
-    *(".png", ".ppm", ".tif", ".tiff", ".webp", *HEIC),
+    *(".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg"),
+    *(".jpg", ".mpo", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif"),
+    *(".tiff", ".webp"),
+}
+# Formats that Pillow reads if such a package is installed: {suffix: (package,
+# its module, the module's function that registers it)}.
+_HEIF = ("pillow-heif", "pillow_heif", "register_heif_opener")
+PLUGINS = {
+    **dict.fromkeys((".heic", ".heif", ".hif"), _HEIF),
+    ".jxl": ("pillow-jxl-plugin", "pillow_jxl", None),
+}
+# Photos that Pillow cannot read.
+RAW = {
+    *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".psd", ".raf"),
+    *(".raw", ".rw2", ".srw"),
 }
 WILDCARDS = set("*?[")
 REDUCED = 8  # factor by which a huge JPEG is reduced
@@ -59,39 +73,85 @@ def portrait() -> Path:
     )
 
 
-def find(words: Iterable[str]) -> list[Path]:
-    """The image files for the words of a command line.
+def find(
+    words: Iterable[str],
+    kind: str = "image",
+    suffixes: Collection[str] | None = None,
+) -> list[Path]:
+    """The files for the words of a command line.
 
     Args:
         words: files, folders (their images, without those in subfolders) and
             patterns such as "photos/**/*.jpg".
+        kind: of the files, for messages.
+        suffixes: of the files that are taken from folders, in lower case;
+            None: those of the images that `read` supports.
 
     Returns:
         list of Path in the order of the words, sorted within a folder or
         pattern. A file with several names is in it once. A named file that
-        does not exist is in it too, so that `read` reports it.
+        does not exist is in it too, so that `read` reports it. The files that
+        macOS adds, such as `._photo.jpg`, are in it only if they are named.
 
     Raises:
-        UserError: a folder or a pattern contains no image.
+        UserError: a folder or a pattern contains no such file.
     """
+    suffixes = suffixes or SUFFIXES.union(filter(_has_plugin, PLUGINS))
     found = {}
     for word in words:
         path = Path(word)
         if path.is_dir():
-            paths = [p for p in path.iterdir() if p.suffix.lower() in SUFFIXES]
+            paths = [p for p in path.iterdir() if p.suffix.lower() in suffixes]
         elif WILDCARDS.intersection(str(word)) and not path.exists():
             paths = map(Path, _matches(str(word)))
         else:
             paths = [path]
-        files = sorted(p for p in paths if p == path or p.is_file())
+        files = sorted(
+            p for p in paths if p == path or (p.is_file() and not is_apples(p))
+        )
         if not files:
+            others = skipped([word]) if kind == "image" else ""
             raise UserError(
-                f"no image in {word}; name files, a folder or a pattern such "
-                "as 'photos/*.jpg'"
+                f"no {kind} in {word}{others and f' but {others}'}; name "
+                "files, a folder or a pattern such as 'photos/*.jpg'"
             )
         for file in files:
             found.setdefault(os.path.realpath(file), file)
     return list(found.values())
+
+
+def is_apples(path: Path) -> bool:
+    """Whether macOS added a file for its own use, as in its archives."""
+    return path.name.startswith("._") or "__MACOSX" in path.parts
+
+
+def skipped(words: Iterable[str]) -> str:
+    """How many photos of the folders in `words` `find` leaves out, and why.
+
+    Returns:
+        such as "2 .cr3 (convert them to JPEG)"; "" if there are none.
+    """
+    counts = Counter(
+        path.suffix.lower()
+        for folder in filter(os.path.isdir, words)
+        for path in Path(folder).iterdir()
+        if not is_apples(path)
+    )
+    return ", ".join(
+        f"{counts[suffix]} {suffix} ({_cure(suffix)})"
+        for suffix in sorted(counts)
+        if suffix in RAW or (suffix in PLUGINS and not _has_plugin(suffix))
+    )
+
+
+def _has_plugin(suffix):
+    return importlib.util.find_spec(PLUGINS[suffix][1]) is not None
+
+
+def _cure(suffix):
+    if suffix in PLUGINS:
+        return f"pip install {PLUGINS[suffix][0]}, or convert to JPEG"
+    return "convert to JPEG"
 
 
 def _matches(pattern):
@@ -105,10 +165,10 @@ def _matches(pattern):
 def read(path: str | Path) -> Picture:
     """Decode an image of any format that Pillow supports.
 
-    The EXIF orientation is applied. The background of transparent images is
-    white. 16 bits become 8. The result for an animation is its first frame. A
-    JPEG too large for Pillow (179 megapixels) is decoded at 1/8 of its size.
-    The path may be a pipe.
+    The EXIF orientation is applied, and the colour profile, see
+    `pictures.simple`. The result for an animation is its first frame. A JPEG
+    too large for Pillow (179 megapixels) is decoded at 1/8 of its size. The
+    path may be a pipe.
 
     Returns:
         Picture.
@@ -118,7 +178,11 @@ def read(path: str | Path) -> Picture:
             image.
     """
     path = Path(path)
+    # Path makes one slash of two.
+    if str(path).startswith(("http:/", "https:/")) and not path.exists():
+        raise UserError(f"{path} is an address; download it and name the file")
     try:
+        _register(path.suffix.lower())
         with _opened(path) as file:
             if not file.read(1):
                 raise UserError(f"{path} is empty; get the file again")
@@ -128,8 +192,8 @@ def read(path: str | Path) -> Picture:
                 return _read_huge(path, file, error)
     except UnidentifiedImageError as error:
         why = "is not an image; the content decides, not the name"
-        if path.suffix.lower() in HEIC:
-            why = "is HEIC, which Pillow cannot read; convert it to JPEG"
+        if (suffix := path.suffix.lower()) in RAW.union(PLUGINS):
+            why = f"has a format that Pillow cannot read: {_cure(suffix)}"
         raise UserError(f"{path} {why}") from error
     except UserError:
         raise
@@ -150,6 +214,15 @@ def size(path: str | Path) -> int:
     return 0
 
 
+def _register(suffix):
+    """Teach Pillow the format of a suffix, if its package is installed."""
+    if suffix in PLUGINS and _has_plugin(suffix):
+        _, name, function = PLUGINS[suffix]
+        module = importlib.import_module(name)
+        if function:
+            getattr(module, function)()
+
+
 def _opened(path):
     """An open file. A pipe is copied, as decoders need to seek."""
     return path.open("rb") if path.is_file() else io.BytesIO(path.read_bytes())
@@ -159,28 +232,13 @@ def _decoded(file):
     with Image.open(file) as image:
         frames = getattr(image, "n_frames", 1)
         note = f"first of {frames} frames" if frames > 1 else ""
-        image.load()  # raises on damaged pixels
+        pictures.load(image, file)  # raises on damaged pixels
         upright = image
         # Pillow raises on invalid EXIF data of PNG and WebP.
         with contextlib.suppress(Exception):
             upright = ImageOps.exif_transpose(image)
-        return Picture(_eight_bits(upright), note)
-
-
-def _eight_bits(image):
-    """A Pillow image of any mode as uint8 [H, W, 3], RGB."""
-    if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float32)
-        values = np.nan_to_num(values, posinf=0, neginf=0)
-        # In all formats of cameras, these integers have 16 bits.
-        top = 65535 if image.mode.startswith("I") else max(values.max(), 1e-9)
-        gray = np.clip(values * (255 / top), 0, 255).round().astype(np.uint8)
-        return cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
-    if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return np.array(image.convert("RGB"))
+        pixels = np.array(pictures.simple(upright).convert("RGB"))
+        return Picture(pixels, note)
 
 
 def _read_huge(path, file, error):

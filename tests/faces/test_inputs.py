@@ -1,7 +1,9 @@
 """Images of all formats, damaged files and patterns."""
 
 import os
+import sys
 import threading
+import types
 from pathlib import Path
 
 import cv2
@@ -226,3 +228,60 @@ def test_files_folders_and_patterns(tmp_path, monkeypatch):
 def test_the_sample_portrait_is_there():
     picture = inputs.read(inputs.portrait())
     assert picture.pixels.shape == (600, 512, 3)
+
+
+def test_photos_that_cannot_be_read_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(inputs, "_has_plugin", lambda _: False)
+    names = ("a.jpg", "b.CR3", "c.cr3", "d.heic", "e.jp2", "f.tga", "g.txt")
+    for name in (*names, "._a.jpg", "._b.CR3"):
+        (tmp_path / name).touch()
+    found = [path.name for path in inputs.find([tmp_path])]
+    assert found == ["a.jpg", "e.jp2", "f.tga"]
+    others = inputs.skipped([str(tmp_path), str(tmp_path / "h.CR3")])
+    assert others == (
+        "2 .cr3 (convert to JPEG), "
+        "1 .heic (pip install pillow-heif, or convert to JPEG)"
+    )
+    for name in ("a.jpg", "e.jp2", "f.tga"):
+        (tmp_path / name).unlink()
+    with pytest.raises(UserError, match=r"no image in .* but 2 \.cr3"):
+        inputs.find([tmp_path])
+    (tmp_path / "b.CR3").write_text("raw")
+    assert "cannot read: convert to JPEG" in _refused(tmp_path / "b.CR3")
+
+
+def test_a_package_reads_its_formats(tmp_path, monkeypatch):
+    registered = types.ModuleType("pillow_heif")
+    registered.register_heif_opener = lambda: registered.calls.append(1)
+    registered.calls = []
+    monkeypatch.setattr(inputs, "_has_plugin", lambda suffix: suffix == ".heic")
+    monkeypatch.setitem(sys.modules, "pillow_heif", registered)
+    path = tmp_path / "a.heic"
+    Image.fromarray(COLOUR).save(path, "PNG")
+    assert inputs.find([tmp_path]) == [path]
+    np.testing.assert_array_equal(inputs.read(path).pixels, COLOUR)
+    assert registered.calls == [1]
+
+
+@pytest.mark.parametrize("suffix", [".jp2", ".tga", ".ppm"])
+def test_further_formats(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(COLOUR).save(path)
+    assert inputs.find([tmp_path]) == [path]
+    _close(inputs.read(path).pixels, COLOUR)
+
+
+def test_files_of_macos_are_no_images(tmp_path):
+    for name in ("a.jpg", "._a.jpg", "__MACOSX/b.jpg", "__MACOSX/._b.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert inputs.find([tmp_path]) == [tmp_path / "a.jpg"]
+    assert inputs.find([f"{tmp_path}/**/*.jpg"]) == [tmp_path / "a.jpg"]
+    named = tmp_path / "._a.jpg"
+    assert inputs.find([named]) == [named]
+
+
+def test_an_address_is_downloaded_first(tmp_path):
+    with pytest.raises(UserError, match="is an address; download it"):
+        inputs.read("https://127.0.0.1/a.jpg")

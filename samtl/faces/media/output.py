@@ -1,6 +1,7 @@
 """Output of both demos: file names, images, records and windows."""
 
 import argparse
+import io
 import os
 import sys
 import tempfile
@@ -9,14 +10,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
-from samtl.common import files, flags, isolation
+from samtl.common import files, flags, isolation, pictures
 from samtl.common.errors import UserError
 from samtl.faces.prediction import Prediction
 
 ESCAPE = 27
 # Bytes. File systems allow names of 255, and temporary names are longer.
 LONGEST_STEM = 200
+JPEG_QUALITY = 95
 LARGEST_WINDOW = 1000  # pixels of the longer side of a new window
 PATIENCE = 30  # seconds for the first window
 NO_WINDOWS = (
@@ -184,22 +187,28 @@ class OutputPaths:
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
-    """Write uint8 [H, W, 3], RGB, in the format of the path's suffix.
+    """Write uint8 [H, W, 3], sRGB, as .jpg or .png.
 
     Raises:
         UserError: it cannot be written.
     """
-    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    # cv2.imwrite crashes on names that are not valid UTF-8.
-    is_good, data = cv2.imencode(path.suffix, pixels)
-    if not is_good:
+    if path.suffix == ".jpg":
+        options = {"format": "JPEG", "quality": JPEG_QUALITY}
+    else:
+        options = {"format": "PNG", "compress_level": 1}
+    data = io.BytesIO()
+    try:
+        Image.fromarray(image).save(
+            data, **options, icc_profile=pictures.srgb_profile()
+        )
+    except OSError as error:
         height, width = image.shape[:2]
         raise UserError(
             f"cannot write {path}: {width} x {height} pixels are too many for "
             "its format; make a smaller copy of the image"
-        )
+        ) from error
     with files.write(path) as temporary:
-        temporary.write_bytes(data)
+        temporary.write_bytes(data.getbuffer())
 
 
 def show(image: np.ndarray, title: str, wait: bool) -> bool:
