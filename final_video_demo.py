@@ -1,21 +1,22 @@
-"""Emotion, head pose, gender and age of the faces in a video.
+"""Emotion, head pose, gender and age of the faces in videos.
 
-Writes an annotated H.264 video that browsers play. The source is a file, the
-number of a camera or the URL of a stream. Without a source, the input is a
-sample clip of a portrait in the public domain. Ctrl-C ends a recording and
-leaves a complete file.
+Writes an annotated H.264 copy of each video, which browsers play, with the
+sound of a file. A source is a file, a folder, a pattern, the number of a camera
+or the URL of a stream. Without a source, the input is a sample clip of a
+portrait in the public domain. Ctrl-C ends a recording and leaves a complete
+file.
 
-Exit code: 0 for success; 1 if the source ended too early (among files, detected
-in MP4 and AVI only); 2 for a mistake in the command; 130 after Ctrl-C.
+Exit code: 0 for success; 1 if a source ended too early or, of several, could
+not be read; 2 for a mistake in the command; 130 after Ctrl-C.
 """
 
 import contextlib
 import csv
-import functools
 import json
 import math
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -29,6 +30,7 @@ from samtl.faces.media import output, recording, video
 from samtl.faces.prediction import Prediction
 from samtl.faces.track import Tracker
 from samtl.inference import loading
+from samtl.inference.predictor import Predictor
 
 EXAMPLES = """examples:
   python final_video_demo.py
@@ -37,8 +39,10 @@ EXAMPLES = """examples:
       half a minute of a file, with a table of faces and frames
   python final_video_demo.py 0 --show
       a camera, until Escape or Ctrl-C
-  python final_video_demo.py street.mp4 --blur_faces
-      labels, and anonymised faces
+  python final_video_demo.py street.mp4 --blur_faces --mute
+      labels, anonymised faces, no voices
+  python final_video_demo.py holidays/ --jsonl faces.jsonl
+      all videos of a folder, with one table
 """
 # Half the size of the image demo's search takes a quarter of the time.
 LARGEST_SEARCHED = detect.SIZES[1]
@@ -47,10 +51,11 @@ LARGEST_SEARCHED = detect.SIZES[1]
 def parser():
     parser = flags.parser(__doc__, EXAMPLES)
     parser.add_argument(
-        "source",
-        nargs="?",
+        "videos",
+        nargs="*",
         metavar="VIDEO",
-        help="file, camera number or URL (left out: the sample clip)",
+        help="files, folders, patterns, camera numbers or URLs (left out: the "
+        "sample clip)",
     )
     output.add_flags(parser)
     flags.add_flag(
@@ -97,6 +102,9 @@ def parser():
         "detected from a height of 1/50 of the frame's longer side, lying ones "
         "from 1/25",
     )
+    output.add_switch(
+        parser, "mute", "leave out the sound: blurred faces have voices"
+    )
     loading.add_flag(parser)
     detect.add_flag(parser)
     return parser
@@ -112,32 +120,77 @@ def main(argv=None):
             f"--detect_every={args.detect_every} would show new faces for a "
             "moment; omit it with --blur_faces"
         )
-    given = [] if args.source is None else [Path(args.source)]
+    addresses = video.find(args.videos)
+    given = list(map(Path, addresses))
     output.check(args, [args.csv, args.jsonl], given)
-    predictor = loading.load(args.weights)
-    detector = _detector(args)
-    if args.source is None:
+    tools = _Tools(
+        loading.load(args.weights),
+        _detector(args),
+        output.OutputPaths(args.output, args.overwrite, given),
+    )
+    if not addresses:
         print("no video given: the input is the sample clip")
-    source = video.open_source(args.source)
+        addresses = [None]
+    failed = []
+    with contextlib.ExitStack() as stack:
+        tables = _Tables(stack, args, tools.predictor, len(addresses) > 1)
+        for address in addresses:
+            try:
+                _annotate(address, end, tools, tables, args)
+            except UserError as error:
+                if len(addresses) == 1:
+                    raise
+                failed.append(str(error))
+            except _EndedEarlyError as error:
+                failed.append(str(error))
+    if len(addresses) > 1 and failed:
+        print(f"{len(failed)} of {len(addresses)} failed:", file=sys.stderr)
+    for message in failed:
+        print(message, file=sys.stderr)
+    if failed:
+        sys.exit(1)
+
+
+class _EndedEarlyError(Exception):
+    """A source ended too early; the message says when."""
+
+
+@dataclass(frozen=True)
+class _Tools:
+    """What all videos share."""
+
+    predictor: Predictor
+    detector: detect.Detector
+    targets: output.OutputPaths
+
+
+def _annotate(address, end, tools, tables, args):
+    """Write the annotated copy of a video.
+
+    Raises:
+        UserError: the video cannot be read, or the copy cannot be written.
+        _EndedEarlyError: the copy contains the frames before the early end.
+    """
+    source = video.open_source(address)
     # A frame must not last longer than the whole source.
-    args.every = min(args.every, source.count or args.every)
-    targets = output.OutputPaths(args.output, args.overwrite, given)
-    frames = video.ahead(source.frames(args.start, end, args.every))
-    fps = source.fps / args.every
-    found = video.ahead(_analysed(frames, fps, predictor, detector, args))
-    total = _expected(source, args.start, end, args.every)
-    layout = draw.VideoLayout(predictor.tasks)
-    columns = output.columns(predictor.tasks, bool(predictor.ages))
-    target = targets.reserve(source.name, ".mp4")
+    every = min(args.every, source.count or args.every)
+    frames = video.ahead(source.frames(args.start, end, every))
+    fps = source.fps / every
+    found = video.ahead(_analysed(frames, fps, tools, args))
+    total = _expected(source, args.start, end, every)
+    layout = draw.VideoLayout(tools.predictor.tasks)
+    target = tools.targets.reserve(source.name, ".mp4")
+    sound = None if args.mute else source.sound
     is_stopped = False
     with (
         contextlib.closing(found),
         _progress() as progress,
-        recording.Writer(target, fps) as writer,
+        recording.Writer(target, fps, sound) as writer,
     ):
         counter = _Counter(progress, total)
+        tables.start(source.name if address is None else address)
         try:
-            _write(found, writer, layout, counter, columns, args)
+            _write(found, writer, layout, counter, tables, args)
         except KeyboardInterrupt:
             is_stopped = True
             source.stop()
@@ -148,20 +201,20 @@ def main(argv=None):
         raise UserError(
             f"no frame of {source.name} lies between --start and --end"
         )
+    silent = sound is not None and not writer.has_sound
     print(
         f"{counter.frames} frames, {output.count(len(counter.faces))}, "
         f"{counter.speed():.1f} frames per second -> {target}"
+        + (" (its sound could not be copied)" if silent else "")
     )
     if is_stopped:
         print("stopped: the file is complete up to here", file=sys.stderr)
         sys.exit(130)
     if source.is_broken:
-        print(
+        raise _EndedEarlyError(
             f"{source.name} ended too early, after {counter.time:.1f} s; the "
-            "file contains all frames before",
-            file=sys.stderr,
+            "file contains all frames before"
         )
-        sys.exit(1)
 
 
 def _detector(args):
@@ -170,9 +223,9 @@ def _detector(args):
     return detect.open(args.detector_model, largest, args.blur_faces)
 
 
-def _analysed(frames, fps, predictor, detector, args):
+def _analysed(frames, fps, tools, args):
     """Yield (Frame, list of Prediction, list of Face to anonymise)."""
-    tracker = Tracker()
+    tracker, predictor, detector = Tracker(), tools.predictor, tools.detector
     usual = 1 if args.blur_faces else min(5, math.ceil(fps / 2))
     every = args.detect_every or usual
     for number, frame in enumerate(frames):
@@ -200,52 +253,70 @@ def _area(track):
     return (right - left) * (bottom - top)
 
 
-def _write(found, writer, layout, counter, columns, args):
+def _write(found, writer, layout, counter, tables, args):
     """Draw, show and write until the source ends or Escape is pressed."""
-    with contextlib.ExitStack() as stack:
-        for frame, predictions, hidden in found:
-            for face in hidden:
-                draw.blur(frame.pixels, face)
-            copy = draw.annotate(
-                frame.pixels, predictions, args.min_confidence, layout
-            )
-            writer.write(copy, frame.time)
-            if counter.frames == 0:
-                # Opened here, so that existing files stay without a frame.
-                tables = _tables(stack, args, columns)
-            for prediction in predictions:
-                row = {"frame": frame.index, "time": round(frame.time, 3)}
-                row |= output.record(prediction, args.min_confidence)
-                for add in tables:
-                    add(row)
-            numbers = {prediction.number for prediction in predictions}
-            counter.advance(frame, numbers)
-            if args.show and output.show(copy, "faces", wait=False):
-                return
+    for frame, predictions, hidden in found:
+        for face in hidden:
+            draw.blur(frame.pixels, face)
+        copy = draw.annotate(
+            frame.pixels, predictions, args.min_confidence, layout
+        )
+        writer.write(copy, frame.time)
+        # Now, so that existing tables stay if there is no frame.
+        tables.open()
+        for prediction in predictions:
+            row = {"frame": frame.index, "time": round(frame.time, 3)}
+            tables.add(row | output.record(prediction, args.min_confidence))
+        numbers = {prediction.number for prediction in predictions}
+        counter.advance(frame, numbers)
+        if args.show and output.show(copy, "faces", wait=False):
+            return
 
 
-def _tables(stack, args, columns):
-    """Functions that add a row to the CSV and JSONL files, open in `stack`.
+class _Tables:
+    """The CSV and JSONL files, which all videos share.
 
     The files are written line by line under their final names, so that a power
-    cut after hours of recording leaves the rows so far.
+    cut after hours of recording leaves the rows so far. With several videos,
+    rows begin with `file`.
     """
-    tables = []
-    for path, make in ((args.csv, _csv), (args.jsonl, _jsonl)):
-        if path is None:
-            continue
-        with _written(path):
-            # Line buffering: the file contains complete lines only.
-            file = path.open("w", buffering=1, newline="", encoding="utf-8")
-            stack.callback(_close, file)
-            add = make(file, columns)
-        tables.append(functools.partial(_add, path, add))
-    return tables
 
+    def __init__(self, stack, args, predictor, has_files):
+        """Tables that `stack` closes; `open` creates their files."""
+        self._stack, self._has_files, self._adders = stack, has_files, None
+        self._kinds = [(args.csv, _csv), (args.jsonl, _jsonl)]
+        self._columns = [
+            *(("file",) if has_files else ()),
+            *("frame", "time"),
+            *output.columns(predictor.tasks, bool(predictor.ages)),
+        ]
+        self._file = ""
 
-def _add(path, add, row):
-    with _written(path):
-        add(row)
+    def start(self, name):
+        """Name the video of the next rows."""
+        self._file = output.printable(name)
+
+    def open(self):
+        """Create the files, unless they are open."""
+        if self._adders is not None:
+            return
+        self._adders = []
+        for path, make in self._kinds:
+            if path is None:
+                continue
+            with _written(path):
+                # Line buffering: the file contains complete lines only.
+                file = path.open("w", buffering=1, newline="", encoding="utf-8")
+                self._stack.callback(_close, file)
+                self._adders.append((path, make(file, self._columns)))
+
+    def add(self, row):
+        """Add the record of a face, with `frame` and `time`."""
+        if self._has_files:
+            row = {"file": self._file, **row}
+        for path, add in self._adders:
+            with _written(path):
+                add(row)
 
 
 def _close(file):
@@ -266,12 +337,12 @@ def _written(path):
 
 
 def _csv(file, columns):
-    writer = csv.DictWriter(file, ("frame", "time", *columns))
+    writer = csv.DictWriter(file, columns)
     writer.writeheader()
 
     def add(row):
-        moment = {"frame": row["frame"], "time": row["time"]}
-        writer.writerow(moment | output.row(row))
+        place = {k: row[k] for k in ("file", "frame", "time") if k in row}
+        writer.writerow(place | output.row(row))
 
     return add
 

@@ -17,6 +17,7 @@ from samtl.common.errors import UserError
 from samtl.faces import detect
 from samtl.faces.media import recording, video
 from tests.faces import stand_ins
+from tests.faces.media import clips
 
 
 def _picture(index):
@@ -281,6 +282,7 @@ import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import final_video_demo
 from tests.faces import stand_ins
+from tests.faces.media import clips
 from samtl.common.errors import run_script
 from samtl.faces import detect
 
@@ -337,3 +339,59 @@ def test_an_interrupt_or_kill_leaves_a_playable_file(tmp_path, kind):
             assert time.monotonic() < deadline
             time.sleep(0.05)
     assert 1 <= len(_frames(path)) < 200
+
+
+def test_sound_is_kept_unless_muted(demo, tmp_path):
+    words = ("-f", "lavfi", "-i", "sine=d=1", "-c:a", "aac")
+    clips.ffmpeg(*clips.PATTERN, *words, tmp_path / "talk.mp4")
+    demo("talk.mp4", "--end=0.1")
+    demo("talk.mp4", "--end=0.1", "--mute", "--output=silent")
+    for folder, codec in (("demo_output", "aac"), ("silent", None)):
+        copy = video.Source(str(tmp_path / folder / "talk_faces.mp4"))
+        assert (
+            copy.sound is None if codec is None else copy.sound.codec == codec
+        )
+
+
+def test_several_videos_share_the_tables(demo, clip, tmp_path, capsys):
+    folder = tmp_path / "trip"
+    folder.mkdir()
+    for name in ("b.mp4", "a.mp4", "._a.mp4"):
+        shutil.copy(clip, folder / name)
+    (folder / "c.mov").write_text("dear diary")
+    words = ("--end=0.1", "--csv=rows.csv", "--jsonl=rows.jsonl")
+    with pytest.raises(SystemExit) as caught:
+        demo("trip", clip, *words)
+    assert caught.value.code == 1
+    error = capsys.readouterr().err
+    assert "1 of 4 failed:" in error
+    assert "c.mov has no frame" in error
+    names = [path.name for path in (tmp_path / "demo_output").iterdir()]
+    expected = ["a_faces.mp4", "b_faces.mp4", "walk_faces.mp4"]
+    assert sorted(names) == expected
+    lines = (tmp_path / "rows.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    files = [os.path.join("trip", "a.mp4"), os.path.join("trip", "b.mp4")]
+    files.append(str(clip))
+    assert [row["file"] for row in rows] == [f for f in files for _ in range(6)]
+    assert sorted(row["face"] for row in rows) == [1] * 9 + [2] * 9
+    with (tmp_path / "rows.csv").open(encoding="utf-8") as file:
+        header, *table = csv.reader(file)
+    assert header[:4] == ["file", "frame", "time", "face"]
+    assert [row[0] for row in table] == [row["file"] for row in rows]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no video in empty"):
+        demo("empty")
+
+
+@pytest.mark.parametrize(
+    ("address", "cure"),
+    [
+        ("rtsp://admin:secret@127.0.0.1:9/live", "in VLC or ffplay"),
+        ("http://127.0.0.1:9/live", "in a browser"),
+    ],
+)
+def test_advice_fits_the_kind_of_source(demo, address, cure):
+    with pytest.raises(UserError, match=cure) as caught:
+        demo(address)
+    assert "secret" not in str(caught.value)

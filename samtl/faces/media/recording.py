@@ -5,13 +5,31 @@ import math
 import re
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 
 from samtl.common import files
 from samtl.common.errors import UserError
+from samtl.faces.media import ffmpeg
+from samtl.faces.media.decoding import LOCAL
+
+# Codecs of sound that browsers play in MP4; others are encoded again.
+COPIED = ("aac", "mp3")
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The sound of a source.
+
+    Attributes:
+        place: FFmpeg's name of the file.
+        codec: FFmpeg's name of it.
+    """
+
+    place: str
+    codec: str
 
 
 class Writer:
@@ -28,18 +46,24 @@ class Writer:
     start, as all players need it for seeking.
 
     Frames are repeated or skipped, so that the video has the duration of the
-    source, even if the source has no constant frame rate.
+    source, even if the source has no constant frame rate. The finished file
+    also gets the sound of that time.
+
+    Attributes:
+        has_sound: after the end: whether the file has sound.
     """
 
-    def __init__(self, path: Path, fps: float):
+    def __init__(self, path: Path, fps: float, sound: Sound | None = None):
         """A writer for a file, which the first frame creates.
 
         Args:
             path: of the .mp4 file. An empty file of this name is removed if
                 there is no frame.
             fps: frames per second of the file.
+            sound: of the source whose frames are written; None for none.
         """
-        self._path, self._fps = path, fps
+        self._path, self._fps, self._sound = path, fps, sound
+        self.has_sound = False
         self._aside = None  # path of the replaced file before the first frame
         self._process = None
         self._written = 0
@@ -109,11 +133,10 @@ class Writer:
     def _encoder(self, shape):
         """The FFmpeg process for frames of a shape."""
         height, width = shape[:2]
-        program = imageio_ffmpeg.get_ffmpeg_exe()
         words = [
-            *(program, "-loglevel", "error", "-y"),
-            *("-f", "rawvideo", "-pix_fmt", "rgb24"),
-            *("-s", f"{width}x{height}", "-r", f"{self._fps:.6g}", "-i", "-"),
+            *("-loglevel", "error", "-y", "-f", "rawvideo"),
+            *("-pix_fmt", "rgb24", "-s", f"{width}x{height}"),
+            *("-r", f"{self._fps:.6g}", "-i", "pipe:0"),
             # Browsers play even sides and 4:2:0 only.
             "-vf",
             "pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix=bt709",
@@ -125,21 +148,12 @@ class Writer:
             *("-flush_packets", "1"),
             str(self._path.absolute()),
         ]
-        try:
-            return subprocess.Popen(
-                words,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=self._log,
-                # Ctrl-C must not reach FFmpeg, which finishes the file.
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise UserError(
-                f"cannot start {program}: {error.strerror}; name another "
-                "FFmpeg in IMAGEIO_FFMPEG_EXE, or, without it, pip install "
-                "--force-reinstall imageio-ffmpeg"
-            ) from error
+        return ffmpeg.start(
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._log,
+        )
 
     def _finish(self, is_good):
         """Wait for FFmpeg; raise its error if `is_good`."""
@@ -153,19 +167,38 @@ class Writer:
             raise self._failure()
 
     def _index(self):
-        """Move one index to the start, if the disk has space for a copy."""
-        words = [
-            *(imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "quiet", "-y"),
-            *("-i", str(self._path.absolute()), "-c", "copy"),
-            *("-movflags", "+faststart"),
+        """Move one index to the start and add the sound.
+
+        The disk needs space for a copy; without it, the file stays as it is.
+        """
+        for sound in dict.fromkeys((self._sound, None)):
+            with contextlib.suppress(UserError, subprocess.CalledProcessError):
+                self._copy(sound)
+                self.has_sound = sound is not None
+                return
+
+    def _copy(self, sound):
+        words = ["-loglevel", "quiet", "-y", "-i", str(self._path.absolute())]
+        if sound is not None:
+            words += self._of(sound)
+        words += ["-c:v", "copy", "-movflags", "+faststart"]
+        with files.write(self._path) as temporary:
+            process = ffmpeg.start(
+                [*words, str(temporary.absolute())], stdin=subprocess.DEVNULL
+            )
+            if process.wait():
+                raise subprocess.CalledProcessError(process.returncode, "")
+
+    def _of(self, sound):
+        """FFmpeg's options for the sound beside the video."""
+        # Copied as it is, sound begins at any packet before the start.
+        is_copied = sound.codec in COPIED and self._start == 0
+        return [
+            *(*LOCAL, "-ss", f"{self._start:.6f}"),
+            *("-t", f"{self._written / self._fps:.6f}", "-i", sound.place),
+            *("-map", "0:v", "-map", "1:a:0", "-map_chapters", "-1"),
+            *("-c:a", "copy" if is_copied else "aac"),
         ]
-        with (
-            contextlib.suppress(UserError, subprocess.CalledProcessError),
-            files.write(self._path) as temporary,
-        ):
-            words.append(temporary.absolute())
-            # FFmpeg would read commands from the terminal.
-            subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
 
     def _failure(self):
         """A UserError with the last line of FFmpeg's log."""

@@ -1,59 +1,53 @@
 """Frames from files, cameras, streams and the sample clip."""
 
 import math
-import os
 import queue
 import re
 import threading
 import time
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import cv2
-import imageio_ffmpeg
 import numpy as np
 
 from samtl.common.errors import UserError
 from samtl.faces import inputs
-from samtl.faces.media import output
+from samtl.faces.media import decoding, output, recording
+from samtl.faces.media.camera import Camera
+from samtl.faces.media.frames import USUAL_FPS, Frame
 
-USUAL_FPS = 25.0  # for sources with no frame rate or an implausible one
-HIGHEST_FPS = 240
-# The longest time from one frame to the next in seconds, for sources with
-# neither a counted number of frames nor a duration.
+# The longest time from one frame to the next in seconds, for sources without a
+# duration.
 LONGEST_GAP = 10.0
+# Seconds. A later start is reached by seeking, an earlier one by decoding,
+# which also counts the frames.
+NEAR = 10.0
+ROUNDING = 6e-4  # seconds; some containers have times in milliseconds
+PATIENCE = 30.0  # seconds without a frame of a URL
 AHEAD = 4  # frames in the queue between two threads
 LARGEST_CAMERA = 9999  # larger numbers are file names
 CLIP_SIZE, CLIP_SECONDS = (640, 480), 8  # of the sample clip
 
+# Of files that are taken from folders.
+SUFFIXES = {
+    *(".3gp", ".avi", ".dv", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
+    *(".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
+}
+
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True)
-class Frame:
-    """One frame of a video.
-
-    Attributes:
-        index: in the source, from 0.
-        time: seconds since the source's first frame.
-        pixels: uint8 [H, W, 3], RGB.
-    """
-
-    index: int
-    time: float
-    pixels: np.ndarray
-
-
 class Source:
-    """A file, camera or stream that OpenCV reads.
+    """A file, pipe or stream that FFmpeg decodes.
 
     Attributes:
         name: for messages and for the name of the output file.
         fps: frames per second.
         count: expected number of frames, approximate; None if unknown.
         duration: expected duration in seconds; None if unknown.
+        sound: `recording.Sound` of a file; None if there is none.
         is_broken: after reading: whether the source ended too early.
     """
 
@@ -61,125 +55,118 @@ class Source:
         """Open a source.
 
         Args:
-            address: path, camera index or URL, as text.
+            address: path or URL, as text.
 
         Raises:
-            UserError: it cannot be opened, or OpenCV cannot decode a frame.
+            UserError: it cannot be opened, or FFmpeg cannot decode a frame.
         """
-        is_camera = (
-            address.isdecimal()
-            and int(address) <= LARGEST_CAMERA
-            and not Path(address).exists()
-        )
-        is_url = "://" in address
-        _check_file(address, is_camera or is_url)
-        # One error message instead of FFmpeg's many lines.
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        level = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        # FFmpeg takes the text before a colon for a protocol.
-        place = address if is_url else str(Path(address).absolute())
-        _check_name(place)
-        self._capture = cv2.VideoCapture(int(address) if is_camera else place)
-        is_read, self._first = self._capture.read()
-        cv2.utils.logging.setLogLevel(level)
-        if not is_read:
-            raise UserError(_unreadable(address, is_camera, is_url))
-        self._place = place
-        self.name = f"camera{address}" if is_camera else _stem(address, is_url)
-        given = self._capture.get(cv2.CAP_PROP_FPS)
-        self.fps = given if 1 <= given <= HIGHEST_FPS else USUAL_FPS
-        count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.count = self.duration = None
-        if count > 0 and not is_camera:
-            self.count = count
+        self._address, self._is_url = address, "://" in address
+        self._is_file = not self._is_url and _is_file(address)
+        self._decoder = self._decode()
+        self._first = self._decoder.read()
+        if self._first is None:
+            raise UserError(_unreadable(address, self._is_url))
+        self.name = _stem(address, self._is_url)
+        header = self._decoder.header
+        given = header.fps or USUAL_FPS
+        self.fps = given if given >= 1 else USUAL_FPS
+        self.count = self.sound = None
+        self.duration = header.duration
+        if self.duration:
             # Slides that last for seconds have less than one frame per second.
-            self.duration = count / (given if 0 < given < 1 else self.fps)
-        self._is_live = is_camera or (is_url and self.count is None)
-        # In other containers, OpenCV estimates the count from the duration,
-        # which may be that of the sound.
-        self._container = _container(address, is_url)
-        self._is_counted = self.count and self._container
-        self._stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        self._is_stopped = False
-        self.is_broken = False
+            self.count = max(1, round(self.duration * given))
+        if self._is_file and header.sound:
+            self.sound = recording.Sound(_place(address), header.sound)
+        self._is_live = self._is_url and self.duration is None
+        self._is_stopped = self.is_broken = False
 
     def stop(self) -> None:
         """End `frames`, which may run in another thread."""
         self._is_stopped = True
+        self._decoder.stop()
 
     def frames(
         self, start: float = 0.0, end: float = math.inf, every: int = 1
     ) -> Iterator[Frame]:
         """Yield every n-th Frame from `start` to `end`; can be called once.
 
+        In a file, a distant `start` is reached by seeking to the key frame
+        before it. The index of its first frame is its time multiplied by the
+        frame rate, exact if that is constant.
+
         Args:
             start, end: seconds of the source; `end` is exclusive.
             every: n >= 1.
         """
-        capture, index, moment = self._capture, 0, 0.0
-        first = None  # index of the first frame after `start`
-        began = time.monotonic()
-        picture = self._first
+        begin = self._first[0] or 0.0
+        timed = self._timed(self._first, 0.0)
         self._first = None
-        size = self._size(picture)
+        if self._is_file and self.duration and start - begin > NEAR:
+            self._decoder.stop()
+            if not self._is_stopped:
+                self._decoder = self._decode(start)
+            timed = self._timed(self._decoder.read(), start)
+        index = first = None  # `first` is that of the first frame after `start`
         try:
-            while moment < end and not self._is_stopped:
-                if first is None and moment >= start:
+            for moment, pixels in timed:
+                if index is None:
+                    index = round((moment - begin) * self.fps)
+                else:
+                    index += 1
+                if moment >= end - ROUNDING:
+                    return
+                if first is None and moment >= start - ROUNDING:
                     first = index
                 if first is not None and (index - first) % every == 0:
-                    if picture is None:
-                        _, picture = capture.retrieve()
-                    if picture is None:
-                        break
-                    # A stream may change its size.
-                    if picture.shape[1::-1] != size:
-                        picture = cv2.resize(picture, size)
-                    pixels = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
                     yield Frame(index, moment, pixels)
-                picture = None
-                if not capture.grab():
-                    break
-                index += 1
-                moment = self._moment(moment, began)
-            self.is_broken = (
-                moment < end
-                and not self._is_stopped
-                and (self._is_live or self._is_short(index + 1, moment))
-            )
+            has_failed = self._is_live or self._decoder.is_cut
+            self.is_broken = has_failed and not self._is_stopped
         finally:
-            capture.release()
+            self._decoder.stop()
 
-    def _size(self, picture):
-        """(width, height) of the frame in square pixels."""
-        height, width = picture.shape[:2]
-        above = self._capture.get(cv2.CAP_PROP_SAR_NUM)
-        below = self._capture.get(cv2.CAP_PROP_SAR_DEN)
-        if above > 0 and below > 0 and 0.1 < above / below < 10:
-            width = round(above / below * width)
-        return width, height
+    def _decode(self, start=0.0):
+        """A Decoder from `start`, in seconds."""
+        if self._is_url:
+            is_rtsp = self._address.startswith(("rtsp://", "rtsps://"))
+            options = ("-rtsp_transport", "tcp") if is_rtsp else ()
+            return decoding.Decoder(self._address, options, patience=PATIENCE)
+        if self._is_file:
+            options = ("-ss", f"{start:.6f}") if start else ()
+            place = _place(self._address)
+            return decoding.Decoder(place, (*decoding.LOCAL, *options))
+        # Its bytes can be read only once, and another process may not see it.
+        with Path(self._address).open("rb") as pipe:
+            return decoding.Decoder("pipe:0", stdin=pipe.fileno())
 
-    def _is_short(self, frames, moment):
-        """Whether a source that ended after `frames` frames is incomplete."""
-        if not self._is_counted or frames >= 0.95 * self.count:
-            return False
-        if self._container == "avi":
-            return True
-        # An MP4 that was cut without encoding still counts the frames before
-        # the cut, which it hides. Its duration is that of the visible part.
-        duration = _duration(self._place)
-        return duration is None or moment + 1 / self.fps < 0.95 * duration
+    def _timed(self, item, offset):
+        """Yield (time, pixels), from an item of the decoder on.
 
-    def _moment(self, before, began):
-        """Time in seconds of the frame that was just grabbed."""
-        if self._is_live:
-            return time.monotonic() - began
-        stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        step, self._stamp = stamp - self._stamp, stamp
-        # Damaged time stamps do not increase, or increase by far too much.
-        is_known = self.duration and stamp <= self.duration + 1
-        longest = math.inf if self._is_counted or is_known else LONGEST_GAP
-        return before + (step if 0 < step < longest else 1 / self.fps)
+        `offset`, in seconds, is added to the decoder's times.
+        """
+        began, moment, before = time.monotonic(), None, None
+        while item is not None and not self._is_stopped:
+            stamp, pixels = item
+            if self._is_live:
+                moment = time.monotonic() - began
+            elif moment is None:
+                moment = max(offset + (stamp or 0.0), 0.0)
+            else:
+                moment += self._step(before, stamp, offset)
+            before = stamp
+            yield moment, pixels
+            item = self._decoder.read()
+
+    def _step(self, before, stamp, offset):
+        """Seconds between two frames, by the decoder's times.
+
+        Damaged times do not increase, or increase by far too much.
+        """
+        if before is not None and stamp is not None:
+            is_within = self.duration and offset + stamp <= self.duration + 1
+            longest = math.inf if is_within else LONGEST_GAP
+            if 0 < stamp - before < longest:
+                return stamp - before
+        return 1 / self.fps
 
 
 class Clip:
@@ -188,7 +175,7 @@ class Clip:
     Its attributes are those of `Source`.
     """
 
-    name, fps, is_broken = "sample_clip", 25.0, False
+    name, fps, is_broken, sound = "sample_clip", 25.0, False, None
     count, duration = int(fps * CLIP_SECONDS), CLIP_SECONDS
 
     def frames(
@@ -206,9 +193,42 @@ class Clip:
         """As `Source.stop`. Without effect, as the clip skips no frames."""
 
 
-def open_source(address: str | None) -> Source | Clip:
-    """The Source of an address, or the sample Clip for None."""
-    return Clip() if address is None else Source(address)
+def find(words: Iterable[str]) -> list[str]:
+    """The sources for the words of a command line.
+
+    Args:
+        words: files, folders (their videos), patterns, camera numbers, URLs.
+
+    Returns:
+        list of addresses for `open_source`, files of a folder or a pattern
+        sorted.
+
+    Raises:
+        UserError: a folder or a pattern contains no video.
+    """
+    found = []
+    for word in words:
+        is_one = "://" in word or word.isdecimal()
+        paths = [word] if is_one else inputs.find([word], "video", SUFFIXES)
+        found += map(str, paths)
+    return list(dict.fromkeys(found))
+
+
+def open_source(address: str | None) -> Source | Camera | Clip:
+    """The source of an address, or the sample Clip for None.
+
+    Args:
+        address: path, number of a camera or URL.
+
+    Raises:
+        UserError: it cannot be opened.
+    """
+    if address is None:
+        return Clip()
+    is_number = address.isdecimal() and int(address) <= LARGEST_CAMERA
+    if is_number and not Path(address).exists():
+        return Camera(int(address))
+    return Source(address)
 
 
 def ahead(
@@ -262,72 +282,47 @@ def ahead(
         thread.join(timeout=5)
 
 
-def _check_file(address, is_elsewhere):
-    if is_elsewhere:
-        return
+def _is_file(address):
+    """Whether a path is that of a regular file; otherwise it is a pipe.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    path = Path(address)
     try:
-        size = Path(address).stat().st_size
-        if is_file := Path(address).is_file():
-            Path(address).open("rb").close()
+        size = path.stat().st_size
+        is_file = path.is_file()
+        if is_file:
+            path.open("rb").close()
     except OSError as error:
         raise UserError(
-            f"cannot read {address}: {error.strerror}; give a video file, the "
-            "number of a camera or a URL"
+            f"cannot read {output.printable(address)}: {error.strerror}; give "
+            "a video file, the number of a camera or a URL"
         ) from error
+    if path.is_dir():
+        raise UserError(f"{address} is a folder; name the videos in it")
     if is_file and size == 0:
         raise UserError(f"{address} is empty; get the file again")
+    return is_file
 
 
-def _check_name(place):
-    try:
-        place.encode()
-    except UnicodeEncodeError as error:
-        raise UserError(
-            f"the name {output.printable(place)} is not valid UTF-8, which "
-            "OpenCV cannot read; rename the file"
-        ) from error
+def _place(path):
+    """FFmpeg's name of a file; it takes text before a colon for a protocol."""
+    return f"file:{Path(path).absolute()}"
 
 
-def _container(path, is_url):
-    """ "mp4" or "avi", whose headers count the frames; else None."""
-    if is_url:
-        known = {".avi": "avi", ".mkv": None, ".webm": None}
-        return known.get(Path(_bare(path)).suffix.lower(), "mp4")
-    if not Path(path).is_file():
-        return None  # bytes that are read from a pipe are lost
-    with Path(path).open("rb") as file:
-        head = file.read(8)
-    boxes = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-    if head[:4] == b"RIFF":
-        return "avi"
-    return "mp4" if head[4:] in boxes else None
-
-
-def _duration(place):
-    """Duration in seconds according to FFmpeg; None if unknown."""
-    frames = imageio_ffmpeg.read_frames(place)
-    try:
-        return next(frames)["duration"] or None
-    except (OSError, RuntimeError):
-        return None
-    finally:
-        frames.close()
-
-
-def _unreadable(address, is_camera, is_url):
-    if is_camera:
+def _unreadable(address, is_url):
+    if not is_url:
         return (
-            f"camera {address} gives no picture; check that it is connected "
-            "and not in use"
+            f"{output.printable(address)} has no frame that FFmpeg can decode: "
+            "it is not a video, damaged, or of an unknown codec; convert it to "
+            "H.264 with a program that plays it"
         )
-    if is_url:
-        return (
-            f"{_bare(address)} gives no picture; check in a browser whether it "
-            "plays"
-        )
+    kind = address.partition("://")[0].lower()
+    check = "in a browser" if kind in ("http", "https") else "in VLC or ffplay"
     return (
-        f"{address} has no frame that OpenCV can decode: it is not a video, "
-        "damaged, or of an unknown codec; convert it with ffmpeg to H.264"
+        f"{_bare(address)} gives no picture; check address, user and password, "
+        f"and {check} whether it plays"
     )
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from samtl.common.errors import UserError
 from samtl.faces.media import output, recording, video
+from tests.faces.media import clips
 
 FPS = 25
 
@@ -92,3 +93,45 @@ def test_a_reserved_name_is_taken(tmp_path):
     assert [path.name for path in free] == ["a_faces.mp4", "a_faces_2.mp4"]
     again = output.OutputPaths(tmp_path, True).reserve("a", ".mp4")
     assert again == free[0]
+
+
+# Silence for a second, then a tone.
+TONE = ("-f", "lavfi", "-i", "aevalsrc='gt(t,1)*sin(2000*t)':d=3:s=8000")
+
+
+def _onset(path):
+    """Seconds of silence at the start of a video's sound."""
+    words = ("-i", path, "-f", "f32le", "-ac", "1", "-ar", "8000", "pipe:1")
+    samples = np.frombuffer(clips.ffmpeg(*words), np.float32)
+    return np.flatnonzero(np.abs(samples) > 0.1)[0] / 8000, len(samples) / 8000
+
+
+@pytest.mark.parametrize("start", [0, 0.5])
+@pytest.mark.parametrize(
+    "codec", [("a.mp4", "aac"), ("a.mkv", "libvorbis"), ("a.avi", "pcm_s16le")]
+)
+def test_the_sound_is_that_of_the_frames(tmp_path, start, codec):
+    name, encoder = codec
+    clip, copy = tmp_path / name, tmp_path / "copy.mp4"
+    pattern = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=3")
+    clips.ffmpeg(*pattern, *TONE, "-c:a", encoder, clip)
+    source = video.Source(str(clip))
+    with recording.Writer(copy, FPS, source.sound) as writer:
+        for frame in source.frames(start, start + 1.5):
+            writer.write(frame.pixels, frame.time)
+    assert writer.has_sound
+    assert video.Source(str(copy)).sound.codec == "aac"
+    onset, duration = _onset(copy)
+    assert onset == pytest.approx(1 - start, abs=0.05)
+    assert duration == pytest.approx(1.5, abs=0.1)
+
+
+def test_without_its_sound_the_video_is_finished(tmp_path):
+    path = tmp_path / "a.mp4"
+    sound = recording.Sound(f"file:{tmp_path / 'gone.mp4'}", "aac")
+    with recording.Writer(path, FPS, sound) as writer:
+        writer.write(PICTURE, 0)
+    assert not writer.has_sound
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+    data = path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")

@@ -110,7 +110,7 @@ def test_a_file_cut_without_encoding_is_complete(tmp_path):
     part = ("-ss", "2", "-i", str(whole), "-c", "copy", str(cut))
     subprocess.run([*ffmpeg, *part], check=True)
     source = video.Source(str(cut))
-    assert source.count == 100  # includes the hidden frames
+    assert source.count == 50  # without the hidden frames
     assert 48 <= len(list(source.frames())) <= 52
     assert not source.is_broken
 
@@ -198,11 +198,11 @@ def test_no_password_in_the_error():
         video.Source("http://admin:secret@127.0.0.1:9/live?key=secret")
 
 
-def test_a_name_that_is_not_valid_utf8_is_refused(clip, tmp_path):
+@pytest.mark.skipif(os.name != "posix", reason="names of any bytes")
+def test_a_name_that_is_not_valid_utf8_is_read(clip, tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9.mp4")
     path.write_bytes(clip.read_bytes())
-    with pytest.raises(UserError, match=r"caf\\udce9\.mp4 is not valid UTF-8"):
-        video.Source(str(path))
+    assert len(list(video.Source(str(path)).frames())) == 50
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes as on POSIX")
@@ -240,7 +240,8 @@ def test_sources_without_a_frame(clip, tmp_path):
     # A codec that does not exist.
     path.write_bytes(clip.read_bytes().replace(b"avc1", b"zzz9"))
     assert "no frame" in _refused(str(path))
-    assert "camera 97" in _refused("97")
+    with pytest.raises(UserError, match="camera 97 gives no picture"):
+        video.open_source("97")
     assert "cannot read 20240101123000" in _refused("20240101123000")
     assert "gives no picture" in _refused("http://127.0.0.1:9/live")
 
