@@ -266,18 +266,16 @@ def fill(
     diagnostics["weight"] = weights
     if method.kind == Kind.INTERPOLATION:
         diagnostics["selected"] = np.ones(count, bool)
-        return interpolated_triples(
-            logits, weights, method.distill_t
-        ), diagnostics
+        triples = interpolated_triples(logits, weights, method.distill_t)
+        return triples, diagnostics
     is_split = method.selection_scope == "class"
     selected = diagnostics["selected"] = select(
         weights,
         method.selection_threshold,
         diagnostics["pseudo_label"] if is_split else None,
     )
-    return hard_triples(
-        logits, weights, selected, method.distill_t
-    ), diagnostics
+    triples = hard_triples(logits, weights, selected, method.distill_t)
+    return triples, diagnostics
 
 
 def combine(weights, count):
