@@ -21,9 +21,10 @@ For demonstrations, teaching, and as a baseline or starting point in research.
 Not for decisions about people, identification, surveillance, access, hiring or
 diagnosis. A label is a statistical guess about a picture. It does not tell what
 a person feels, who they are, or how old they are. Emotion labels are what
-annotators saw in a face. The datasets have two genders. Accuracy by skin colour
-was not measured. Show the probability beside a label, and "unsure" below one
-half, as the demos do.
+annotators saw in a face. The datasets have two genders. Figures by ethnicity,
+where there are any, are by UTKFace's five groups; accuracy by skin colour was
+not measured. Show the probability beside a label, and "unsure" below one half,
+as the demos do.
 """
 
 
@@ -113,9 +114,29 @@ def _training(facts, arguments):
             *_distilled(arguments.get("teachers", {})),
             table(headings, rows, numbers=0),
             *sources,
+            *_annotations(facts["datasets"]),
             "\nThe weights inherit these terms.\n",
         ]
     )
+
+
+def _annotations(datasets):
+    """Lines about the votes of others in the tables; see `annotate`."""
+    rows = [
+        (
+            name,
+            ", ".join(f"{t} ({n:,})" for t, n in votes["images"].items()),
+            f"{votes['weight']:g}",
+            votes["made_by"] or "unknown",
+            votes["licence"] or "unknown",
+        )
+        for name, facts in datasets.items()
+        for votes in facts.get("annotations", ())
+    ]
+    if not rows:
+        return []
+    headings = ("dataset", "votes (images)", "weight", "made by", "licence")
+    return ["\nVotes of others:\n", table(headings, rows, numbers=0)]
 
 
 def _distilled(teachers):
@@ -258,13 +279,13 @@ def _calibrated(tasks, datasets):
 
 
 def _weaknesses(tasks, sample):
-    classes = {task.name: task.classes for task in tasks}
     lines = ["## Where it is weak\n"]
     for task in tasks:
         accuracy = task.scores["accuracy"]
         weak, few = [], []
-        for kind, name, count, share in groups(task, classes):
-            group = name if kind in (task.name, "gender") else f"{kind} {name}"
+        for kind, name, count, share in groups(task):
+            plain = (task.name, "gender", "ethnicity")
+            group = name if kind in plain else f"{kind} {name}"
             if count < FEW:
                 few.append(f"{group} ({count})")
                 continue

@@ -4,6 +4,7 @@ import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import softmax
@@ -13,6 +14,18 @@ from samtl.evaluation import calibration, scoring
 CONFIDENCES = (0, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
 
 
+class Group(NamedTuple):
+    """What is known of the people in the images, by gender, age and so on.
+
+    Attributes:
+        classes: names.
+        labels: int [N] class indices, -1 where unknown.
+    """
+
+    classes: tuple[str, ...]
+    labels: np.ndarray
+
+
 @dataclass(frozen=True)
 class Outputs:
     """Predictions for the images of a split that have the label.
@@ -20,13 +33,13 @@ class Outputs:
     Attributes:
         logits: float [N, C].
         labels: int [N].
-        groups: {"gender", "age": int [N] class indices, -1 where unknown};
-            without those that no dataset is labelled for.
+        groups: {"gender", "age", "ethnicity": Group}, without those that no
+            dataset is labelled for.
     """
 
     logits: np.ndarray
     labels: np.ndarray
-    groups: dict[str, np.ndarray]
+    groups: dict[str, Group]
 
     @property
     def is_right(self) -> np.ndarray:
@@ -99,7 +112,6 @@ class Task:
 
 def write_up(tasks: list[Task]) -> str:
     """figures.md: confusion, groups and reliability of every task."""
-    classes = {task.name: task.classes for task in tasks}
     parts = ["# Test figures\n\nWritten by `python -m samtl.release`.\n"]
     for task in tasks:
         parts += [
@@ -109,7 +121,7 @@ def write_up(tasks: list[Task]) -> str:
         ]
         rows = [
             (f"{kind}: {name}", f"{count:,}", percent(share))
-            for kind, name, count, share in groups(task, classes)
+            for kind, name, count, share in groups(task)
             if kind != task.name
         ]
         if rows:
@@ -117,7 +129,7 @@ def write_up(tasks: list[Task]) -> str:
         if {"gender", "age"} <= task.test.groups.keys():
             parts += [
                 "Accuracy by gender and age, and the number of images:\n",
-                _crossed(task, classes),
+                _crossed(task),
             ]
         parts += [
             "How often the label is right, by the probability shown with it:\n",
@@ -150,34 +162,29 @@ def _confusion(task):
     return table(("", *task.classes, "images", "recall"), rows)
 
 
-def groups(
-    task: Task, classes: dict[str, tuple[str, ...]]
-) -> Iterator[tuple[str, str, int, float | None]]:
+def groups(task: Task) -> Iterator[tuple[str, str, int, float | None]]:
     """(kind, name, images, share right or None) of classes and groups."""
-    kinds = {task.name: task.test.labels} | {
-        kind: values
-        for kind, values in task.test.groups.items()
-        if kind != task.name
-    }
+    own = {task.name: Group(task.classes, task.test.labels)}
     is_right = task.test.is_right
-    for kind, values in kinds.items():
-        for index, name in enumerate(classes[kind]):
-            yield kind, name, *_share(is_right, values == index)
+    for kind, group in (own | task.test.groups | own).items():
+        for index, name in enumerate(group.classes):
+            yield kind, name, *_share(is_right, group.labels == index)
 
 
-def _crossed(task, classes):
-    is_right, known = task.test.is_right, task.test.groups
+def _crossed(task):
+    is_right = task.test.is_right
+    genders, ages = task.test.groups["gender"], task.test.groups["age"]
     rows = []
-    for g, gender in enumerate(classes["gender"]):
+    for g, gender in enumerate(genders.classes):
         cells = [
-            _share(is_right, (known["gender"] == g) & (known["age"] == a))
-            for a in range(len(classes["age"]))
+            _share(is_right, (genders.labels == g) & (ages.labels == a))
+            for a in range(len(ages.classes))
         ]
         shown = (
             f"{percent(share)} of {n:,}" if n else "" for n, share in cells
         )
         rows.append((gender, *shown))
-    return table(("", *classes["age"]), rows)
+    return table(("", *ages.classes), rows)
 
 
 def _reliability(task):

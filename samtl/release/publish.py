@@ -35,6 +35,7 @@ FILES = (
     *("figures.md", "MODEL_CARD.md"),
 )
 CROPS, BATCH, TOLERANCE = 1000, 100, 1e-4
+GROUPS = ("gender", "age", "ethnicity")  # of people
 FILE_OF = {
     "tables_sha256": "a dataset's table",
     "classes": "a dataset's list of classes",
@@ -105,7 +106,7 @@ def main(argv: list[str] | None = None) -> None:
         figures.Task(
             task.name,
             task.classes,
-            *(_outputs(split, task.name, tasks) for split in splits),
+            *(_outputs(split, task.name) for split in splits),
         )
         for task in tasks
     ]
@@ -252,7 +253,7 @@ def _predicted(teacher, datasets, tasks, split):
     return found
 
 
-def _outputs(split, task, tasks):
+def _outputs(split, task):
     """figures.Outputs of all images of a split that have the task's label."""
     split = [
         (table.take(rows), {name: f[rows] for name, f in found.items()})
@@ -260,15 +261,22 @@ def _outputs(split, task, tasks):
         for rows in [np.flatnonzero(table.is_labelled(task))]
         if len(rows)
     ]
+    tables = [table for table, _ in split]
+    kinds = {}
+    for table in tables:
+        kinds = table.hidden | table.tasks | kinds
     groups = {
-        kind.name: np.concatenate([_known(table, kind) for table, _ in split])
-        for kind in tasks
-        if kind.name in ("gender", "age")
+        name: figures.Group(
+            kinds[name].classes,
+            np.concatenate([_known(table, kinds[name]) for table in tables]),
+        )
+        for name in GROUPS
+        if name in kinds
     }
     return figures.Outputs(
         np.concatenate([found[task] for _, found in split]),
-        np.concatenate([table.labels(task) for table, _ in split]),
-        {kind: v for kind, v in groups.items() if (v >= 0).any()},
+        np.concatenate([table.labels(task) for table in tables]),
+        {kind: g for kind, g in groups.items() if (g.labels >= 0).any()},
     )
 
 

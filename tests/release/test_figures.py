@@ -8,6 +8,7 @@ import pytest
 from samtl.release import card, figures
 
 GENDER, AGE = ("female", "male"), ("0-2", "4-6", "8-13")
+CLASSES = {"gender": GENDER, "age": AGE, "ethnicity": ("black", "white")}
 
 
 def _logits(answers, classes, confidence):
@@ -17,7 +18,10 @@ def _logits(answers, classes, confidence):
 
 
 def _split(labels, answers, classes, confidence=0.75, **groups):
-    groups = {kind: np.array(values) for kind, values in groups.items()}
+    groups = {
+        kind: figures.Group(CLASSES[kind], np.array(values))
+        for kind, values in groups.items()
+    }
     logits = _logits(answers, classes, confidence)
     return figures.Outputs(logits, np.array(labels), groups)
 
@@ -237,10 +241,31 @@ def test_the_card_names_no_folder_of_one_machine():
     )
 
 
+def test_the_card_names_the_makers_of_votes():
+    tasks = [figures.Task("gender", GENDER, *[_split([0, 1], [0, 1], 2)] * 2)]
+    assert "Votes of others" not in card.write_up(tasks, _facts())
+    facts = _facts()
+    votes = {"weight": 0.5, "made_by": "InsightFace", "licence": ""}
+    votes["images"] = {"gender": 1234, "age": 7}
+    name = next(iter(facts["datasets"]))
+    facts["datasets"][name]["annotations"] = [votes]
+    (row,) = _cells(card.write_up(tasks, facts), "| dataset | votes (images)")
+    assert row == [
+        *(name, "gender (1,234), age (7)", "0.5", "InsightFace", "unknown")
+    ]
+
+
 def test_the_card_names_groups_far_below_the_mean_and_those_too_small():
     labels = [0] * 100 + [1] * 100 + [2] * 5
     answers = [0] * 100 + [1] * 60 + [0] * 45
-    split = _split(labels, answers, 3, gender=[0] * 100 + [1] * 105)
+    ethnicity = [0] * 5 + [1] * 200
+    split = _split(
+        labels,
+        answers,
+        3,
+        gender=[0] * 100 + [1] * 105,
+        ethnicity=ethnicity,
+    )
     gender = _split([0, 1], [0, 1], 2)
     text = card.write_up(
         [
@@ -251,6 +276,6 @@ def test_the_card_names_groups_far_below_the_mean_and_those_too_small():
     )
     assert (
         "- age (78.0 % in all): 4-6 60.0 % of 100, male 57.1 % of 105; too few "
-        "test images to tell: 8-13 (5)." in text
+        "test images to tell: 8-13 (5), black (5)." in text
     )
     assert re.search(r"- gender .*: no group far below the mean; too few", text)
