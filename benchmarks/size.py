@@ -4,7 +4,8 @@
 
 First, on a made-up CSV of a million rows that share 1,000 images: seconds and
 added memory of reading and checking it, of the split, and of the first batch
-(bounds: 15 s, 400 MiB). Then, for pools of 10,000 to 1,000,000 features of 128
+(bounds: 15 s, 400 MiB), and the same with every second label missing (bound:
+1.2 times the CPU seconds). Then, for pools of 10,000 to 1,000,000 features of 128
 dimensions in 7 classes: seconds and added memory of
 
 * exact density (up to --exact_to samples: its cost grows with their square),
@@ -48,13 +49,16 @@ ROOT = Path(__file__).parent.parent
 SAMPLES = (10_000, 31_623, 100_000, 316_228, 1_000_000)
 QUANTILE = 0.6
 LONGEST_START, MOST_MIB = 15.0, 400.0
+MISSING_COSTS = 1.2  # most CPU seconds of a half empty table, relative
 STEEPEST = {"density, exact": 2.2, "density, estimated": 1.2}
 STEEPEST["distribution"] = 1.2
 FOLDERS = IMAGES = 1000
 
 
-def make(data_dir, count):
+def make(data_dir, count, missing=0.0):
     """Write a dataset "crowd" of `count` rows that share 1,000 images.
+
+    A share `missing` of the labels is empty.
 
     No two rows may have one path: 1,000 links from the folder to itself give
     each image as many.
@@ -69,7 +73,8 @@ def make(data_dir, count):
         (folder / str(number)).symlink_to(".", target_is_directory=True)
     paths = itertools.product(range(FOLDERS), range(IMAGES))
     splits = rng.choice(tables.SPLITS, count, p=(0.8, 0.1, 0.1))
-    labels = rng.integers(len(POSE), size=count)
+    labels = rng.integers(len(POSE), size=count).astype(str)
+    labels[rng.random(count) < missing] = ""
     with (folder.parent / "crowd.csv").open("w", encoding="utf-8") as file:
         file.write("path,split,pose\n")
         file.writelines(
@@ -83,26 +88,27 @@ def make(data_dir, count):
     )
 
 
-def start(count):
+def start(count, missing=0.0):
     """Seconds and added memory from a CSV to the first batch: list of dict."""
+    name = "start, half empty" if missing else "start"
     with tempfile.TemporaryDirectory() as folder:
-        make(Path(folder), count)
+        make(Path(folder), count, missing)
         with Peak() as peak:
             table = tables.read("crowd", folder)
-        rows = [measured("start: read", count, peak)]
+        rows = [measured(f"{name}: read", count, peak)]
         with Peak() as peak:
             # A set of this size is decoded on demand by default.
             part = images.open_splits(table, (64, 64, 1), cache_gb=0)["train"]
-        rows.append(measured("start: split", count, peak))
+        rows.append(measured(f"{name}: split", count, peak))
         with Peak() as peak:
             _first_batch(part)
-        rows.append(measured("start: first batch", count, peak))
+        rows.append(measured(f"{name}: first batch", count, peak))
     # The peaks did not come at once: their sum is at least the whole's.
     whole = {
         column: round(sum(row[column] for row in rows), 3)
         for column in ("seconds", "cpu_seconds", "added_mib")
     }
-    return [*rows, {"what": "start", "count": count, **whole}]
+    return [*rows, {"what": name, "count": count, **whole}]
 
 
 def _first_batch(split):
@@ -225,10 +231,12 @@ def main():
     args = parser.parse_args()
     if args.rows > FOLDERS * IMAGES:
         parser.error(f"--rows: at most {FOLDERS * IMAGES}")
-    rows = start(args.rows)
+    full, half = start(args.rows), start(args.rows, missing=0.5)
+    rows = [*full, *half]
     kept = [
-        rows[-1]["seconds"] < LONGEST_START,
-        rows[-1]["added_mib"] < MOST_MIB,
+        full[-1]["seconds"] < LONGEST_START,
+        full[-1]["added_mib"] < MOST_MIB,
+        half[-1]["cpu_seconds"] < MISSING_COSTS * full[-1]["cpu_seconds"],
     ]
     weigh(1000, 1000)  # The first calls load kernels, once a run.
     for count in sorted(args.samples):

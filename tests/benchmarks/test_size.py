@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import size
+from samtl.data import tables
 from samtl.pseudo_labels import density
 
 
@@ -15,6 +16,13 @@ def test_start_measures_its_stages():
     assert whole["seconds"] == pytest.approx(
         sum(row["seconds"] for row in stages), abs=1e-3
     )
+
+
+def test_start_measures_a_half_empty_table(tmp_path):
+    assert size.start(300, missing=0.5)[-1]["what"] == "start, half empty"
+    size.make(tmp_path, 300, missing=0.5)
+    table = tables.read("crowd", tmp_path)
+    assert 100 < table.is_labelled("pose").sum() < 200
 
 
 def test_weights_are_measured_up_to_the_report(tmp_path, capsys, monkeypatch):
