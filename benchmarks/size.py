@@ -5,8 +5,8 @@
 First, on a made-up CSV of a million rows that share 1,000 images: seconds and
 added memory of reading and checking it, of the split, and of the first batch
 (bounds: 15 s, 400 MiB), and the same with every second label missing (bound:
-1.2 times the CPU seconds). Then, for pools of 10,000 to 1,000,000 features of 128
-dimensions in 7 classes: seconds and added memory of
+1.2 times the CPU seconds). Then, for pools of 10,000 to 1,000,000 features of
+128 dimensions in 7 classes: seconds and added memory of
 
 * exact density (up to --exact_to samples: its cost grows with their square),
 * estimated density, with the bound on its error and, where the exact one is
