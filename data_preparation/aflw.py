@@ -34,11 +34,11 @@ import pandas as pd
 from data_preparation import common, crops, raw
 from data_preparation.synthetic import pose_of
 from samtl.common.errors import UserError
-from samtl.data.tasks import GLASSES, POSE, Task
+from samtl.data.tasks import GENDER, GLASSES, POSE, Task
 
 DATASET = common.Dataset(
     name="aflw",
-    title="5 head poses from yaw angles, glasses, about 24,400 faces in photos",
+    title="5 head poses from yaw angles, gender, glasses, about 24,400 faces",
     url=(
         "https://www.tugraz.at/institute/icg/research/team-bischof/"
         "learning-recognition-surveillance/downloads/aflw"
@@ -50,7 +50,7 @@ DATASET = common.Dataset(
     ),
     terms="for non-commercial research, on request from TU Graz",
     is_padded=True,
-    partial=(Task("glasses", GLASSES),),
+    partial=(Task("gender", GENDER), Task("glasses", GLASSES)),
 )
 DATABASE = "aflw.sqlite"
 # Columns that are read. The first three tables are needed.
@@ -104,8 +104,8 @@ def read(args):
 
     Returns:
         DataFrame as described in `common`, with yaw, pitch and roll (degrees),
-        sex ("female", "male" or ""), and nose (see `nose_offset`; NaN where
-        landmarks are missing).
+        sex ("female", "male" or ""), gender and glasses, and nose (see
+        `nose_offset`; NaN where landmarks are missing).
 
     Raises:
         UserError: the tables or the photos are missing or cannot be read.
@@ -241,13 +241,14 @@ def parse_face(row):
 
     Returns:
         dict: face_id, name, crop, group (name of the photo), box, pose (class
-        index), yaw, pitch, roll (degrees), sex, glasses (class index, -1 where
-        unknown) and reason ("", or why the face cannot be used, with pose -1).
+        index), yaw, pitch, roll (degrees), sex, gender and glasses (class
+        indices, -1 where unknown) and reason ("", or why the face cannot be
+        used, with pose -1).
     """
     face_id = str(row.get("face_id")).strip()
     path = row.get("filepath") or row.get("file_id") or ""
     photo = re.split(r"[/\\]", str(path).strip())[-1]
-    sex = str(row.get("sex")).strip().lower()
+    sex = SEXES.get(str(row.get("sex")).strip().lower(), "")
     (worn,) = _numbers(row, ["glasses"]) or (None,)
     face = {
         "face_id": face_id,
@@ -259,7 +260,8 @@ def parse_face(row):
         "yaw": math.nan,
         "pitch": math.nan,
         "roll": math.nan,
-        "sex": SEXES.get(sex, ""),
+        "sex": sex,
+        "gender": GENDER.index(sex) if sex else -1,
         "glasses": WORN.get(worn, -1),
         "reason": "",
     }

@@ -16,7 +16,7 @@ from data_preparation import aflw
 from samtl.common import flags
 from samtl.common.errors import UserError
 from samtl.data import tables
-from samtl.data.tasks import GLASSES, POSE, mirrored
+from samtl.data.tasks import GENDER, GLASSES, POSE, mirrored
 
 # AFLW's yaw in degrees (positive: to the left edge of the image) -> pose.
 YAWS = {60: 0, 30: 1, 0: 2, -30: 3, -60: 4}
@@ -165,7 +165,8 @@ def test_tables_become_the_expected_table(source, tmp_path):
     prepare(folder, tmp_path / "data")
     with (tmp_path / "data" / "db" / "aflw.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
-    assert header == ["path", "split", "pose", "yaw", "pitch", "roll", "sex"]
+    angles = ["yaw", "pitch", "roll"]
+    assert header == ["path", "split", "pose", *angles, "sex", "gender"]
     yaws = [yaw for yaw, count in COUNTS.items() for _ in range(count)]
     assert sorted([path, *rest] for path, _, *rest in rows) == sorted(
         [
@@ -175,11 +176,12 @@ def test_tables_become_the_expected_table(source, tmp_path):
             "10.0",
             "-20.0",
             ("female", "male")[face_id % 2],
+            "01"[face_id % 2],
         ]
         for face_id, yaw in enumerate(yaws, start=1)
     )
     facts = facts_of(tmp_path / "data")
-    assert facts["tasks"] == {"pose": list(POSE)}
+    assert facts["tasks"] == {"pose": list(POSE), "gender": list(GENDER)}
     assert "agrees with the nose in 100.0% of 48 turned" in facts["source"]
     lost = [pair for part in facts["dropped"].values() for pair in part.items()]
     assert dict(lost) == dropped
@@ -252,8 +254,9 @@ def test_glasses_are_read_beside_unchanged_columns(tmp_path, save):
         face_id = int(face["path"].removeprefix("db/aflw/")[:-4])
         assert face.pop("glasses") == cells[face_id % 5]
     assert written[0] == written[1]
-    assert facts_of(tmp_path / "before")["tasks"] == {"pose": list(POSE)}
-    expected = {"pose": list(POSE), "glasses": list(GLASSES)}
+    expected = {"pose": list(POSE), "gender": list(GENDER)}
+    assert facts_of(tmp_path / "before")["tasks"] == expected
+    expected["glasses"] = list(GLASSES)
     assert facts_of(tmp_path / "after")["tasks"] == expected
 
 
@@ -351,6 +354,7 @@ def test_parsed_rows_are_sound_or_have_a_reason(row, is_complete):
     face = aflw.parse_face(row)
     assert face.keys() == aflw.parse_face({}).keys()
     assert face["sex"] in ("", "female", "male")
+    assert face["gender"] == ("", "female", "male").index(face["sex"]) - 1
     assert face["glasses"] in range(-1, len(GLASSES))
     if face["reason"]:
         assert face["pose"] == -1
