@@ -15,7 +15,10 @@ from keras import layers, ops
 from samtl.distributed import jax_steps
 from samtl.training.config import TrainingConfig
 from samtl.training.learner import Auxiliary, AuxiliaryLoss, Learner
-from samtl.pseudo_labels import distances
+from samtl.data.tasks import Task
+from samtl.pseudo_labels import Method, distances
+from samtl.pseudo_labels.consistency import Consistency
+from samtl.pseudo_labels.method import ConsistencyConfig
 
 WEIGHTS = {"emotion": 1.0, "pose": 0.5}
 BATCH, SHAPE = 5, (6, 6, 1)
@@ -38,9 +41,16 @@ def learner():
             0.1, lambda found, _: ops.sum(found["logits"]["pose"])
         )
     }
-    made = Learner(
-        network(), TrainingConfig(loss_weights=WEIGHTS), Auxiliary(losses)
+    config = TrainingConfig(
+        loss_weights=WEIGHTS,
+        pseudo_loss_weights={"pose": 0.5},
+        task_weighting="random",
     )
+    method = Method("softmatch", consistency=ConsistencyConfig(momentum=0.9))
+    tasks = [Task("emotion", tuple("abcd")), Task("pose", tuple("ef"))]
+    model = network()
+    consistency = Consistency(model, tasks, method)
+    made = Learner(model, config, Auxiliary(losses), consistency)
     made.compile(optimizer=keras.optimizers.Adam(0.01, use_ema=True))
     return made
 
@@ -54,6 +64,7 @@ def batches(count):
                 "target": random.dirichlet(np.ones(classes), BATCH),
                 "weight": random.random(BATCH),
                 "temperature": np.ones(BATCH),
+                "labelled": random.integers(2, size=BATCH),
             }
             for task, classes in (("emotion", 4), ("pose", 2))
         }
