@@ -1,4 +1,4 @@
-"""Antialiased text of any size on arrays, in the font of Pillow."""
+"""Antialiased text of any size and script on arrays."""
 
 import functools
 
@@ -6,12 +6,14 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from samtl.faces.drawing import fonts
+
 
 # A video repeats a few hundred texts: all classes and percents.
 @functools.lru_cache(maxsize=2048)
 def width(text: str, size: int) -> int:
     """Width of a line of text in pixels, at a font size in pixels."""
-    return int(np.ceil(_font(size).getlength(text)))
+    return int(np.ceil(fonts.font(text, size).getlength(text)))
 
 
 def height(size: int) -> int:
@@ -87,5 +89,10 @@ def _font(size):
 @functools.lru_cache(maxsize=2048)
 def _mask(text, size):
     image = Image.new("L", (max(1, width(text, size)), height(size)))
-    ImageDraw.Draw(image).text((0, 0), text, fill=255, font=_font(size))
+    font = fonts.font(text, size)
+    # The baseline is that of the usual font, or higher.
+    descent = max(_font(size).getmetrics()[1], font.getmetrics()[1])
+    baseline = height(size) - descent
+    draw = ImageDraw.Draw(image)
+    draw.text((0, baseline), text, fill=255, font=font, anchor="ls")
     return np.asarray(image)
