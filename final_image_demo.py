@@ -57,6 +57,14 @@ def parser():
         32,
         "faces per batch of the network",
     )
+    flags.add_flag(
+        parser,
+        "max_search",
+        flags.Number(float, 0, 1000),
+        detect.MEGAPIXELS,
+        "megapixels to which a large photo is scaled at most to search for "
+        "small faces; more finds smaller ones and takes longer",
+    )
     loading.add_flag(parser)
     detect.add_flag(parser)
     return parser
@@ -76,7 +84,7 @@ def main(argv=None):
         )
     output.check(args, [args.json, args.csv], paths)
     predictor = loading.load(args.weights)
-    detector = detect.open(args.detector_model)
+    detector = detect.open(args.detector_model, megapixels=args.max_search)
     targets = output.OutputPaths(args.output, args.overwrite, paths)
     found, failed = [], []
     try:

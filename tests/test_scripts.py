@@ -141,7 +141,7 @@ def test_four_tasks_with_withheld_labels_for_the_diagnostics(
     accuracy = metrics.loc["mtfl", "pseudo_gender_accuracy"]
     assert accuracy == pytest.approx(is_right.mean())
     # Without a network, and as fast where there is none.
-    monkeypatch.setattr(detect, "open", lambda _: lambda pixels: [])
+    monkeypatch.setattr(detect, "open", lambda *_, **__: lambda pixels: [])
     _check_release(run, data_dir, tmp_path / "weights")
     _check_refused_releases(run, data_dir, tmp_path / "weights", monkeypatch)
 
@@ -198,7 +198,7 @@ def _check_refused_releases(run, data_dir, out, monkeypatch):
         copy(source, target)
 
     monkeypatch.setattr(shutil, "copyfile", fill)
-    monkeypatch.setattr(detect, "open", lambda _: lambda pixels: [])
+    monkeypatch.setattr(detect, "open", lambda *_, **__: lambda pixels: [])
     with pytest.raises(UserError, match=r"cannot write .*json: No space left"):
         publish.main(words)
     assert {path: path.read_bytes() for path in out.iterdir()} == before

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from samtl.faces.detect import Face
+from samtl.faces.face import Face
 
 
 @dataclass(frozen=True)

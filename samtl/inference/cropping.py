@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from samtl.faces.detect import Face
+from samtl.faces.face import Face
 
 # The square of a face without landmarks. Its side, and its distance below the
 # middle of the box, are shares of the box's height: medians over 243 faces of

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from samtl.faces.detect import Face
+from samtl.faces.face import Face
 from samtl.inference import ages, cropping
 
 LEAST_PROBABILITY = 1e-12

@@ -8,7 +8,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from samtl.common import files
-from samtl.faces.detect import Face
+from samtl.faces.face import Face
 
 TASKS = {
     "emotion": ["happy", "sad", "neutral"],

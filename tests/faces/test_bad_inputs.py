@@ -28,7 +28,7 @@ def demo(tmp_path, monkeypatch, capsys):
     """
     network = stand_ins.network(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(detect, "open", lambda *_: stand_ins.Detector())
+    monkeypatch.setattr(detect, "open", lambda *_, **__: stand_ins.Detector())
 
     def run(script, *words):
         words = [f"--weights={network}", *map(str, words)]

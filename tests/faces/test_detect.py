@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import io
+import math
 import pickle
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from matplotlib import cbook
 from PIL import Image
 
 from samtl.common.errors import UserError
-from samtl.faces import cascades, detect
+from samtl.faces import cascades, detect, search
 
 PORTRAIT_EYES = [(227, 193), (308, 195)]  # by hand
 
@@ -176,12 +177,88 @@ def test_a_thorough_search_uses_larger_rotated_images(monkeypatch):
     assert searched == [320, 640, 1280, 320, 320, 320]
     searched.clear()
     found = detect.open(is_thorough=True)
-    assert found.__reduce__()[1][-3:] == (np.inf, 640, 1.9)
+    assert found.__reduce__()[1][3:6] == (np.inf, 640, 1.9)
     found(image)
     assert searched == [320, 640, 1280, *[320, 640] * 3]
     searched.clear()
     found(image[:640, :480])  # not enlarged
     assert searched == [320, 640] * 4
+
+
+@given(st.data())
+def test_small_faces_are_found_wherever_they_are(data):
+    height = data.draw(st.integers(20, 500))
+    width = data.draw(st.integers(200, 500))
+    side = data.draw(st.integers(4, 14))
+    left = data.draw(st.integers(0, width - side))
+    top = data.draw(st.integers(0, height - side))
+    image = np.zeros((height, width), np.uint8)
+    image[top : top + side, left : left + side] = 255
+
+    def find(tile):
+        """All that a tile shows of the square."""
+        rows, columns = np.nonzero(tile)
+        if not rows.size:
+            return []
+        box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        return [detect.Face(tuple(map(float, box)), 0.9, None)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "TILE", 128)
+        patch.setattr(search, "SHARED", 16)
+        faces = search.tiled(find, image, 1e9, 128)
+    assert 1 <= len(faces) <= 4
+    for face in faces:
+        assert face.box == (left, top, left + side, top + side)
+
+
+def test_the_search_in_tiles_is_as_large_as_allowed(monkeypatch):
+    monkeypatch.setattr(search, "TILE", 320)
+    monkeypatch.setattr(search, "SHARED", 32)
+    shapes = []
+
+    def find(image):
+        shapes.append(image.shape[:2])
+        return []
+
+    image = np.zeros((900, 1200, 3), np.uint8)
+    made = detect.Detector("stand-in", lambda: find, 320, 0.0, 320, 2, 0.5)
+    assert made(image) == []
+    assert shapes[0] == (240, 320)
+    tiles = shapes[1:]
+    assert max(map(max, tiles)) <= 320
+    assert 1 < sum(math.prod(shape) for shape in tiles) / 5e5 < 1.35
+    shapes.clear()
+    detector(find, 320)(image)
+    assert set(shapes) == {(240, 320), (320, 240)}
+
+
+@pytest.mark.parametrize(
+    ("upright", "turned", "is_replaced"),
+    [
+        (0.88, 0.90, False),  # a mask
+        (0.65, 0.84, False),
+        (0.85, 0.94, True),  # upside down
+        (0.93, 0.92, False),
+    ],
+)
+def test_an_upright_face_is_preferred_unless_clearly_beaten(
+    upright, turned, is_replaced
+):
+    def find(image):
+        is_upright = image[0, 0, 0] == 255
+        if is_upright:
+            return [detect.Face((100.0, 100.0, 200.0, 220.0), upright, None)]
+        # Rotated by half a turn.
+        if image[-1, -1, 0] == 255:
+            return [detect.Face((130.0, 120.0, 210.0, 215.0), turned, None)]
+        return []
+
+    image = np.zeros((320, 320, 3), np.uint8)
+    image[:2, :2] = 255
+    faces = detect.Detector("stand-in", lambda: find, 320, 0.99)(image)
+    expected = turned if is_replaced else upright
+    assert [face.score for face in faces] == [expected]
 
 
 def test_images_of_any_size_are_accepted():

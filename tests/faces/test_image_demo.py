@@ -27,7 +27,7 @@ def demo(tmp_path, monkeypatch):
     """A function that runs the demo in an empty folder."""
     network = stand_ins.network(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(detect, "open", lambda *_: stand_ins.Detector())
+    monkeypatch.setattr(detect, "open", lambda *_, **__: stand_ins.Detector())
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
 

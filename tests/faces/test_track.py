@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samtl.faces import track
-from samtl.faces.detect import Face
+from samtl.faces.face import Face
 from samtl.faces.track import Track, Tracker
 from tests.faces import stand_ins
 
@@ -103,8 +103,13 @@ def test_a_lost_face_comes_back_and_a_late_one_is_new():
     face = Face((100, 60, 180, 160), 1, None)
     rng = np.random.default_rng(3)
 
+    scene = _person(1, is_plain=False)
+
     def noise():
-        return rng.integers(0, 256, (240, 320, 3), np.uint8)
+        """The same scene, with something else before the face each time."""
+        image = scene.copy()
+        image[50:170, 90:190] = rng.integers(0, 256, (120, 100, 3), np.uint8)
+        return image
 
     tracker = Tracker()
     assert [t.number for t in tracker.update(noise(), 0.0, [face])] == [1]
@@ -142,6 +147,37 @@ def test_a_cut_ends_the_tracks_and_a_flash_does_not():
         assert len(tracker.tracks) == 1
     # Between two detections, too.
     assert tracker.update(other, 0.3) == tracker.tracks == []
+
+
+def _person(seed, is_plain):
+    """A face-sized pattern on a scene of its own or a plain background."""
+    rng = np.random.default_rng(seed)
+
+    def pattern(rows, columns, size):
+        coarse = rng.integers(20, 230, (rows, columns, 3), np.uint8)
+        return cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
+
+    image = pattern(6, 8, (320, 240))
+    if is_plain:
+        image[:] = 120
+    image[60:160, 100:180] = pattern(7, 6, (80, 100))
+    return image
+
+
+@pytest.mark.parametrize("is_plain", [False, True])
+@pytest.mark.parametrize("brightness", [1, 0.5, 0.35, 0.25])
+def test_two_people_at_one_place_stay_two(is_plain, brightness):
+    face = Face((100, 60, 180, 160), 1, None)
+    noise = np.random.default_rng(0)
+    numbers = []
+    tracker = Tracker()
+    for index, person in enumerate((1, 1, 2, 2, 1)):
+        image = brightness * _person(person, is_plain)
+        image = np.clip(image + noise.normal(0, 2, image.shape), 0, 255)
+        image = image.astype(np.uint8)
+        (found,) = tracker.update(image, index / 25, [face])
+        numbers.append(found.number)
+    assert numbers == [1, 1, 2, 2, 3]
 
 
 def test_smoothing_does_not_depend_on_the_frame_rate():

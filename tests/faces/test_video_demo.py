@@ -42,7 +42,7 @@ def demo(tmp_path, monkeypatch):
     """A function that runs the demo in an empty folder."""
     network = stand_ins.network(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(detect, "open", lambda *_: stand_ins.Detector())
+    monkeypatch.setattr(detect, "open", lambda *_, **__: stand_ins.Detector())
 
     def run(*words):
         words = map(str, words)

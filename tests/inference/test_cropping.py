@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_preparation import crops, mtfl
-from samtl.faces.detect import Face
+from samtl.faces.face import Face
 from samtl.inference import cropping
 
 coordinate = st.floats(-30, 130, width=32)

@@ -192,7 +192,7 @@ def test_a_preparation_is_resumed_when_there_is_room(tmp_path):
 def demo(tmp_path, monkeypatch):
     """Arguments of the demos besides their input."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(detect, "open", lambda *_: stand_ins.Detector())
+    monkeypatch.setattr(detect, "open", lambda *_, **__: stand_ins.Detector())
     return [f"--weights={stand_ins.network(tmp_path)}", "--overwrite"]
 
 

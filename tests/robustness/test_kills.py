@@ -136,7 +136,7 @@ def _lines(path):
 @posix
 def test_killed_videos(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(detect, "open", lambda *_: stand_ins.Detector())
+    monkeypatch.setattr(detect, "open", lambda *_, **__: stand_ins.Detector())
     with recording.Writer(tmp_path / "walk.mp4", 25) as writer:
         for index in range(40):
             box = (10 + 3 * index, 20, 60 + 3 * index, 80)

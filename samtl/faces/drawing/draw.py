@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from samtl.faces.detect import Face
 from samtl.faces.drawing import panels, text
 from samtl.faces.drawing.panels import DARK
+from samtl.faces.face import Face
 from samtl.faces.prediction import Prediction
 
 SMALLEST = 480  # pixels; images with a smaller longer side are enlarged

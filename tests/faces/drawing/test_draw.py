@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samtl.faces.detect import Face
 from samtl.faces.drawing import draw, panels, text
+from samtl.faces.face import Face
 from samtl.faces.prediction import Prediction
 from tests.faces import stand_ins
 

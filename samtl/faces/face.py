@@ -1,0 +1,27 @@
+"""A detected face."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face in an image.
+
+    Attributes:
+        box: (left, top, right, bottom), float, in pixels of the image, from
+            the hairline to the chin; may reach beyond the image.
+        score: 0..1. YuNet: the geometric mean of its two outputs, the
+            probability of a face and the predicted overlap with it. Cascades:
+            the probability of a face.
+        landmarks: float32 [5, 2], x and y in pixels: the subject's right and
+            left eye, nose, right and left corner of the mouth. None from
+            cascades.
+    """
+
+    box: Box
+    score: float
+    landmarks: np.ndarray | None
