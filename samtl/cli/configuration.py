@@ -34,6 +34,7 @@ TRAINING = (
     "is_freezing",
     "no_freezing_epoch",
     "bn_statistics",
+    "figures_every",
     "seed",
 )
 

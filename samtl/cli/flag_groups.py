@@ -160,6 +160,11 @@ def add_run_flags(parser: Parser) -> None:
     text = "folder of this run (default: a new one inside --runs)"
     flag("run_dir", Path, None, text)
     text = (
+        "passes over a dataset until its pseudo labels are drawn again, as "
+        "sheet and histogram; those of the first and last pass always are"
+    )
+    flag("figures_every", Number(int, 1), 10, text)
+    text = (
         "folder of a stopped run to go on with; all arguments come from it, "
         "only --data_dir, --cache_gb and the devices may be given anew"
     )

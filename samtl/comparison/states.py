@@ -15,7 +15,7 @@ CURE = "move that folder away or choose another --out"
 # Arguments that do not change what is trained.
 IRRELEVANT = (
     *command_line.CHANGEABLE_ON_RESUME,
-    *("runs", "run_dir", "resume"),
+    *("runs", "run_dir", "resume", "figures_every"),
 )
 
 

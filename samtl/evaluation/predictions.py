@@ -11,21 +11,6 @@ from samtl.data.tasks import Task
 from samtl.evaluation import scoring
 
 
-def evaluate(
-    teacher: Callable,
-    tasks: list[Task],
-    datasets: list[dict[str, Split]],
-    split: str,
-) -> dict[str, dict]:
-    """Score every task on the datasets labelled for it.
-
-    Returns:
-        {task name: dict of `scoring.scores`}.
-    """
-    found = predictions(teacher, tasks, datasets, split)
-    return {name: score(name, frame) for name, frame in found.items()}
-
-
 def predictions(
     teacher: Callable,
     tasks: list[Task],

@@ -17,7 +17,10 @@ MEASURES = ("confidence", "density", "distribution", "weight")
 
 
 def write_round(
-    run: Path, round_number: int, diagnostics: list[tuple[Task, Split, dict]]
+    run: Path,
+    round_number: int,
+    diagnostics: list[tuple[Task, Split, dict]],
+    is_drawn: bool = True,
 ) -> dict[str, float]:
     """Write the diagnostics of a round; returns their metrics.
 
@@ -26,14 +29,16 @@ def write_round(
     Args:
         run: folder of the run.
         round_number: k, from 1.
-        diagnostics: see `write_diagnostics`.
+        diagnostics, is_drawn: see `write_diagnostics`.
     """
     values, counts = (
         collections.defaultdict(list),
         collections.defaultdict(list),
     )
     for task, split, found in diagnostics:
-        metrics = write_diagnostics(run, round_number, task, split, found)
+        metrics = write_diagnostics(
+            run, round_number, task, split, found, is_drawn
+        )
         for name, value in metrics.items():
             values[name].append(value)
             counts[name].append(len(split))
@@ -44,13 +49,18 @@ def write_round(
 
 
 def write_diagnostics(
-    run: Path, round_number: int, task: Task, split: Split, found: dict
+    run: Path,
+    round_number: int,
+    task: Task,
+    split: Split,
+    found: dict,
+    is_drawn: bool = True,
 ) -> dict[str, float]:
     """Write the pseudo labels of a task on a dataset, and their weights.
 
     weights_round<k>.csv has a row an image and missing task, in the order of
     the dataset; a measure that the method does not use is left empty, and
-    so is an unknown truth. Beside it are a sheet of the images with the
+    so is an unknown truth. Beside it are drawn a sheet of the images with the
     highest and lowest weights, and histograms.
 
     Args:
@@ -61,6 +71,7 @@ def write_diagnostics(
         found: from `pseudo_labels.fill`: pseudo_label int [N], weight [N],
             selected bool [N] and those computed of confidence, density,
             distribution [N], all in 0..1.
+        is_drawn: without it, the CSV alone is written.
 
     Returns:
         dict of metrics: pseudo_<task>_mean_weight and, where hidden truth is
@@ -73,12 +84,12 @@ def write_diagnostics(
     truth = split.table.truth(task)
     if truth is None:
         truth = np.full(len(split), -1)
-    _write_weights(
-        run / f"weights_round{round_number}.csv", split, task, found, truth
-    )
-    stem = f"weights_round{round_number}_{split.table.name}_{task.name}"
-    _draw_extremes(run / f"{stem}.png", round_number, task, split, found)
-    plots.weight_histogram(run / f"{stem}_histogram.png", found)
+    stem = f"weights_round{round_number}"
+    _write_weights(run / f"{stem}.csv", split, task, found, truth)
+    if is_drawn:
+        stem += f"_{split.table.name}_{task.name}"
+        _draw_extremes(run / f"{stem}.png", round_number, task, split, found)
+        plots.weight_histogram(run / f"{stem}_histogram.png", found)
     metrics = {"mean_weight": np.mean(found["weight"])}
     known = truth >= 0
     is_right = found["pseudo_label"] == truth

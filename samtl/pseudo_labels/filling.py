@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import keras
 import numpy as np
 
 from samtl.data.images import Split
@@ -43,9 +44,15 @@ def fill_missing(
     if method.kind == Kind.NAIVE or not missing:
         return masked(split, tasks)
     pool = teacher(split)
+
+    def predict(other, rows):
+        if other is not split:
+            return teacher(other, rows)
+        return keras.tree.map_structure(lambda output: output[rows], pool)
+
     references = dict.fromkeys(missing, (None, None))
     if method.distribution:
-        references = _references(splits, list(missing), teacher, seed)
+        references = _references(splits, list(missing), predict, seed)
     filled = {}
     for task, rows in missing.items():
         triples, diagnostics = fill(

@@ -36,6 +36,7 @@ class TrainingConfig:
         tenth of the learning rate.
     bn_statistics: "mixed" estimates them on all datasets, "running" leaves
         them as the last round made them.
+    figures_every: >= 1, see `is_drawn`.
     seed: draws initial weights, the order of images and augmentation.
     """
 
@@ -52,6 +53,7 @@ class TrainingConfig:
     is_freezing: bool = False
     no_freezing_epoch: int = 0
     bn_statistics: str = "mixed"
+    figures_every: int = 10
     seed: int = 0
 
     def batch_of(self, dataset: str) -> int:
@@ -63,6 +65,19 @@ class TrainingConfig:
         return not self.is_freezing or (
             number >= self.epoch - self.no_freezing_epoch
         )
+
+    def is_drawn(self, number: int, turn: int) -> bool:
+        """Whether the pseudo labels of a round, from 0, are drawn.
+
+        Those of every `figures_every`-th pass over a dataset are, from the
+        first on, and those of the last one.
+
+        Args:
+            number: of the round.
+            turn: rounds in which every dataset is passed over once.
+        """
+        is_last = number >= self.epoch - turn
+        return is_last or number // turn % self.figures_every == 0
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from samtl.data.batches import Batches
 from samtl.data.datasets import Datasets
 from samtl.distributed import devices
 from samtl.evaluation import scoring
-from samtl.evaluation.predictions import evaluate, predictions, score
+from samtl.evaluation.predictions import predictions, score
 from samtl.networks.weights import UNREADABLE, check_decompressed_size
 from samtl.pseudo_labels import Teacher, diagnostics
 from samtl.pseudo_labels.consistency import Consistency
@@ -33,7 +33,7 @@ from samtl.training import state
 from samtl.training.config import Configuration
 from samtl.training.learner import Auxiliary, Learner, fit_pass
 from samtl.training.opening import open_run
-from samtl.training.statistics import refresh_statistics
+from samtl.training.statistics import Statistics
 
 UNFROZEN_RATE = 0.1  # learning rate of the unfrozen stage, relative
 
@@ -75,9 +75,11 @@ class Experiment:
         self._make_learner = functools.partial(
             Learner, network, config.training, auxiliary, consistency
         )
-        self._learner = None
+        self._learner = self._statistics = None
+        self._turn = 1  # rounds in which every dataset is trained on once
         self._weights = None  # the trained ones, where the network has others
         self._is_unfrozen = None
+        self._validated = {}  # the best network's predictions
         self._state = {"round": 0, "best": -1.0, "best_round": 0, "waited": 0}
         self._started = None
 
@@ -92,6 +94,7 @@ class Experiment:
             UserError: the state of a stopped run is damaged.
         """
         config = self.config
+        self._turn = len(steps)
         if (self.run / state.FILE).exists():
             self._resume(steps)
         while self._state["round"] < config.epoch and not (
@@ -121,8 +124,9 @@ class Experiment:
         current["round"] = row["round"]
         current["waited"] += 1
         self._use_average()
-        self._evaluate(row)
+        predicted = self._evaluate(row)
         if row["validation_score"] > current["best"]:
+            self._validated = predicted
             current.update(
                 best=row["validation_score"], best_round=row["round"], waited=0
             )
@@ -145,11 +149,11 @@ class Experiment:
 
         Of several processes, one does the writing.
         """
-        tasks, datasets = self.datasets.tasks, self.datasets.splits
         self.teacher.update(self.network)
         predicted = {
-            split: predictions(self.teacher, tasks, datasets, split)
-            for split in run_folder.SPLITS
+            # A resumed run may not have them.
+            "validation": self._validated or self._predictions("validation"),
+            "test": self._predictions("test"),
         }
         if not devices.release():
             return
@@ -159,7 +163,7 @@ class Experiment:
             scores[split] = {name: score(name, f) for name, f in found.items()}
         result = self._result(scores)
         plots.curves(self.run / "curves.png", self.rows)
-        run_folder.export(self.network, self.run, tasks)
+        run_folder.export(self.network, self.run, self.datasets.tasks)
         # The result is written last: a run that has one is finished, and needs
         # the state for resuming no more (half a gigabyte with VGG-16).
         run_folder.write_result(self.run, result)
@@ -180,6 +184,7 @@ class Experiment:
         is_unfrozen = self._is_unfrozen = config.is_unfrozen(number)
         learner = self._learner = self._make_learner()
         networks.freeze(learner.network, frozen=not is_unfrozen)
+        self._statistics = Statistics(learner.network)
         total = sum(
             steps[number % len(steps)]
             for number in range(config.epoch)
@@ -227,7 +232,10 @@ class Experiment:
         measured = {}
         if devices.is_main_process():
             measured = diagnostics.write_round(
-                self.run, number, batches.diagnostics
+                self.run,
+                number,
+                batches.diagnostics,
+                self.config.is_drawn(number - 1, self._turn),
             )
         self._use_weights()
         self._learner.task_weighting.start_round(self._losses())
@@ -248,19 +256,23 @@ class Experiment:
         losses = [row[name] for row in self.rows for name in names]
         return np.reshape(losses, (-1, len(names)))
 
+    def _predictions(self, split):
+        """The teacher's, see `evaluation.predictions`."""
+        tasks, datasets = self.datasets.tasks, self.datasets.splits
+        return predictions(self.teacher, tasks, datasets, split)
+
     def _evaluate(self, row):
-        """Add validation scores to the row; the teacher copies the network."""
+        """Add validation scores to the row; the teacher copies the network.
+
+        Returns the predictions that are scored.
+        """
         began = time.perf_counter()
         if self.config.bn_statistics == "mixed":
             seed = [self.config.seed, row["round"]]
-            refresh_statistics(self._learner.network, self.datasets.train, seed)
+            self._statistics.refresh(self.datasets.train, seed)
         self.teacher.update(self.network)
-        scores = evaluate(
-            self.teacher,
-            self.datasets.tasks,
-            self.datasets.splits,
-            "validation",
-        )
+        predicted = self._predictions("validation")
+        scores = {name: score(name, found) for name, found in predicted.items()}
         for task, values in scores.items():
             row |= {
                 f"validation_{task}_{name}": value
@@ -271,6 +283,7 @@ class Experiment:
             np.mean([values["accuracy"] for values in scores.values()])
         )
         row["seconds"] += time.perf_counter() - began
+        return predicted
 
     def _result(self, scores):
         """What result.json holds; `scores` are those of each split and task."""

@@ -126,6 +126,13 @@ def test_sheet_shows_the_extremes(tmp_path, found, count, monkeypatch):
     )
 
 
+def test_a_round_that_is_not_drawn_has_a_table(tmp_path, found):
+    split = make_split(tmp_path, "mtfl")
+    write_diagnostics(tmp_path, 2, TASK, split, found, is_drawn=False)
+    assert (tmp_path / "weights_round2.csv").exists()
+    assert not list(tmp_path.glob("*.png"))
+
+
 def test_sheet_and_histogram_are_images(tmp_path, found):
     write_diagnostics(tmp_path, 2, TASK, make_split(tmp_path, "mtfl"), found)
     for name in ("", "_histogram"):

@@ -16,7 +16,7 @@ from samtl.training import state
 from samtl.training.config import Configuration, TrainingConfig
 from samtl.training.experiment import Experiment
 from samtl.training.learner import Learner
-from samtl.training.statistics import refresh_statistics
+from samtl.training.statistics import Statistics
 from tests import tiny
 from utils import stl
 
@@ -63,7 +63,7 @@ def test_statistics_are_those_of_all_datasets_alike(tmp_path):
         images.open_splits(t, (64, 64, 1))["train"] for t in (first, second)
     ]
     network = networks.build("mini_xception", [tiny.TASKS["pose"]])
-    refresh_statistics(network, splits, seed=0)
+    Statistics(network).refresh(splits, seed=0)
     norm = next(
         layer
         for layer in network.layers
@@ -92,9 +92,17 @@ def test_frozen_statistics_stay(tmp_path):
         for layer in network.layers
         if isinstance(layer, keras.layers.BatchNormalization)
     )
-    refresh_statistics(network, [split], seed=0)
+    Statistics(network).refresh([split], seed=0)
     assert (ops.convert_to_numpy(norm.moving_mean) == 0).all()
     assert (ops.convert_to_numpy(norm.moving_variance) == 1).all()
+
+
+def test_figures_are_drawn_every_few_turns_and_at_the_end():
+    training = TrainingConfig(epoch=12, figures_every=3)
+    drawn = [n for n in range(12) if training.is_drawn(n, turn=2)]
+    assert drawn == [0, 1, 6, 7, 10, 11]
+    training = replace(training, figures_every=1)
+    assert all(training.is_drawn(n, turn=2) for n in range(12))
 
 
 def test_rounds_share_the_optimizer_and_keep_the_best(datasets, tmp_path):
