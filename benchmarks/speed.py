@@ -16,7 +16,9 @@ turns, 1 is the limit:
 * the video demo against its detector and network alone, on the frames that it
   gives them;
 * mini_resnet, in training and on one face through OpenCV as in the demos,
-  against mini_Xception.
+  against mini_Xception;
+* a small run, each part in CPU seconds, against what it cannot do without:
+  benchmarks/small_run.py, in a process of its own.
 
 Prints a table and writes it to benchmarks/speed.csv. docs/performance.md says
 what stands between a part and its limit.
@@ -27,6 +29,8 @@ import contextlib
 import functools
 import io
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -356,6 +360,7 @@ def main():
     report(rows)
     with files.write(args.csv) as path:
         pd.DataFrame(rows).round(4).to_csv(path, index=False)
+    subprocess.run([sys.executable, "-m", "benchmarks.small_run"], check=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Statistics of batch normalisation, estimated on all datasets alike."""
 
 import functools
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -30,7 +31,7 @@ class Statistics:
             for layer in network.layers
             if isinstance(layer, keras.layers.BatchNormalization)
         ]
-        self._forward = _compiled(network)
+        self._forward = compiled(network)
 
     def refresh(self, splits: list[Split], seed: list[int]) -> None:
         """Estimate the statistics anew.
@@ -74,10 +75,11 @@ class Statistics:
             layer.moving_variance.assign(within.mean(axis=0) + mean.var(axis=0))
 
 
-def _compiled(network):
+def compiled(network: keras.Model) -> Callable:
     """Function that calls the network on images in training mode."""
-    if devices.replicas() > 1:
-        # Compiled, every replica would be given the whole batch.
+    if devices.count() > 1:
+        # Compiled, TensorFlow would give every replica the whole batch, and a
+        # process of several cannot fetch the outputs that JAX shares out.
         return functools.partial(network, training=True)
     model = TrainingMode(network)
     # TensorFlow on a CPU is slow with XLA.
