@@ -117,6 +117,7 @@ def test_emotion_with_the_labels_of_utkface(
 def test_four_tasks_with_withheld_labels_for_the_diagnostics(
     data_dir, tmp_path, monkeypatch
 ):
+    quick.leave_out_pictures(monkeypatch)
     run = tmp_path / "run"
     ALTERNATIVE_EPGA.main(
         [

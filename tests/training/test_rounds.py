@@ -17,7 +17,7 @@ from samtl.training.config import Configuration, TrainingConfig
 from samtl.training.experiment import Experiment
 from samtl.training.learner import Learner
 from samtl.training.statistics import Statistics
-from tests import tiny
+from tests import quick, tiny
 from utils import stl
 
 TRAINING = TrainingConfig(
@@ -29,7 +29,7 @@ TRAINING = TrainingConfig(
 def datasets(tmp_path):
     table = tiny.dataset(tmp_path, "faces", ["gender"])
     return Datasets(
-        [images.open_splits(table, (64, 64, 1))], [tiny.TASKS["gender"]]
+        [images.open_splits(table, quick.SHAPE)], [tiny.TASKS["gender"]]
     )
 
 
@@ -46,7 +46,7 @@ def _fit(datasets, run, is_augmentation=False, **changes):
         run=tiny.run_config(run),
     )
     keras.utils.set_random_seed(0)
-    network = networks.build("mini_xception", datasets.tasks)
+    network = quick.build(None, datasets.tasks)
     teacher = pseudo_labels.Teacher(network, config.training.batch_size)
     (split,) = datasets.train
     labels = true_labels(split, datasets.tasks, config.data)
@@ -141,8 +141,7 @@ def test_patience_waits_for_the_second_stage(datasets, tmp_path):
 
 def test_freezing_keeps_the_trunk_until_it_is_unfrozen(datasets, tmp_path):
     frozen, _ = _fit(datasets, tmp_path / "a", is_freezing=True, epoch=2)
-    keras.utils.set_random_seed(0)
-    fresh = networks.build("mini_xception", [tiny.TASKS["gender"]])
+    fresh = quick.build(None, datasets.tasks)
     changed = {
         ours.path
         for ours, new in zip(frozen.weights, fresh.weights, strict=True)
