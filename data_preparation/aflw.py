@@ -270,6 +270,11 @@ def parse_face(row):
     angles = _numbers(row, COLUMNS["facepose"][1:])
     if angles is None:
         return {**face, "reason": "missing angle"}
+    yaw, pitch, roll = angles
+    # Any number of whole turns around the line of sight changes nothing.
+    if abs(roll) > LARGEST_ANGLE:
+        roll = math.remainder(roll, 2 * math.pi)
+    angles = yaw, pitch, roll
     # Positive yaw turns to the image's right here, in AFLW to its left.
     yaw, pitch, roll = (round(math.degrees(angle), 3) for angle in angles)
     yaw = 0 - yaw

@@ -20,7 +20,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from data_preparation import common, raw
+from data_preparation import common, fer2013, raw
 from data_preparation.fer2013 import SIDE, USAGES, parse_pixels
 from samtl.common.errors import UserError
 from samtl.data import tables
@@ -73,7 +73,8 @@ JUDGED = (
     "unknown",
     "NF",
 )
-TABLES = ("fer2013.csv", "fer2013new.csv")
+VOTES = "fer2013new.csv"
+TABLES = (" or ".join(fer2013.TABLES), VOTES)
 FOLDER_LAYOUT = f"{', '.join(FOLDERS)} with label.csv"
 TABLE_LAYOUT = " with ".join(TABLES)
 MALFORMED = "malformed row"
@@ -153,9 +154,10 @@ def find_layout(source):
     found = [name for name in FOLDERS if (source / name / "label.csv").exists()]
     if len(found) == len(FOLDERS):
         return FOLDER_LAYOUT
-    found += [name for name in TABLES if (source / name).exists()]
-    if found[-2:] == list(TABLES):
+    pixels, votes = fer2013.find_table(source), source / VOTES
+    if pixels and votes.exists():
         return TABLE_LAYOUT
+    found += [path.name for path in (pixels, votes) if path and path.exists()]
     raise UserError(
         f"{source} needs label.csv in each of {', '.join(FOLDERS)}, or both "
         f"{' and '.join(TABLES)} (found: {', '.join(found) or 'none'}); "
@@ -204,7 +206,7 @@ def parse_row(row):
 
 
 def _read_tables(source):
-    pixels_path, votes_path = (source / name for name in TABLES)
+    pixels_path, votes_path = fer2013.find_table(source), source / VOTES
     pixels = raw.csv_table(pixels_path, ["pixels", "Usage"])
     votes = raw.csv_table(votes_path, ["Usage", *JUDGED])
     if len(pixels) != len(votes):
@@ -215,8 +217,8 @@ def _read_tables(source):
     rows = []
     pairs = zip(pixels, votes, strict=True)
     for line, (image, judged) in enumerate(pairs, start=2):
-        usage = image["Usage"]
-        if usage != judged["Usage"] or usage not in USAGES:
+        usage = image["Usage"].strip()
+        if usage != judged["Usage"].strip() or usage not in USAGES:
             raise UserError(
                 f"row {line}: Usage is {usage!r} in {pixels_path} and "
                 f"{judged['Usage']!r} in {votes_path}; it must be the same "

@@ -270,7 +270,7 @@ def read_folder(args: argparse.Namespace) -> spreadsheet.Sheet:
     source = args.source
     paths = [
         path.relative_to(source)
-        for path in raw.images(source, args.data_dir, inputs.SUFFIXES)
+        for path in raw.images(source, args.data_dir, inputs.PHOTOS)
     ]
     paths = [p for p in paths if not any(s.startswith(".") for s in p.parts)]
     folders = {path.parts[0] for path in paths if len(path.parts) > 1}

@@ -16,7 +16,7 @@ OUTSIDE = "outside the source folder"
 HIDDEN = "hidden file"
 LONG = "file name too long"
 ODD = "control character in the path"
-HEIC = "HEIC, convert it to JPEG"
+FORMAT = "format that Pillow cannot read, convert it to JPEG"
 LONGEST_NAME = 200  # bytes
 # What crops are written as; images of other formats become PNG.
 WRITTEN = (".png", ".jpg", ".jpeg")
@@ -64,8 +64,8 @@ def finder(source: Path) -> Callable[[str], tuple[str, str]]:
             reason = ODD
         elif len(os.fsencode(name)) > LONGEST_NAME:
             reason = LONG
-        elif name.lower().endswith(inputs.HEIC):
-            reason = HEIC
+        elif inputs.is_unreadable(Path(name)):
+            reason = FORMAT
         else:
             reason = ""
         return path, reason

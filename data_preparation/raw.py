@@ -2,9 +2,24 @@
 
 import csv
 import os
+import re
 from pathlib import Path
 
+from data_preparation import spreadsheet
 from samtl.common.errors import UserError
+from samtl.faces import inputs
+
+# Bytes of an archive: (their place in the file, its kind).
+ARCHIVES = {
+    b"ustar": (257, "tar"),
+    b"PK\x03\x04": (0, "zip"),
+    b"\x1f\x8b": (0, "gzip"),
+    b"BZh": (0, "bzip2"),
+    b"\xfd7zXZ\0": (0, "xz"),
+    b"7z\xbc\xaf\x27\x1c": (0, "7z"),
+    b"Rar!": (0, "rar"),
+}
+WHOLE = re.compile(r"^\s*(-?\d+)\.0+\s*$")
 
 
 def lines(path):
@@ -19,12 +34,19 @@ def lines(path):
 def csv_rows(path):
     """The rows of a CSV file, a list of str each; empty lines are skipped.
 
+    The separator is a comma, a semicolon or a tab. Whole numbers that a
+    program wrote as 3.0 are 3 again.
+
     Raises:
         UserError: the file is missing or is not a CSV file.
     """
+    text = _text(path)
     try:
-        rows = csv.reader(_text(path).splitlines(keepends=True))
-        return [row for row in rows if row]
+        rows = csv.reader(
+            text.splitlines(keepends=True),
+            delimiter=spreadsheet.separator_of(text),
+        )
+        return [[WHOLE.sub(r"\1", cell) for cell in row] for row in rows if row]
     except csv.Error as error:
         raise UserError(
             f"cannot read {path}: {error}; download it again"
@@ -62,7 +84,8 @@ def csv_table(path, needed):
 def images(folder, data_dir, suffixes=(".png", ".jpg", ".jpeg")):
     """Image files in a folder and its subfolders, also linked ones.
 
-    Prepared sets below `data_dir` are skipped: `folder` may contain it.
+    Prepared sets below `data_dir` are skipped, as `folder` may contain it, and
+    the files that macOS adds (`._face.jpg`, `__MACOSX`).
 
     Returns:
         sorted list of Path.
@@ -92,6 +115,8 @@ def _walk(folder, closed):
             "readable, or move it out of --source"
         ) from error
     for path, is_folder in kinds.items():
+        if inputs.is_apples(path):
+            continue
         if is_folder:
             # A link may lead to a parent folder.
             yield from _walk(path, {*closed, real})
@@ -113,7 +138,11 @@ def _text(path):
             "--source must hold the files as published, see --help"
         )
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        data = path.read_bytes()
+        for start, (place, kind) in ARCHIVES.items():
+            if data[place : place + len(start)] == start:
+                raise UserError(f"{path} is a {kind} archive; unpack it there")
+        return data.decode(spreadsheet.encoding_of(data)).removeprefix("\ufeff")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"cannot read {path}: {error}; download it again"

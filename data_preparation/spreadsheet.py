@@ -123,9 +123,7 @@ def _text(path):
         ) from error
     if data.startswith(WORKBOOKS):
         raise UserError(f"{path} is a workbook, not a CSV file; {SAVE_AGAIN}")
-    encoding = next((MARKS[m] for m in MARKS if data.startswith(m)), None)
-    if encoding is None:
-        encoding = _encoding_without_mark(data[:64])
+    encoding = encoding_of(data)
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -135,24 +133,32 @@ def _text(path):
         ) from error
 
 
-def _encoding_without_mark(start):
-    # The first letters of a heading are ASCII: in UTF-16, half are zeros.
-    if b"\0" not in start[:2]:
+def encoding_of(data: bytes) -> str:
+    """The Unicode encoding of a table whose first letters are ASCII."""
+    for mark, encoding in MARKS.items():
+        if data.startswith(mark):
+            return encoding
+    # In UTF-16, half of the bytes of ASCII are zeros.
+    if b"\0" not in data[:2]:
         return "utf-8"
-    return "utf-16-be" if start[:1] == b"\0" else "utf-16-le"
+    return "utf-16-be" if data[:1] == b"\0" else "utf-16-le"
+
+
+def separator_of(text: str) -> str:
+    """The separator that divides the first line into the most cells."""
+    # Read leniently, as a wrong separator may end a quoted heading.
+    start = text.lstrip("\r\n")
+    return max(
+        SEPARATORS,
+        key=lambda found: len(next(_reader(start, found, False), [])),
+    )
 
 
 def _rows(path, text):
     """Yield all rows, also empty ones, as lists of str."""
-    start, number = text.lstrip("\r\n"), 0
+    number = 0
     try:
-        # Read leniently, as a wrong separator may end a quoted heading.
-        headers = {
-            separator: next(_reader(start, separator, False), [])
-            for separator in SEPARATORS
-        }
-        separator = max(headers, key=lambda found: len(headers[found]))
-        for row in _reader(text, separator, True):
+        for row in _reader(text, separator_of(text), True):
             number += 1
             yield row
     except csv.Error as error:

@@ -22,6 +22,7 @@ import pandas as pd
 from data_preparation import ages, common, raw
 from samtl.common.errors import UserError
 from samtl.data.tasks import AGE, ETHNICITY, GENDER, Task
+from samtl.faces import inputs
 
 DATASET = common.Dataset(
     name="utkface",
@@ -37,8 +38,9 @@ DATASET = common.Dataset(
         "for non-commercial research; photos belong to their copyright holders"
     ),
 )
-# One published name has a blank before .jpg; another one has no dot.
-ENDING = r" ?\.?jpg\.chip\.jpg"
+# One published name has a blank before .jpg; another one has no dot. Copies of
+# the set have shorter names.
+ENDING = r" ?\.?jpg(?:\.chip\.jpg)?"
 NAME = re.compile(rf"([0-9]{{1,3}})_([01])_([0-4])_[0-9]+{ENDING}")
 # Digit in the name -> class name.
 GENDERS = {"0": "male", "1": "female"}
@@ -66,9 +68,11 @@ def read(args):
     Raises:
         UserError: the folder holds no chips.
     """
-    inner = args.source / "UTKFace"
-    folder = inner if inner.is_dir() else args.source
-    paths = sorted(folder.glob("*.jpg"))
+    folder = args.source
+    while (folder / "UTKFace").is_dir():  # unpacked in a folder of that name
+        folder /= "UTKFace"
+    paths = [p for p in folder.glob("*.jpg") if not inputs.is_apples(p)]
+    paths = sorted(paths)
     rows = [parse_name(path.name) for path in paths]
     if all(row["reason"] == MALFORMED for row in rows):
         raise UserError(

@@ -35,6 +35,7 @@ RAW = {
     *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".pef", ".psd", ".raf"),
     *(".raw", ".rw2", ".srw"),
 }
+PHOTOS = SUFFIXES.union(PLUGINS, RAW)  # also those that are not read
 WILDCARDS = set("*?[")
 REDUCED = 8  # factor by which a huge JPEG is reduced
 
@@ -140,8 +141,14 @@ def skipped(words: Iterable[str]) -> str:
     return ", ".join(
         f"{counts[suffix]} {suffix} ({_cure(suffix)})"
         for suffix in sorted(counts)
-        if suffix in RAW or (suffix in PLUGINS and not _has_plugin(suffix))
+        if is_unreadable(Path(f"photo{suffix}"))
     )
+
+
+def is_unreadable(path: Path) -> bool:
+    """Whether a file's suffix is that of photos that `read` cannot read."""
+    suffix = path.suffix.lower()
+    return suffix in RAW or (suffix in PLUGINS and not _has_plugin(suffix))
 
 
 def _has_plugin(suffix):

@@ -404,3 +404,14 @@ def test_the_nose_is_measured_along_the_eyes(shift, turn, x, y, distance):
 def test_no_landmarks_make_the_offsets_fail(rows):
     offsets = aflw.nose_offsets(rows)
     assert set(offsets) <= {str(row["face_id"]) for row in rows}
+
+
+@pytest.mark.parametrize("turns", [-1, 1, 2])
+def test_whole_turns_of_roll_change_nothing(turns):
+    row = {"face_id": 1, "file_id": "a.jpg", "x": 1, "y": 1, "w": 9, "h": 9}
+    angles = {"yaw": 0.3, "pitch": 0.1}
+    one = aflw.parse_face({**row, **angles, "roll": 0.5})
+    other = aflw.parse_face({**row, **angles, "roll": 0.5 + turns * math.tau})
+    assert other["reason"] == ""
+    assert other["roll"] == pytest.approx(one["roll"], abs=2e-3)
+    assert {**other, "roll": 0} == {**one, "roll": 0}

@@ -1,6 +1,7 @@
 """FER+ from tiny hand-made copies of both layouts."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -275,3 +276,19 @@ def test_well_formed_rows_are_read_back(box, votes):
 def test_parsed_pairs_are_sound_or_have_a_reason(pixels, judged):
     face = ferplus.parse_pair(pixels, judged)
     assert face["reason"] in ("malformed row", "not a face")
+
+
+def test_the_pixels_of_kaggles_second_table(tmp_path):
+    """Its columns have another order, blanks, and votes written as 3.0."""
+    whole, other = tmp_path / "whole", tmp_path / "other"
+    for folder in (whole, other):
+        folder.mkdir()
+        write_tables(folder, GOOD)
+    (other / "fer2013.csv").rename(other / "icml_face_data.csv")
+    votes = other / "fer2013new.csv"
+    text = re.sub(r",(\d+)(?=[,\n])", r",\1.0", votes.read_text())
+    votes.write_text(text.replace(",", ";"))
+    for folder in (whole, other):
+        prepare(folder, tmp_path / f"data_{folder.name}")
+    tables = [written(tmp_path / f"data_{name}") for name in ("whole", "other")]
+    assert tables[0] == tables[1]

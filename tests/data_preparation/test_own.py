@@ -363,7 +363,7 @@ def test_a_path_that_leaves_the_source_is_dropped(source, tmp_path):
         "link.png": places.OUTSIDE,
         "folder/1.png": places.OUTSIDE,
         ".hidden.png": places.HIDDEN,
-        "p/1.heic": places.HEIC,
+        "p/1.heic": places.FORMAT,
         "p": crops.MISSING,
         "p/gone.png": crops.MISSING,
         "p/0.png/1.png": crops.MISSING,

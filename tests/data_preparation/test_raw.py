@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 
 import pytest
 from hypothesis import given
@@ -112,3 +113,36 @@ def test_what_is_found_is_listed_in_short(tmp_path):
     for name in "gfedcba":
         (tmp_path / name).touch()
     assert raw.found(tmp_path) == "a, b, c, d, e, f and 1 more"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_tables_of_spreadsheets_are_read(tmp_path, encoding, separator):
+    path = tmp_path / "table.csv"
+    rows = [["emotion", "pixels", "Usage"], ["3.0", '"1 2 3"', "Trainïng"]]
+    text = "\r\n".join(separator.join(row) for row in rows)
+    path.write_bytes(text.encode(encoding))
+    expected = {"emotion": "3", "pixels": "1 2 3", "Usage": "Trainïng"}
+    assert raw.csv_table(path, ["pixels"]) == [expected]
+
+
+@pytest.mark.parametrize("kind", ["tar", "gztar", "bztar", "xztar", "zip"])
+def test_an_archive_is_no_table(tmp_path, kind):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_text("a,b")
+    archive = shutil.make_archive(
+        str(tmp_path / "out"), kind, root_dir=tmp_path / "in"
+    )
+    path = tmp_path / "fer2013.csv"
+    os.replace(archive, path)
+    with pytest.raises(UserError, match="archive; unpack it") as caught:
+        raw.csv_rows(path)
+    assert "\0" not in str(caught.value)
+
+
+def test_files_of_macos_are_no_images(tmp_path):
+    for name in ("a.jpg", "._a.jpg", "__MACOSX/b.jpg", "b/._c.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert raw.images(tmp_path, tmp_path) == [tmp_path / "a.jpg"]

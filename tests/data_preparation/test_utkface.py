@@ -57,7 +57,6 @@ def source(tmp_path):
         "25_1_0_20170116220224657_jpg.chip.jpg",
         "-5_1_0_20170116184028385.jpg.chip.jpg",
         "2.5_1_0_20170116184028385.jpg.chip.jpg",
-        "25_1_0_20170116184028385.jpg",
         "portrait.jpg",
         "117_1_0_20170116184028385.jpg.chip.jpg",
         "999_1_0_20170116184028385.jpg.chip.jpg",
@@ -72,7 +71,7 @@ def source(tmp_path):
 
 
 DROPPED = {
-    "malformed name": 12,
+    "malformed name": 11,
     "impossible age": 2,
     "image unreadable": 3,
 }
@@ -231,3 +230,18 @@ def test_no_name_yields_labels_out_of_range(parts, ending):
         assert ETHNICITY[labels["ethnicity"]]
         assert labels["ethnicity"] == int(parts[2])
         assert labels["age_years"] == int(parts[0]) <= 116
+
+
+def test_nested_folders_and_short_names(source, tmp_path):
+    inner = tmp_path / "nested" / "UTKFace" / "UTKFace"
+    inner.mkdir(parents=True)
+    for path in source.glob("*.jpg.chip.jpg"):
+        if utkface.NAME.fullmatch(path.name):
+            name = path.name.replace(".chip.jpg", "")
+            shutil.copy(path, inner / name)
+            (inner / f"._{name}").write_bytes(b"\0\5\x16\7")
+    words = ["utkface", f"--source={tmp_path / 'nested'}"]
+    command.main([*words, f"--data_dir={tmp_path / 'data'}"])
+    facts = json.loads((tmp_path / "data/db/utkface.json").read_text())
+    assert facts["counts"]["train"]["rows"] > 0
+    assert "malformed name" not in facts["dropped"]["no split"]
