@@ -221,7 +221,7 @@ def main():
     )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        # A copy, of which nothing is decoded yet. It is no part of the run.
+        # A copy, of which nothing is decoded yet. The run does not pay for it.
         subprocess.run(
             [sys.executable, "-c", COPY, args.data_dir, folder, *NAMES],
             check=True,

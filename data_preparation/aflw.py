@@ -270,11 +270,7 @@ def parse_face(row):
     angles = _numbers(row, COLUMNS["facepose"][1:])
     if angles is None:
         return {**face, "reason": "missing angle"}
-    yaw, pitch, roll = angles
-    # Any number of whole turns around the line of sight changes nothing.
-    if abs(roll) > LARGEST_ANGLE:
-        roll = math.remainder(roll, 2 * math.pi)
-    angles = yaw, pitch, roll
+    angles = *angles[:2], _wrapped(angles[2])
     # Positive yaw turns to the image's right here, in AFLW to its left.
     yaw, pitch, roll = (round(math.degrees(angle), 3) for angle in angles)
     yaw = 0 - yaw
@@ -294,6 +290,13 @@ def parse_face(row):
         "pitch": pitch,
         "roll": roll,
     }
+
+
+def _wrapped(roll):
+    """A roll without whole turns around the line of sight, radians."""
+    if abs(roll) <= LARGEST_ANGLE:
+        return roll
+    return math.remainder(roll, 2 * math.pi)
 
 
 def _numbers(row, columns):
