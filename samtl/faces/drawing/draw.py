@@ -87,7 +87,13 @@ def annotate(
     canvas = _enlarged(image, scale)
     is_numbered = is_video or len(predictions) > 1
     boxes = [_scaled(p.face.box, scale) for p in predictions]
-    tags, arrows = _mark(canvas, predictions, boxes, scale, is_numbered)
+    tags = _mark(canvas, predictions, boxes, is_numbered)
+    poses = [
+        _pose(canvas.shape, prediction, scale)
+        for prediction in predictions
+        if _has_arrow(prediction.labels)
+    ]
+    arrows = [pose.box for pose in poses]
     taken, below = boxes + tags, []
     for prediction, box in zip(predictions, boxes, strict=True):
         heading = f"face {prediction.number}" if is_numbered else ""
@@ -104,6 +110,8 @@ def annotate(
             continue
         panel, (left, top), sides[prediction.number] = found
         taken.append(panel.draw(canvas, left, top))
+    for pose in poses:
+        pose.draw(canvas)
     if is_video:
         layout.forget_all_but({p.number for p in predictions})
     tasks = layout.tasks if is_video else _tasks(predictions)
@@ -137,26 +145,26 @@ def blur(image: np.ndarray, face: Face) -> None:
 def yaw(poses: dict[str, float]) -> float:
     """Expected yaw in degrees, positive towards the right edge of the image.
 
+    Classes on the other side than the most probable one do not count: between
+    two profiles, the mean is a frontal pose, which is neither.
+
     Args:
         poses: {class of YAW: probability in 0..1}.
     """
-    return sum(YAW[name] * share for name, share in poses.items())
+    side = YAW[max(poses, key=poses.get)]
+    shares = {n: share for n, share in poses.items() if YAW[n] * side >= 0}
+    total = sum(YAW[name] * share for name, share in shares.items())
+    return total / sum(shares.values())
 
 
-def _mark(canvas, predictions, boxes, scale, is_numbered):
-    """Draw box, arrow and number of every face.
-
-    Returns:
-        boxes of the numbers, boxes of the arrows.
-    """
-    tags, arrows = [], []
+def _mark(canvas, predictions, boxes, is_numbered):
+    """Draw box and number of every face; returns the boxes of the numbers."""
+    tags = []
     for prediction, box in zip(predictions, boxes, strict=True):
         _draw_frame(canvas, box, _colour(prediction))
-        if _has_arrow(prediction.labels):
-            arrows.append(_draw_pose(canvas, prediction, scale))
         if is_numbered:
             tags.append(_draw_number(canvas, box, prediction))
-    return tags, arrows
+    return tags
 
 
 def _find_place(shape, box, options, taken, arrows, side):
@@ -246,12 +254,50 @@ def _draw_number(canvas, box, prediction):
     return tag
 
 
-def _draw_pose(canvas, prediction, scale):
-    """Draw an arrow in the direction of the nose, or a ring if frontal.
+@dataclass(frozen=True)
+class _Pose:
+    """The arrow from a nose, or the ring around it if both ends are equal.
 
-    Returns:
-        (left, top, right, bottom) of the arrow or ring.
+    Attributes:
+        start, end: (x, y) in pixels.
+        radius: of the ring, in pixels.
+        head: length of the arrowhead as a share of the arrow's.
+        thickness: of the line, in pixels.
+        colour: of the face.
     """
+
+    start: tuple[int, int]
+    end: tuple[int, int]
+    radius: int
+    head: float
+    thickness: int
+    colour: panels.Colour
+
+    @property
+    def box(self):
+        """(left, top, right, bottom) in pixels."""
+        xs, ys = zip(self.start, self.end, strict=True)
+        margin = self.radius + self.thickness
+        return (
+            min(xs) - margin,
+            min(ys) - margin,
+            max(xs) + margin,
+            max(ys) + margin,
+        )
+
+    def draw(self, canvas):
+        for ink, more in ((DARK, 2), (self.colour, 0)):
+            line = (ink, self.thickness + more, cv2.LINE_AA)
+            if self.start == self.end:
+                cv2.circle(canvas, self.start, self.radius, *line)
+            else:
+                cv2.arrowedLine(
+                    canvas, self.start, self.end, *line, 0, self.head
+                )
+
+
+def _pose(shape, prediction, scale):
+    """The _Pose of a face; its arrow ends inside the image."""
     face = prediction.face
     left, top, right, bottom = (scale * side for side in face.box)
     x, y, roll = (left + right) / 2, (top + bottom) / 2, 0.0
@@ -262,29 +308,18 @@ def _draw_pose(canvas, prediction, scale):
         roll = math.atan2(-across, down)
     angle = yaw(prediction.labels["pose"])
     size = bottom - top
-    thickness = _thickness(canvas.shape, (left, top, right, bottom))
-    start = (round(x), round(y))
-    length = 0.7 * size * math.sin(math.radians(angle))
-    end = (
-        round(x + length * math.cos(roll)),
-        round(y + length * math.sin(roll)),
-    )
-    is_ring = abs(angle) < FRONTAL
+    thickness = _thickness(shape, (left, top, right, bottom))
     radius = max(3, round(size * 0.05))
-    if is_ring:
-        end = start
-    for ink, more in ((DARK, 2), (_colour(prediction), 0)):
-        line = (ink, thickness + more, cv2.LINE_AA)
-        if is_ring:
-            cv2.circle(canvas, start, radius, *line)
-        else:
-            tip = min(0.4, 0.12 * size / abs(length))
-            cv2.arrowedLine(canvas, start, end, *line, 0, tip)
-    xs, ys = zip(start, end, strict=True)
-    margin = radius + thickness
-    return (
-        min(xs) - margin,
-        min(ys) - margin,
-        max(xs) + margin,
-        max(ys) + margin,
-    )
+    length = 0.7 * size * math.sin(math.radians(angle))
+    if abs(angle) < FRONTAL:
+        length = 0.0
+    step = length * math.cos(roll), length * math.sin(roll)
+    share = 1.0  # of the arrow that fits, with its head
+    for at, move, end in zip((x, y), step, shape[1::-1], strict=True):
+        room = (end - at if move > 0 else at) - radius - thickness
+        if abs(move) > max(room, 0):
+            share = min(share, max(room, 0) / abs(move))
+    start = round(x), round(y)
+    end = round(x + share * step[0]), round(y + share * step[1])
+    head = min(0.4, 0.12 * size / max(share * abs(length), 1))
+    return _Pose(start, end, radius, head, thickness, _colour(prediction))

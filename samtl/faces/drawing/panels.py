@@ -19,7 +19,7 @@ OPACITY = 0.78
 SMALL, MEDIUM, LARGE, OF_FACE, LEAST_SIZE = 1 / 100, 1 / 62, 1 / 36, 0.085, 12
 # Largest height of the panels below an image: as a multiple of its longer side,
 # and in pixels (a JPEG has 65,535 rows at most).
-HIGHEST_SHEET, LARGEST_SHEET = 2, 30_000
+HIGHEST_SHEET, LARGEST_SHEET = 0.5, 30_000
 
 Box = tuple[int, int, int, int]
 Colour = tuple[int, int, int]
@@ -200,7 +200,7 @@ def grid(panels: list[Panel], shape: Sequence[int]) -> np.ndarray:
     Returns:
         uint8 [h, at least shape[1], 3].
     """
-    highest = min(HIGHEST_SHEET * max(shape[:2]), LARGEST_SHEET)
+    highest = min(round(HIGHEST_SHEET * max(shape[:2])), LARGEST_SHEET)
     columns, lines, cell = _table(panels, shape[1])
     if lines * cell[1] > highest:
         small = font_size(shape, SMALL)

@@ -124,9 +124,10 @@ def test_the_panels_of_a_crowd_have_a_maximum_height():
         for number, (x, y) in enumerate(places, start=1)
     ]
     copy = draw.annotate(_gray(800, 1200), predictions, 0.5)
-    assert 2400 < copy.shape[0] < 800 + 2400 + 100
+    # Most of the copy is the picture.
+    assert 800 + 300 < copy.shape[0] < 800 + 600 + 100
     # All columns are used.
-    sheet = copy[800:2400, 1200 * 7 // 8 : 1200]
+    sheet = copy[800:1200, 1200 * 7 // 8 : 1200]
     assert (sheet != panels.DARK).any()
 
 
@@ -211,7 +212,11 @@ def test_panels_leave_arrows_visible(name):
 
 
 def test_yaw_is_the_expectation():
-    assert draw.yaw({"left": 0.25, "frontal": 0.25, "right": 0.5}) == 7.5
+    # By hand; the side of the most probable class counts.
+    assert draw.yaw({"left": 0.25, "frontal": 0.25, "right": 0.5}) == 20
+    assert draw.yaw({"left": 0.25, "frontal": 0.5, "right": 0.25}) == 0
+    two = {"left profile": 0.5, "frontal": 0.1, "right profile": 0.4}
+    assert draw.yaw(two) == pytest.approx(-67.5 * 0.5 / 0.6)
 
 
 def test_a_blurred_face_has_blocks_of_uniform_colour():
@@ -235,3 +240,32 @@ def test_text_and_shade_are_clipped_at_the_edges():
     text.blend(canvas, mask, 1, 0, (28, 128, 228))
     assert canvas[0].tolist() == [[128] * 3, [128] * 3, [28, 128, 228]]
     assert canvas[1, 1].tolist() == [108, 128, 148]
+
+
+@pytest.mark.parametrize("pose", ["left profile", "right profile"])
+@pytest.mark.parametrize("x", [0, 300, 540])
+def test_arrows_end_inside_the_picture(pose, x):
+    prediction = Prediction(
+        Face((x, 100, x + 100, 260), 0.9, None), {"pose": {pose: 1.0}}, 1
+    )
+    found = draw._pose((480, 640, 3), prediction, 1)
+    left, top, right, bottom = found.box
+    assert min(left, top) >= 0
+    assert right <= 640
+    assert bottom <= 480
+    assert (found.end[0] - found.start[0]) * draw.YAW[pose] > 0
+
+
+def test_no_panel_covers_an_arrow():
+    # Faces so close that their panels have no other place.
+    pose = {"right profile": 1.0}
+    faces = [
+        Prediction(Face((x, 60, x + 90, 200), 0.9, None), {"pose": pose}, n)
+        for n, x in ((1, 60), (2, 250))
+    ]
+    copy = draw.annotate(_gray(260, 480), faces, 0.5)
+    for prediction in faces:
+        found = draw._pose(copy.shape, prediction, 1)
+        x = (found.start[0] + found.end[0]) // 2
+        colour = draw.COLOURS[prediction.number - 1]
+        assert tuple(copy[found.start[1], x]) == colour
