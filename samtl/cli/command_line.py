@@ -144,9 +144,9 @@ def completed(saved: dict) -> Arguments:
     known = parser("", None)
     add_training_flags(known)
     add_run_flags(known)
-    args = Arguments(**(vars(known.parse_args([])) | saved))
+    args = known.parse_args([])
     _settle_batch_size(args)
-    return args
+    return Arguments(**(vars(args) | saved))
 
 
 def given_tasks(args: Arguments, tasks: tuple[str, ...]) -> list[str]:
