@@ -99,9 +99,7 @@ def open(
     Raises:
         UserError: `model` cannot be read or is not YuNet.
     """
-    # An enlargement of 2 would add faces too small to be recognised.
-    turning = (math.inf, SIZES[1], 1.9) if is_thorough else (SURE, SIZES[0], 2)
-    further = (*turning, megapixels)
+    further = math.inf if is_thorough else SURE, is_thorough, megapixels
     if model is not None:
         return Detector("YuNet", _load(model), largest, *further)
     try:
@@ -132,8 +130,7 @@ class Detector:
         make: Callable[[], Callable[[np.ndarray], list[Face]]],
         largest: int,
         sure: float,
-        turned: int = SIZES[0],
-        enlarged: float = 2,
+        is_thorough: bool = False,
         megapixels: float = 0.0,
     ):
         """A detector that makes one network for each thread.
@@ -145,9 +142,9 @@ class Detector:
             largest: pixels of the longer side, see `open`.
             sure: score of an upright face, 0..1, from which the rotated
                 images are not searched.
-            turned: pixels of the longer side of rotated images, at most.
-            enlarged: largest scale of an image. A longer side of 320 pixels
-                is always allowed.
+            is_thorough: search rotated images with a longer side of up to 640
+                instead of 320 pixels, and enlarge images less than twice, but
+                to a longer side of 320 pixels in any case.
             megapixels: of the search in tiles, 0 for none.
         """
         self.name = name
@@ -156,15 +153,16 @@ class Detector:
             make,
             largest,
             sure,
-            turned,
-            enlarged,
+            is_thorough,
             megapixels,
         )
         self._most = 1e6 * megapixels
-        self._enlarged = enlarged
+        # An enlargement of 2 would add faces too small to be recognised.
+        self._enlarged = 1.9 if is_thorough else 2
         self._make = make
         self._sure = sure
         self._sizes = [s for s in SIZES if s <= max(largest, SIZES[0])]
+        turned = SIZES[1] if is_thorough else SIZES[0]
         self._turned_sizes = [s for s in self._sizes if s <= turned]
         self._own = threading.local()
 

@@ -177,7 +177,7 @@ def test_a_thorough_search_uses_larger_rotated_images(monkeypatch):
     assert searched == [320, 640, 1280, 320, 320, 320]
     searched.clear()
     found = detect.open(is_thorough=True)
-    assert found.__reduce__()[1][3:6] == (np.inf, 640, 1.9)
+    assert found.__reduce__()[1][3:] == (np.inf, True, 0.0)
     found(image)
     assert searched == [320, 640, 1280, *[320, 640] * 3]
     searched.clear()
@@ -222,7 +222,7 @@ def test_the_search_in_tiles_is_as_large_as_allowed(monkeypatch):
         return []
 
     image = np.zeros((900, 1200, 3), np.uint8)
-    made = detect.Detector("stand-in", lambda: find, 320, 0.0, 320, 2, 0.5)
+    made = detect.Detector("stand-in", lambda: find, 320, 0.0, False, 0.5)
     assert made(image) == []
     assert shapes[0] == (240, 320)
     tiles = shapes[1:]

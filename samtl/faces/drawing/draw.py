@@ -62,18 +62,14 @@ def annotate(
     """A copy of the image with boxes, labels and pose arrows.
 
     Each face gets a box, an arrow in the direction of the nose (a ring for a
-    frontal pose), and a panel with the most probable class of every task. If
-    there are several faces, they have numbers. Panels cover neither faces nor
-    other panels. They cover an arrow only if there is no other place, or in a
-    video if they had this place in the frame before.
-
-    Panels without a place in the image follow below it, up to a maximum
-    height. In a video, whose frames have one size, they are omitted. The last
-    line is the legend.
+    frontal pose), and a panel with the most probable class of every task; of
+    several faces, also a number. Panels cover neither faces nor other panels,
+    and arrows are above them. Panels without a place in the image follow below
+    it, up to a maximum height; in a video, they are omitted. The last line is
+    the legend.
 
     Args:
-        image: uint8 [H, W, 3], RGB. It is enlarged if its longer side is below
-            480 pixels.
+        image: uint8 [H, W, 3], RGB; enlarged to 480 pixels or more.
         predictions: list of Prediction.
         least: confidence in 0..1 below which a class is marked as unsure.
         layout: VideoLayout of a video; None for a single image.
@@ -88,11 +84,8 @@ def annotate(
     is_numbered = is_video or len(predictions) > 1
     boxes = [_scaled(p.face.box, scale) for p in predictions]
     tags = _mark(canvas, predictions, boxes, is_numbered)
-    poses = [
-        _pose(canvas.shape, prediction, scale)
-        for prediction in predictions
-        if _has_arrow(prediction.labels)
-    ]
+    labelled = [p for p in predictions if _has_arrow(p.labels)]
+    poses = [_pose(canvas.shape, p, scale) for p in labelled]
     arrows = [pose.box for pose in poses]
     taken, below = boxes + tags, []
     for prediction, box in zip(predictions, boxes, strict=True):
