@@ -82,6 +82,10 @@ def test_every_alternating_method_leaves_a_whole_run(
         assert (run / name).exists()
     metrics = pd.read_csv(run / "metrics.csv")
     assert metrics["dataset"].tolist() == ["ferplus", "mtfl"]
+    assert result["trained_images"] == 40 + 30
+    expected = {"naive": 0, "dml-lwf": 70, "distilled": 70}  # of the teacher
+    predicted = result["predicted_images"]
+    assert predicted == expected.get(method, predicted)
     if method.startswith("sa-mtl"):
         weights = pd.read_csv(run / "weights_round2.csv")
         assert len(weights) == 30

@@ -1,17 +1,19 @@
 """Tests of every method against every other on the same test images."""
 
 import itertools
-import json
+from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from samtl.comparison import statistics
 from samtl.comparison.loading import Comparison
+from samtl.comparison.resampling import ImageSet
+
+TESTED = ["method", "baseline", "seeds", *statistics.Paired._fields]
 
 
 def differences(
-    comparison: Comparison, draws: int = statistics.DRAWS
+    comparison: Comparison, image_sets: dict[tuple[str, str], list[ImageSet]]
 ) -> pd.DataFrame:
     """Test every method against every other, on every task of every pair.
 
@@ -22,92 +24,62 @@ def differences(
 
     Args:
         comparison: from `loading.read_comparison`.
-        draws: number of bootstrap resamples.
+        image_sets: from `resampling.image_sets`.
 
     Returns:
         DataFrame: pair, task, method, baseline, seeds (in common), difference,
         low, high (points: method minus baseline, 95 % interval), p and
         corrected_p.
     """
-    columns = ["pair", "task", "method", "baseline", "seeds"]
-    columns += [*statistics.Paired._fields, "corrected_p"]
     found = [
         {"pair": pair, "task": task, **row}
-        for pair in comparison.pairs
-        for task in comparison.tasks(pair)
-        for row in _task_tests(comparison, pair, task, draws)
+        for (pair, task), several in image_sets.items()
+        for one, two in itertools.combinations(comparison.methods, 2)
+        for row in _tests(several, one, two)
     ]
-    table = pd.DataFrame(found, columns=columns)
-    table = table.sort_values("seeds", ascending=False, kind="stable")
-    table = table.drop_duplicates(columns[:4]).sort_index(ignore_index=True)
+    table = pd.DataFrame(found, columns=["pair", "task", *TESTED])
+    return corrected(table, comparison)
+
+
+def both_ways(
+    one: str, two: str, seeds: int, test: statistics.Paired
+) -> Iterator[dict]:
+    """The rows of a test and of its mirror image, in percent."""
+    difference, low, high = (100 * value for value in test[:3])
+    for method, baseline, numbers in (
+        (one, two, (difference, low, high)),
+        (two, one, (-difference, -high, -low)),
+    ):
+        values = (method, baseline, seeds, *numbers, test.p)
+        yield dict(zip(TESTED, values, strict=True))
+
+
+def corrected(table: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
+    """The tests of one baseline after the other, with `corrected_p`.
+
+    Holm's correction is over the tests of a pair with the same baseline.
+    """
     for name in ("pair", "method", "baseline"):
         order = getattr(comparison, "pairs" if name == "pair" else "methods")
         table[name] = pd.Categorical(table[name], order)
-    table = table.sort_values(["pair", "baseline"], kind="stable")
+    table = table.sort_values(
+        ["pair", "baseline"], kind="stable", ignore_index=True
+    )
     family = table.groupby(["pair", "baseline"], observed=True)
     table["corrected_p"] = family["p"].transform(statistics.holm)
     return table.astype({"pair": str, "method": str, "baseline": str})
 
 
-def class_counts(row: pd.Series) -> str:
-    """Number of test images of each class; it identifies a run's test set.
-
-    Args:
-        row: of results.csv.
-    """
-    return str(np.sum(json.loads(row["confusion"]), axis=1).tolist())
-
-
-def _task_tests(comparison, pair, task, draws):
-    rows = comparison.results
-    rows = rows[(rows["pair"] == pair) & (rows["task"] == task)]
-    for _, same in rows.groupby(rows.apply(class_counts, axis=1)):
-        correct = np.array([_bits(row) for row in same.itertuples()])
-        accuracies = statistics.resampled(correct, draws)
-        places = {
-            key: place
-            for place, key in enumerate(
-                zip(same["method"], same["seed"], strict=True)
-            )
-        }
-        table = same.assign(accuracy=correct.mean(axis=1)).pivot_table(
-            index="method", columns="seed", values="accuracy"
-        )
-        of_seeds = statistics.seed_variance(table)
-        for method, baseline in itertools.combinations(comparison.methods, 2):
-            seeds = [
-                seed
-                for seed in sorted(set(same["seed"]))
-                if (method, seed) in places and (baseline, seed) in places
-            ]
-            if not seeds:
-                continue
-            one = [places[method, seed] for seed in seeds]
-            two = [places[baseline, seed] for seed in seeds]
-            test = statistics.paired_test(
-                correct[one].mean(axis=1) - correct[two].mean(axis=1),
-                accuracies[:, one] - accuracies[:, two],
-                *of_seeds,
-            )
-            yield from _both_ways(method, baseline, len(seeds), test)
-
-
-def _both_ways(method, baseline, seeds, test):
-    """The rows of a test and of its mirror image, in points."""
-    difference, low, high = (100 * value for value in test[:3])
-    for one, two, numbers in (
-        (method, baseline, (difference, low, high)),
-        (baseline, method, (-difference, -high, -low)),
-    ):
-        fields = statistics.Paired(*numbers, test.p)
-        yield {
-            "method": one,
-            "baseline": two,
-            "seeds": seeds,
-            **fields._asdict(),
-        }
-
-
-def _bits(row):
-    packed = np.frombuffer(bytes.fromhex(row.correct), np.uint8)
-    return np.unpackbits(packed)[: row.count].astype(bool)
+def _tests(image_sets, one, two):
+    """Both rows of two methods, on the test set with most common seeds."""
+    shared = max(image_sets, key=lambda several: len(several.seeds(one, two)))
+    seeds = shared.seeds(one, two)
+    if not seeds:
+        return
+    accuracies, resampled = shared.of(one, seeds)
+    others, resampled_others = shared.of(two, seeds)
+    test = statistics.paired_test(
+        accuracies - others,
+        (resampled - resampled_others).mean(axis=1).var(),
+    )
+    yield from both_ways(one, two, len(seeds), test)

@@ -36,13 +36,14 @@ PANEL_STYLE = STYLE | {
 }
 
 
-def forest(tests: pd.DataFrame, titles: dict[str, str]) -> Figure:
+def forest(tests: pd.DataFrame, titles: dict[str, str], unit: str) -> Figure:
     """Differences to a baseline with their intervals, a row a method.
 
     Args:
         tests: rows of `differences.differences` with one pair, task and
-            baseline.
+            baseline, or of `delta_m.delta_m` with one pair and baseline.
         titles: {method: name for the reader}.
+        unit: of the differences.
 
     Returns:
         Figure; what is significant after correction is filled and coloured.
@@ -65,7 +66,7 @@ def forest(tests: pd.DataFrame, titles: dict[str, str]) -> Figure:
             )
         axes.axvline(0, color=INK, linewidth=1, zorder=0)
         axes.xaxis.set_major_formatter(_points)
-        axes.set_xlabel("points of accuracy")
+        axes.set_xlabel(unit)
         return figure
 
 

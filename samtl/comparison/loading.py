@@ -4,14 +4,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from samtl.common.errors import UserError
 from samtl.comparison import plan
-from samtl.comparison.results import FAILED, RESULTS
+from samtl.comparison.results import FAILED, IMAGES, RESULTS
 from samtl.comparison.text import shortened
 
-BASELINE = "single-task"  # where no plan names the single-task method
+# Where no plan tells which methods these are.
+BASELINE, REFERENCE = "single-task", "all-in-one"
 TEXT_COLUMNS = (
     *("pair", "method", "task", "split", "commit", "error", "run"),
     *("dataset", "confusion", "correct", "classes"),
@@ -55,6 +57,19 @@ class Comparison:
         return self.methods[0] if self.methods else BASELINE
 
     @property
+    def reference(self) -> str | None:
+        """The method whose cost is 1: All-in-one, else a joint one, or None."""
+        methods = self.plan["methods"] if self.plan else {}
+        joint = [
+            name
+            for name in self.methods
+            if methods.get(name, {}).get("family") == "joint"
+        ]
+        joint.sort(key=lambda name: not methods[name].get("is_naive"))
+        joint += [name for name in self.methods if name == REFERENCE]
+        return joint[0] if joint else None
+
+    @property
     def baseline_title(self) -> str:
         """Name of the baseline within a sentence."""
         title = self.title(self.baseline)
@@ -82,7 +97,10 @@ def read_comparison(out: Path) -> Comparison:
             f"{out} has no results.csv; give the folder that compare.py "
             "writes to (--out)"
         )
-    results = _read_csv(out / "results.csv", RESULTS)
+    columns = [name for name in RESULTS if name not in IMAGES]
+    results = _read_csv(out / "results.csv", columns)
+    for name in IMAGES:
+        results[name] = results.get(name, np.nan)
     toml = out / "plan.toml"
     planned = plan.read_plan(toml) if toml.exists() else None
     order = planned or {"pairs": {}, "methods": {}}

@@ -3,7 +3,7 @@
 from samtl.comparison import statistics
 from samtl.comparison.loading import Comparison
 from samtl.comparison.summary import Numbers
-from samtl.comparison.text import known, percent
+from samtl.comparison.text import known, percent, points
 
 
 def main_table(
@@ -44,6 +44,55 @@ def main_table(
                 "is_significant": p is not None and p < statistics.ALPHA,
             }
     return {name: found[name] for name in comparison.methods if name in found}
+
+
+def delta_cells(
+    comparison: Comparison, numbers: Numbers, pair: str
+) -> dict[str, dict]:
+    """The Delta_m of the methods of a pair that have one.
+
+    Returns:
+        {method: cell}. A cell has the columns of `delta_m`, None where unknown,
+        as for the baseline itself, whose difference is 0; is_best and
+        is_significant as in `main_table`. Empty where nothing is compared.
+    """
+    tests = numbers.delta_m
+    tests = tests[tests["pair"] == pair]
+    tests = tests[tests["baseline"] == comparison.baseline]
+    if tests.empty:
+        return {}
+    untested = dict.fromkeys(tests.columns) | {"difference": 0.0}
+    found = tests.set_index("method").to_dict("index")
+    found[comparison.baseline] = untested
+    best = points(max(cell["difference"] for cell in found.values()))
+    return {
+        method: {
+            **found[method],
+            "is_best": points(found[method]["difference"]) == best,
+            "is_significant": method != comparison.baseline
+            and found[method]["corrected_p"] < statistics.ALPHA,
+        }
+        for method in comparison.methods
+        if method in found
+    }
+
+
+def cost_cells(
+    comparison: Comparison, numbers: Numbers, pair: str
+) -> dict[str, dict[str, float | None]]:
+    """The cost of the methods of a pair: {method: columns of `costs`}.
+
+    None where unknown.
+    """
+    costs = numbers.costs
+    found = costs[costs.index.get_level_values("pair") == pair].droplevel(
+        "pair"
+    )
+    return {
+        method: {name: known(v) for name, v in found.loc[method].items()}
+        for method in comparison.methods
+        if method in found.index
+    }
 
 
 def most_seeds(table: dict) -> int:

@@ -16,6 +16,8 @@ from markupsafe import Markup
 from samtl.comparison import figures, text
 from samtl.comparison.loading import Comparison
 from samtl.comparison.main_table import (
+    cost_cells,
+    delta_cells,
     fewer_seeds,
     main_table,
     most_seeds,
@@ -26,7 +28,7 @@ from samtl.comparison.summary import Numbers
 FOLDER = Path(__file__).parent
 FILTERS = (
     *(text.percent, text.points, text.probability),
-    *(text.number, text.seconds),
+    *(text.interval, text.number, text.seconds, text.times),
 )
 FIGURES = ("forest", "wins", "curves", "pseudo", "weights")
 
@@ -52,6 +54,8 @@ def html(
             style=Markup(style),
             title=comparison.title,
             baseline=comparison.baseline_title,
+            reference=comparison.reference
+            and comparison.title(comparison.reference),
             facts=_facts(comparison),
             settings=_settings(comparison),
             commits=sorted(set(map(_short, comparison.results["commit"]))),
@@ -124,6 +128,7 @@ def _settings(comparison):
 def _pair(pair, comparison, numbers, drawn):
     """The values of a pair's section."""
     table = main_table(comparison, numbers, pair)
+    changes = delta_cells(comparison, numbers, pair)
     tasks = comparison.tasks(pair)
     most = most_seeds(table)
     flags = None
@@ -141,12 +146,16 @@ def _pair(pair, comparison, numbers, drawn):
             method: {task: cells.get(task) for task in tasks}
             for method, cells in table.items()
         },
+        "changes": changes,
         "most_seeds": most,
         "fewer_seeds": {
             method: fewer_seeds(cells, most) for method, cells in table.items()
         },
         "tested_over": tested_over(numbers, pair),
-        "verdicts": [_verdict(table, task) for task in tasks],
+        "change_verdict": _verdict(changes, "difference") if changes else None,
+        "verdicts": {
+            task: _verdict(_column(table, task), "accuracy") for task in tasks
+        },
         "figures": {
             kind: {
                 task: _inline(drawn[f"{kind}_{pair}_{task}"])
@@ -155,24 +164,30 @@ def _pair(pair, comparison, numbers, drawn):
             }
             for kind in FIGURES
         },
+        "changes_svg": _inline(drawn[f"delta_m_{pair}"])
+        if f"delta_m_{pair}" in drawn
+        else None,
         "transfer": _transfer(table, tasks),
         "confusions": {
             task: _confusions(comparison, pair, task) for task in tasks
         },
-        "costs": _costs(comparison, numbers, pair),
+        "costs": cost_cells(comparison, numbers, pair),
     }
 
 
-def _verdict(table, task):
-    """The best method of a task, and how many differ from the baseline."""
-    cells = {name: row[task] for name, row in table.items() if task in row}
-    best = max(cells, key=lambda name: cells[name]["accuracy"])
-    tested = [c for c in cells.values() if c["difference"] is not None]
+def _column(table, task):
+    """{method: cell} of a task."""
+    return {name: row[task] for name, row in table.items() if task in row}
+
+
+def _verdict(cells, score):
+    """The best method by a score, and how many differ from the baseline."""
+    best = max(cells, key=lambda name: cells[name][score])
+    tested = [c for c in cells.values() if c["corrected_p"] is not None]
     different = [c["difference"] for c in tested if c["is_significant"]]
     return {
-        "task": task,
         "best": best,
-        "accuracy": cells[best]["accuracy"],
+        "cell": cells[best],
         "tested": len(tested),
         "better": sum(difference > 0 for difference in different),
         "worse": sum(difference < 0 for difference in different),
@@ -224,23 +239,6 @@ def _confusion(rows):
         name: list(zip(row / max(row.sum(), 1), row, strict=True))
         for name, row in zip(classes, mean, strict=True)
     }
-
-
-def _costs(comparison, numbers, pair):
-    """{method: {metric: text}} of the cost of a seed."""
-    found = {}
-    for method in comparison.methods:
-        if (pair, method) not in numbers.costs.index:
-            continue
-        cost = numbers.costs.loc[pair, method]
-        share = cost["pseudo_share"]
-        found[method] = {
-            "seconds": text.seconds(cost["seconds"]),
-            "pseudo_share": text.percent(share) if share else "",
-            "images_per_second": text.number(cost["images_per_second"]),
-            "peak_memory_mib": text.number(cost["peak_memory_mib"]),
-        }
-    return found
 
 
 def _inline(svg):

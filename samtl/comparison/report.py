@@ -12,23 +12,41 @@ from samtl.common.errors import run_script
 from samtl.comparison import diagnostics, figures, page, summary
 from samtl.comparison.loading import Comparison, read_comparison
 from samtl.comparison.main_table import (
+    cost_cells,
+    delta_cells,
     fewer_seeds,
     main_table,
     most_seeds,
     tested_over,
 )
-from samtl.comparison.text import percent, points, probability
+from samtl.comparison.text import (
+    interval,
+    percent,
+    points,
+    probability,
+    times,
+)
 
 LEGEND = """\
 Test accuracy in %, mean ± standard deviation over the seeds; balanced accuracy
 in %; difference to {baseline} in points with p of a paired test,
-Holm-corrected over the methods and tasks of the pair. Bold: best of the column,
-and p < 0.05.
+Holm-corrected over the methods and tasks of the pair. Δm: mean over the tasks
+of the relative change against {baseline} in %, its 95 % interval, and p,
+corrected over the methods of the pair. Bold: best of the column, and p < 0.05.
+"""
+COSTS = {
+    "relative_seconds": "time",
+    "forward": "forward",
+    "backward": "backward",
+}
+COST_LEGEND = """\
+Time of training relative to {reference}; forward and backward passes of images
+for each image that {reference} trains on, where they were counted.
 """
 
 
 def write_report(out: Path) -> None:
-    """Write comparisons.csv, table.md, figures and report.html.
+    """Write comparisons.csv, delta_m.csv, table.md, figures and report.html.
 
     Args:
         out: folder of the comparison. One seed or one method make a shorter
@@ -40,8 +58,12 @@ def write_report(out: Path) -> None:
     out = Path(out)
     comparison = read_comparison(out)
     numbers = summary.numbers(comparison)
-    with files.write(out / "comparisons.csv") as path:
-        numbers.differences.to_csv(path, index=False, float_format="%.6g")
+    for name, table in (
+        ("comparisons.csv", numbers.differences),
+        ("delta_m.csv", numbers.delta_m),
+    ):
+        with files.write(out / name) as path:
+            table.to_csv(path, index=False, float_format="%.6g")
     _write_text(out / "table.md", markdown(comparison, numbers))
     drawn = _draw(comparison, numbers, out)
     for name, svg in drawn.items():
@@ -63,13 +85,26 @@ def markdown(comparison: Comparison, numbers: summary.Numbers) -> str:
             for task in tasks
             for place, column in enumerate(columns)
         ]
-        lines = [["method", *heads], ["---", *["---:"] * len(heads)]]
         table = main_table(comparison, numbers, pair)
+        changes = delta_cells(comparison, numbers, pair)
+        heads += ["Δm", "p"] if changes else []
+        costs = cost_cells(comparison, numbers, pair)
+        known = [
+            name
+            for name in COSTS
+            if any(cell[name] is not None for cell in costs.values())
+        ]
+        heads += [COSTS[name] for name in known]
+        lines = [["method", *heads], ["---", *["---:"] * len(heads)]]
         most = most_seeds(table)
         for method, cells in table.items():
             line = [_name(comparison.titles[method], cells, most)]
             for task in tasks:
                 line += _cells(cells.get(task))
+            if changes:
+                line += _delta_cells(changes.get(method))
+            values = [costs[method][name] for name in known]
+            line += ["" if value is None else times(value) for value in values]
             lines.append(line)
         rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         note = "1 seed" if most == 1 else f"{most} seeds"
@@ -77,7 +112,11 @@ def markdown(comparison: Comparison, numbers: summary.Numbers) -> str:
         if varied:
             note += f", tested {varied}"
         parts.append(f"## {pair}\n\n{rows}\n\n{note}.\n")
-    parts.append(LEGEND.format(baseline=comparison.baseline_title))
+    legend = LEGEND.format(baseline=comparison.baseline_title)
+    if comparison.reference:
+        title = comparison.title(comparison.reference)
+        legend += COST_LEGEND.format(reference=title)
+    parts.append(legend)
     return "\n".join(parts)
 
 
@@ -101,13 +140,24 @@ def _cells(cell):
         balanced = f"**{balanced}**"
     if cell["difference"] is None:
         return [accuracy, balanced, "", ""]
+    return [accuracy, balanced, points(cell["difference"]), _p(cell)]
+
+
+def _delta_cells(cell):
+    """The two Markdown cells of a method's Delta_m."""
+    if cell is None:
+        return ["", ""]
+    change = points(cell["difference"])
+    if cell["is_best"]:
+        change = f"**{change}**"
+    if cell["corrected_p"] is None:
+        return [change, ""]
+    return [f"{change} ({interval(cell['low'], cell['high'])})", _p(cell)]
+
+
+def _p(cell):
     p = probability(cell["corrected_p"])
-    return [
-        accuracy,
-        balanced,
-        points(cell["difference"]),
-        f"**{p}**" if cell["is_significant"] else p,
-    ]
+    return f"**{p}**" if cell["is_significant"] else p
 
 
 def _draw(comparison, numbers, out):
@@ -127,6 +177,12 @@ def _draw(comparison, numbers, out):
             )
             for name, figure in found:
                 drawn[f"{name}_{pair}_{task}"] = figures.svg(figure)
+        changes = _rows(
+            numbers.delta_m, pair=pair, baseline=comparison.baseline
+        )
+        if len(changes):
+            figure = figures.forest(changes, comparison.labels, "Δm (%)")
+            drawn[f"delta_m_{pair}"] = figures.svg(figure)
     if numbers.ranks:
         figure = figures.ranks(numbers.ranks, comparison.labels)
         drawn["ranks"] = figures.svg(figure)
@@ -139,7 +195,8 @@ def _task_figures(comparison, task, tests, rounds, known, weights):
     column = f"validation_{task}_accuracy"
     to_baseline = _rows(tests, baseline=baseline)
     if len(to_baseline):
-        yield "forest", figures.forest(to_baseline, titles)
+        unit = "points of accuracy"
+        yield "forest", figures.forest(to_baseline, titles, unit)
     if len(tests):
         yield "wins", figures.wins(tests, titles)
     if column in rounds and rounds[column].notna().any():

@@ -20,6 +20,9 @@ COSTS = (
     "images_per_second",
     "peak_memory_mib",
 )
+# Images that went forward and backward, and forward alone, for pseudo labels;
+# runs of earlier versions have not counted them.
+IMAGES = ("trained_images", "predicted_images")
 RESULTS = (
     "pair",
     "method",
@@ -30,6 +33,7 @@ RESULTS = (
     "count",
     "validation_accuracy",
     *COSTS,
+    *IMAGES,
     "commit",
     "forgetting",
     "confusion",
@@ -182,6 +186,7 @@ def _results(run, out):
                 **entry["test"],
                 "validation_accuracy": entry["validation"]["accuracy"],
                 **{name: result[name] for name in COSTS},
+                **{name: result.get(name) for name in IMAGES},
                 "commit": _commit(commit),
                 "forgetting": result["forgetting"][task]["drop"],
                 "confusion": json.dumps(confusion.to_numpy().tolist()),

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
-from scipy.sparse import csgraph
 
 LEVEL = 0.95  # of every interval
 ALPHA = 1 - LEVEL
@@ -54,86 +53,37 @@ def resampled(
     return np.concatenate(hits).astype("float64") / count
 
 
-def seed_variance(accuracies: ArrayLike) -> tuple[float, float]:
-    """Variance of the difference of two methods from seed to seed.
-
-    A few seeds of two methods hardly show it, but those of all methods do: of
-    every two methods, the variance of their differences s_ij^2 is pooled,
-    weighted by its n_ij - 1 degrees of freedom. With S seeds of all M methods
-    this is twice the residual mean square of an analysis of variance with
-    methods and seeds as factors, which has (M - 1)(S - 1) degrees of freedom;
-    where seeds are missing, as many as there are runs beyond the levels of
-    methods and seeds that can be told apart.
-
-    Args:
-        accuracies: [M, S] float, NaN where a method lacks a seed.
-
-    Returns:
-        (variance, degrees of freedom); 0 and 0 where no two methods share two
-        seeds.
-    """
-    accuracies = np.asarray(accuracies, float)
-    one, two = np.triu_indices(len(accuracies), 1)
-    differences = accuracies[one] - accuracies[two]
-    counts = np.isfinite(differences).sum(axis=1)
-    differences = differences[counts > 1]
-    weights = counts[counts > 1] - 1
-    if not len(weights):
-        return 0.0, 0.0
-    variances = np.nanvar(differences, axis=1, ddof=1)
-    there = np.isfinite(accuracies)
-    there = there[there.any(axis=1)][:, there.any(axis=0)]
-    # Methods and seeds as nodes: in each part that hangs together, one of
-    # their levels follows from the others.
-    parts, _ = csgraph.connected_components(
-        np.block(
-            [
-                [np.zeros((len(there), len(there))), there],
-                [there.T, np.zeros((there.shape[1], there.shape[1]))],
-            ]
-        ),
-        directed=False,
-    )
-    return (
-        float(np.average(variances, weights=weights)),
-        float(there.sum() - sum(there.shape) + parts),
-    )
-
-
-def paired_test(
-    differences: ArrayLike,
-    resampled_differences: np.ndarray,
-    variance: float,
-    freedom: float,
-) -> Paired:
+def paired_test(differences: ArrayLike, of_images: float) -> Paired:
     """Test of a mean difference, over test images and over seeds.
 
-    The variance of the mean over S seeds is that of its bootstrap over the
-    images (Efron and Tibshirani 1993, chapter 6) plus that of the seeds,
+    The variance of the mean over S seeds is that over the images plus that
+    over the seeds, which the S differences d_s themselves show,
 
-        V = Var_b(mean_s d_bs) + variance / S,
+        V = of_images + s^2 / S,  s^2 = sum_s (d_s - d)^2 / (S - 1),
 
     and (d - E d) / sqrt(V) is taken for t distributed with
 
-        f = freedom (V / (variance / S))^2
+        f = (S - 1) (V / (s^2 / S))^2
 
     degrees of freedom (Satterthwaite, Biometrics Bulletin 2, 1946), which
-    gives the interval and p.
+    gives the interval and p. Of other methods it knows nothing: these may vary
+    more or less. Without chance in the images it is the paired t test.
 
     Args:
-        differences: [S] float, of two methods' accuracies, one a seed.
-        resampled_differences: [B, S], the same on resamples of the images.
-        variance, freedom: from `seed_variance`.
+        differences: [S] float, of two methods' scores, one a seed.
+        of_images: variance of d over other test images, from a bootstrap (Efron
+            and Tibshirani 1993, chapter 6). One seed has no other.
 
     Returns:
         Paired; difference is the mean over seeds.
     """
-    mean = float(np.mean(differences))
-    of_seeds = variance / len(differences)
-    total = resampled_differences.mean(axis=1).var() + of_seeds
+    differences = np.asarray(differences, float)
+    count, mean = len(differences), float(np.mean(differences))
+    of_seeds = differences.var(ddof=1) / count if count > 1 else 0.0
+    total = of_images + of_seeds
     if total < 1e-24:  # rounding alone
         return Paired(mean, mean, mean, float(abs(mean) < 1e-12))
-    f = freedom * (total / of_seeds) ** 2 if of_seeds > 0 else np.inf
+    f = (count - 1) * (total / of_seeds) ** 2 if of_seeds > 0 else np.inf
     error = np.sqrt(total)
     reach = error * stats.t.ppf(1 - ALPHA / 2, f)
     p = 2 * stats.t.sf(abs(mean) / error, f)

@@ -6,8 +6,10 @@ import pandas as pd
 from scipy import stats
 
 from samtl.comparison import statistics
-from samtl.comparison.differences import class_counts, differences
+from samtl.comparison.delta_m import delta_m
+from samtl.comparison.differences import differences
 from samtl.comparison.loading import Comparison
+from samtl.comparison.resampling import class_counts, image_sets
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,7 @@ class Numbers:
 
     scores: pd.DataFrame
     differences: pd.DataFrame
+    delta_m: pd.DataFrame
     costs: pd.DataFrame
     ranks: dict | None
     tested_on: list[tuple[str, str, dict[str, list[int]]]]
@@ -23,11 +26,12 @@ class Numbers:
 
 def numbers(comparison: Comparison) -> Numbers:
     """All numbers of the report."""
-    results = comparison.results
+    results, images = comparison.results, image_sets(comparison)
     return Numbers(
         scores(results),
-        differences(comparison),
-        costs(results),
+        differences(comparison, images),
+        delta_m(comparison, images),
+        costs(results, comparison.reference),
         ranks(comparison),
         tested_on(results),
     )
@@ -110,14 +114,20 @@ def ranks(comparison: Comparison) -> dict | None:
     }
 
 
-def costs(results: pd.DataFrame) -> pd.DataFrame:
+def costs(results: pd.DataFrame, reference: str | None) -> pd.DataFrame:
     """Mean cost of a seed of every method.
 
-    The runs of single tasks count together: their seconds add up.
+    The runs of single tasks count together: their seconds and images add up.
+
+    Args:
+        results: rows of results.csv.
+        reference: method whose cost is 1, or None.
 
     Returns:
         DataFrame with index (pair, method): seconds, images_per_second,
-        peak_memory_mib, pseudo_share (of the seconds, 0..1).
+        peak_memory_mib, pseudo_share (of the seconds, 0..1); relative_seconds;
+        and forward and backward, passes of images through the network for each
+        image that the reference trains on. NaN where unknown.
     """
     runs = results.drop_duplicates(["pair", "method", "seed", "run"])
     # A run is known by its first task. One that is missing must not make the
@@ -127,12 +137,32 @@ def costs(results: pd.DataFrame) -> pd.DataFrame:
         pseudo_seconds=("pseudo_seconds", "mean"),
         images_per_second=("images_per_second", "mean"),
         peak_memory_mib=("peak_memory_mib", "mean"),
+        trained=("trained_images", "mean"),
+        predicted=("predicted_images", "mean"),
     )
     table = tasks.groupby(["pair", "method"]).agg(
         seconds=("seconds", "sum"),
         pseudo_seconds=("pseudo_seconds", "sum"),
         images_per_second=("images_per_second", "mean"),
         peak_memory_mib=("peak_memory_mib", "max"),
+        trained=("trained", _whole_sum),
+        predicted=("predicted", _whole_sum),
     )
     table["pseudo_share"] = table.pop("pseudo_seconds") / table["seconds"]
+    trained, predicted = table.pop("trained"), table.pop("predicted")
+    pairs = table.index.get_level_values("pair")
+    one = [(pair, reference) for pair in pairs]
+    table["relative_seconds"] = _ratio(table["seconds"], table["seconds"], one)
+    table["forward"] = _ratio(trained + predicted, trained, one)
+    table["backward"] = _ratio(trained, trained, one)
     return table
+
+
+def _whole_sum(values):
+    """The sum; NaN where a value is missing."""
+    return values.sum(skipna=False)
+
+
+def _ratio(values, table, rows):
+    """values, divided by these rows of a table."""
+    return values / table.reindex(rows).to_numpy()

@@ -25,6 +25,11 @@ def points(value: float) -> str:
     return "0.0" if float(text) == 0 else text.replace("-", MINUS)
 
 
+def interval(low: float, high: float) -> str:
+    """The ends of an interval of differences."""
+    return f"{points(low)} to {points(high)}"
+
+
 def probability(p: float) -> str:
     """A p-value with three decimals, or <0.001."""
     return "<0.001" if p < 0.001 else f"{p:.3f}"
@@ -33,6 +38,11 @@ def probability(p: float) -> str:
 def number(value: float) -> str:
     """A count, or a mean of counts: small ones with a decimal."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def times(value: float) -> str:
+    """A factor with two decimals; without any from 10 on."""
+    return f"{value:.2f}" if value < 9.995 else f"{value:.0f}"
 
 
 def seconds(value: float) -> str:

@@ -20,6 +20,9 @@ class Teacher:
     Args:
         network: model from `networks.build`.
         batch_size: images of every prediction.
+
+    Attributes:
+        images: how many of Splits it has predicted so far.
     """
 
     def __init__(self, network: keras.Model, batch_size: int):
@@ -30,6 +33,7 @@ class Teacher:
             devices.with_gathered_outputs(self._network)
         )
         self.batch_size = batch_size
+        self.images = 0
         self.update(network)
 
     def update(self, network: keras.Model) -> None:
@@ -41,6 +45,7 @@ class Teacher:
         rows = np.arange(len(split)) if rows is None else rows
         shard = devices.shard(self.batch_size)
         batches = split.batches(self.batch_size, rows, shard)
+        self.images += len(rows)
         return self.predict(batches, len(rows))
 
     def predict(

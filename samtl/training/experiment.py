@@ -82,6 +82,7 @@ class Experiment:
         self._validated = {}  # the best network's predictions
         self._state = {"round": 0, "best": -1.0, "best_round": 0, "waited": 0}
         self._started = None
+        self._predicted = 0  # images, by the teacher, before the round
 
     def rounds(self, steps: list[int]) -> Iterator[int]:
         """Yield the rounds that are left, from 0; each needs one `train`.
@@ -228,6 +229,7 @@ class Experiment:
         """One pass; returns the round's metrics row."""
         number = self._state["round"] + 1
         row = {"round": number, "dataset": batches.name}
+        row["predicted_images"] = self.teacher.images - self._predicted
         pseudo_seconds = time.perf_counter() - self._started
         measured = {}
         if devices.is_main_process():
@@ -273,6 +275,7 @@ class Experiment:
         self.teacher.update(self.network)
         predicted = self._predictions("validation")
         scores = {name: score(name, found) for name, found in predicted.items()}
+        self._predicted = self.teacher.images
         for task, values in scores.items():
             row |= {
                 f"validation_{task}_{name}": value
@@ -299,6 +302,12 @@ class Experiment:
             "best_round": best["round"],
             "seconds": sum(row["seconds"] for row in rows),
             "pseudo_seconds": sum(row["pseudo_seconds"] for row in rows),
+            # Forward and backward; forward alone, for pseudo labels. A run
+            # may have begun before these were counted.
+            "trained_images": round(images_seen),
+            "predicted_images": sum(
+                row.get("predicted_images", 0) for row in rows
+            ),
             "images_per_second": images_seen / trained,
             "peak_memory_mib": run_folder.peak_memory(),
             "tasks": {

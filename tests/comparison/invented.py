@@ -103,6 +103,8 @@ def _result(pair, method, seed, task, labels, is_right):
         "pseudo_seconds": 20.5 if method in PSEUDO else 0,
         "images_per_second": 300 + len(method),
         "peak_memory_mib": 1500 + seed,
+        "trained_images": 5000,
+        "predicted_images": 2000 if method in PSEUDO else 0,
         "commit": "20d4129c0ffee-dirty",
         "forgetting": 0.01 * len(method) if _is_alternating(method) else None,
         "confusion": json.dumps(confusion.tolist()),

@@ -83,7 +83,7 @@ class Truth:
 
     Args:
         out: folder of the comparison.
-        methods: all of its methods, whose seeds' variance is pooled.
+        methods: all of its methods.
     """
 
     def __init__(self, out, methods):
@@ -125,16 +125,32 @@ class Truth:
     def test(self, pair, task, method, baseline):
         one = self.right((pair, task, method))
         two = self.right((pair, task, baseline))
-        accuracies = statistics.resampled([*one, *two])
-        count = len(one)
-        all_methods = [
-            self.right((pair, task, name)).mean(axis=1) for name in self.methods
-        ]
+        accuracies = self.resampled(pair, task, method, baseline)
         return statistics.paired_test(
             one.mean(axis=1) - two.mean(axis=1),
-            accuracies[:, :count] - accuracies[:, count:],
-            *statistics.seed_variance(all_methods),
+            (accuracies[0] - accuracies[1]).mean(axis=1).var(),
         )
+
+    def resampled(self, pair, task, *methods):
+        """[B, S] of each method, on the same images."""
+        right = np.array([self.right((pair, task, name)) for name in methods])
+        count = right.shape[-1]
+        flat = statistics.resampled(right.reshape(-1, count), seed=count)
+        return np.moveaxis(flat.reshape(-1, *right.shape[:2]), 1, 0)
+
+    def changes(self, pair, tasks, method, baseline):
+        """Delta_m: on the images themselves, and on each resample."""
+        found = []
+        for task in tasks:
+            means = [
+                100 * self.mean((pair, task, name), "accuracy")
+                for name in (method, baseline)
+            ]
+            one, two = self.resampled(pair, task, method, baseline)
+            draws = one.mean(axis=1) / two.mean(axis=1)
+            found.append([(means[0] - means[1]) / means[1], *(draws - 1.0)])
+        change, *draws = np.mean(found, axis=0)
+        return change, np.array(draws)
 
     def family(self, pair, tasks, baseline):
         """{(task, method): (Paired, corrected p)}."""

@@ -21,6 +21,7 @@ from samtl.comparison.text import percent
 
 REPOSITORY = Path(__file__).parent.parent.parent
 METHODS = ("single-task", "naive", "sa-mtl-hard", "sa-mtl-plus")
+JOINT = "naive"  # whose cost is 1
 PAIRS = {
     "emotion-pose": ("emotion", "pose"),
     "emotion-gender-age": ("emotion", "gender", "age"),
@@ -42,6 +43,10 @@ family = "single"
 title = "SA-MTL+ <new> & better"
 family = "alternating"
 batch_size = 64
+[methods.naive]
+title = "naive"
+family = "joint"
+is_naive = true
 [methods.never-run]
 title = "Never run"
 family = "joint"
@@ -113,6 +118,7 @@ def test_differences_and_verdicts(page, truth, pair):
         worst = signed(100 * family[task, method][0].difference)
         names = {"pair": pair, "task": task, "method": method}
         assert page.found("worst", **names) == [worst]
+    told_apart = 0
     for task in tasks:
         tests = [family[task, method] for method in METHODS[1:]]
         names = {"pair": pair, "task": task}
@@ -121,7 +127,34 @@ def test_differences_and_verdicts(page, truth, pair):
         assert page.found("better", **names) == [str(better)]
         assert page.found("worse", **names) == [str(worse)]
         assert page.found("tested", **names) == [str(len(tests))]
-        assert better + worse > 0, "the example should tell some apart"
+        told_apart += better + worse
+    assert told_apart, "the example should tell some apart"
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_delta_m(out, page, truth, pair):
+    """The change that the table's means give, and its interval and p."""
+    table = pd.read_csv(out / "delta_m.csv").set_index(["pair", "baseline"])
+    rows = table.loc[(pair, "single-task")].set_index("method")
+    assert len(rows) == len(METHODS) - 1
+    assert page.found("delta_m", pair=pair, method="single-task") == ["0.0"]
+    found = {}
+    for method, row in rows.iterrows():
+        change, _ = truth.changes(pair, PAIRS[pair], method, "single-task")
+        assert row["difference"] == pytest.approx(100 * change, rel=1e-4)
+        names = {"pair": pair, "method": method}
+        assert set(page.found("delta_m", **names)) == {signed(100 * change)}
+        ends = f"{signed(row['low'])} to {signed(row['high'])}"
+        assert set(page.found("delta_m_interval", **names)) == {ends}
+        assert page.found("delta_m_p", **names) == [p_text(row["corrected_p"])]
+        found[method] = change
+    best = max(found, key=found.get)
+    assert len(page.found("delta_m", pair=pair, method=best)) == 2
+    differs = rows[rows["corrected_p"] < 0.05]["difference"]
+    names = {"pair": pair, "task": "all"}
+    assert page.found("better", **names) == [str((differs > 0).sum())]
+    assert page.found("worse", **names) == [str((differs < 0).sum())]
+    assert page.found("tested", **names) == [str(len(rows))]
 
 
 def test_every_pair_of_methods_is_in_comparisons(out, truth):
@@ -164,9 +197,25 @@ def test_forgetting_and_costs(page, truth):
             speed = np.mean([float(run["images_per_second"]) for run in runs])
             assert len(runs) == 3 * (len(tasks) if method == METHODS[0] else 1)
             assert page.found("seconds", **names) == [f"{seconds / 60:.0f} min"]
-            share = f"{100 * pseudo / seconds:.1f}" if pseudo else ""
-            assert page.found("pseudo_share", **names) == [share]
+            share = [f"{100 * pseudo / seconds:.1f}"] if pseudo else []
+            assert page.found("pseudo_share", **names) == share
             assert page.found("images_per_second", **names) == [f"{speed:.0f}"]
+            one = [
+                row
+                for row in truth.rows
+                if (row["pair"], row["method"]) == (pair, JOINT)
+                and row["task"] == tasks[0]
+            ]
+            base = sum(float(run["seconds"]) for run in one) / 3
+            shown = page.found("relative_seconds", **names)
+            assert shown == [f"{seconds / base:.2f}"]
+            trained = sum(float(run["trained_images"]) for run in runs)
+            predicted = sum(float(run["predicted_images"]) for run in runs)
+            base = sum(float(run["trained_images"]) for run in one)
+            shown = page.found("backward", **names)
+            assert shown == [f"{trained / base:.2f}"]
+            shown = page.found("forward", **names)
+            assert shown == [f"{(trained + predicted) / base:.2f}"]
             memory = np.mean([float(run["peak_memory_mib"]) for run in runs])
             assert page.found("peak_memory_mib", **names) == [f"{memory:,.0f}"]
 
@@ -324,6 +373,18 @@ def test_markdown_has_the_numbers_of_the_page(out, page):
                     strict=True,
                 ):
                     assert (page.found(metric, **names) or [""]) == [cell]
+            names = {"pair": pair, "method": method}
+            change, p, *costs = (c.replace("**", "") for c in rows[title][-5:])
+            for place, metric in enumerate(
+                ("relative_seconds", "forward", "backward")
+            ):
+                assert [costs[place]] == page.found(metric, **names)
+            shown = page.found("delta_m", **names)[-1]
+            interval = page.found("delta_m_interval", **names)
+            assert change == " ".join(
+                [shown, *(f"({i})" for i in interval[:1])]
+            )
+            assert (page.found("delta_m_p", **names) or [""]) == [p]
     assert "difference to single task" in " ".join(text.split())
 
 
@@ -350,11 +411,12 @@ def test_figures_are_written(out):
         for task in tasks
     }
     expected |= {f"pseudo_{pair}_emotion.svg" for pair in PAIRS}
+    expected |= {f"delta_m_{pair}.svg" for pair in PAIRS}
     assert names == expected
 
 
 def test_the_module_writes_the_same_again_without_keras(out):
-    names = ("table.md", "comparisons.csv", "report.html")
+    names = ("table.md", "comparisons.csv", "delta_m.csv", "report.html")
     before = [(out / name).read_bytes() for name in names]
     code = (
         "import runpy, sys\n"

@@ -16,7 +16,9 @@ def test_a_forest_draws_the_intervals():
             "corrected_p": [0.01, 0.04, 0.3],
         }
     )
-    axes = figures.forest(tests, dict(zip("abc", "ABC", strict=True))).axes[0]
+    titles = dict(zip("abc", "ABC", strict=True))
+    axes = figures.forest(tests, titles, "points").axes[0]
+    assert axes.get_xlabel() == "points"
     bars = [
         line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2
     ]

@@ -52,6 +52,8 @@ def _finish(out, run, predicted):
         forgetting[task] = {"drop": 0.1 if task == "emotion" else None}
     result = {name: 2 for name in results.COSTS}
     result |= {"tasks": tasks, "forgetting": forgetting}
+    if "age" in predicted:  # the other one is older
+        result |= {"trained_images": 50, "predicted_images": 20}
     (folder / "result.json").write_text(json.dumps(result))
     (folder / "args.json").write_text(json.dumps({"commit": COMMIT}))
     metrics = pd.DataFrame({"round": [1, 2], "loss": [0.5, 0.25]})
@@ -97,6 +99,8 @@ def test_every_number_is_that_of_the_run(tmp_path, runs):
     assert json.loads(age["confusion"]) == [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
     assert json.loads(age["classes"]) == CLASSES["age"]
     assert np.isnan(age["forgetting"])
+    assert (age["trained_images"], age["predicted_images"]) == (50, 20)
+    assert np.isnan(table.iloc[0]["trained_images"])
     emotion = table.iloc[1]
     assert emotion["forgetting"] == 0.1
     assert np.isnan(emotion["one_off_accuracy"])

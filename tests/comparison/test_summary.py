@@ -6,10 +6,22 @@ import pytest
 from reading import Page
 
 from samtl.common.errors import UserError
-from samtl.comparison import differences, loading, report, summary, text
+from samtl.comparison import (
+    differences,
+    loading,
+    report,
+    resampling,
+    summary,
+    text,
+)
 
 METHODS = ("single-task", "naive")
 PAIRS = {"emotion-pose": ("emotion", "pose")}
+
+
+def _differences(comparison):
+    images = resampling.image_sets(comparison, draws=100)
+    return differences.differences(comparison, images)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +68,7 @@ def test_methods_are_compared_on_the_seeds_that_both_have(tmp_path):
     is_gone = (table["method"] == "naive") & (table["seed"] == 2)
     table[~is_gone].to_csv(tmp_path / "results.csv", index=False)
     comparison = loading.read_comparison(tmp_path)
-    rows = differences.differences(comparison, draws=100)
+    rows = _differences(comparison)
     assert set(rows["seeds"]) == {2}
     means = table[table["seed"] < 2].groupby(["task", "method"])["accuracy"]
     means = 100 * means.mean()
@@ -92,18 +104,15 @@ def test_other_test_images_are_not_compared_but_named(tmp_path):
 
 def test_the_images_of_most_seeds_decide(tmp_path):
     table = invented.write(tmp_path, METHODS, PAIRS, images=50, rounds=2)
-    expected = differences.differences(
+    expected = _differences(
         loading.Comparison(
             table[table["seed"] != 2], *[None] * 3, [*PAIRS], [*METHODS], {}
-        ),
-        draws=100,
+        )
     )
     other = invented.write(tmp_path, METHODS, PAIRS, images=60, rounds=2)
     both = pd.concat([table[table["seed"] != 2], other[other["seed"] == 2]])
     both.to_csv(tmp_path / "results.csv", index=False)
-    found = differences.differences(
-        loading.read_comparison(tmp_path), draws=100
-    )
+    found = _differences(loading.read_comparison(tmp_path))
     assert set(found["seeds"]) == {2}
     pd.testing.assert_frame_equal(found, expected)
     report.write_report(tmp_path)
@@ -147,12 +156,70 @@ def test_a_short_name_tells_a_long_one_from_others(names, expected):
 
 def test_a_missing_run_does_not_make_single_tasks_cheaper(tmp_path):
     table = invented.write(tmp_path, METHODS, PAIRS, images=20, rounds=2)
-    expected = summary.costs(table)
+    expected = summary.costs(table, None)
     assert expected["seconds"].tolist() == [115, 242]  # naive, single tasks
     is_gone = table["run"].str.endswith("single-task/seed1/pose")
     assert is_gone.sum() == 1
-    found = summary.costs(table[~is_gone])
+    found = summary.costs(table[~is_gone], None)
     pd.testing.assert_frame_equal(found, expected)
+
+
+def test_costs_are_relative_to_joint_training(tmp_path):
+    methods = ("single-task", "all-in-one", "naive")
+    table = invented.write(tmp_path, methods, PAIRS, (0,), images=20, rounds=2)
+    facts = {  # trained, predicted, seconds of each run
+        "single-task": (1000, 0, 60),
+        "all-in-one": (1600, 0, 100),
+        "naive": (1600, 800, 150),
+    }
+    columns = ["trained_images", "predicted_images", "seconds"]
+    table[columns] = [facts[method] for method in table["method"]]
+    table.to_csv(tmp_path / "results.csv", index=False)
+    comparison = loading.read_comparison(tmp_path)
+    assert comparison.reference == "all-in-one"
+    found = summary.costs(comparison.results, comparison.reference)
+    found = found.loc["emotion-pose"]
+    expected = {"all-in-one": 1, "naive": 1.5, "single-task": 1.2}
+    assert found["relative_seconds"].to_dict() == expected
+    expected = {"all-in-one": 1, "naive": 1.5, "single-task": 1.25}
+    assert found["forward"].to_dict() == expected
+    assert found["backward"].to_list() == [1, 1, 1.25]
+    report.write_report(tmp_path)
+    text = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert "| 1.50 | 1.50 | 1.00 |" in text
+    assert "relative to all-in-one" in text
+
+
+def test_images_that_were_not_counted_are_left_out(tmp_path):
+    methods = ("single-task", "all-in-one")
+    table = invented.write(tmp_path, methods, PAIRS, (0,), images=20, rounds=2)
+    table = table.drop(columns=["trained_images", "predicted_images"])
+    table.to_csv(tmp_path / "results.csv", index=False)
+    report.write_report(tmp_path)
+    text = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert "| time |\n" in text
+    assert "| 1.00 |\n" in text
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert not page.found("forward")
+
+
+@pytest.mark.parametrize(
+    ("methods", "expected"),
+    [
+        ({"b": {"family": "joint"}}, "b"),
+        ({"a": {"family": "joint", "is_naive": True}, "b": {}}, "a"),
+        (
+            {"b": {"family": "joint"}}
+            | {"a": {"family": "joint", "is_naive": True}},
+            "a",
+        ),
+        ({"a": {"family": "single"}}, None),
+    ],
+)
+def test_costs_are_those_of_the_first_joint_method(methods, expected):
+    empty, titles = pd.DataFrame(), dict.fromkeys("ba", "x")
+    about = (empty, empty, empty, {"methods": methods}, [], [*titles], titles)
+    assert loading.Comparison(*about).reference == expected
 
 
 def test_methods_that_are_level_everywhere_have_equal_ranks(tmp_path):
