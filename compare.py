@@ -1,9 +1,10 @@
 """Compare methods: methods x pairs of datasets x seeds, one protocol.
 
 A plan (plans/*.toml) names them; each run is the training script of its
-method. Finished runs are skipped, stopped ones are resumed, failed ones are
-recorded and the rest go on: the same command may be stopped and repeated at
-any time, and a plan that has grown trains only the new runs.
+method. A plan whose rows see unequal labels, batches or steps is refused.
+Finished runs are skipped, stopped ones are resumed, failed ones are recorded
+and the rest go on: the same command may be stopped and repeated at any time,
+and a plan that has grown trains only the new runs.
 
 The output in --out: results.csv, one row a run and task; rounds.csv, one row a
 round; failed.csv; table.md and report.html. runs/ below it has the runs'
@@ -16,8 +17,15 @@ from pathlib import Path
 
 from samtl.cli import command_line
 from samtl.common import flags
-from samtl.common.errors import run_script
-from samtl.comparison import plan, progress, results, states, sweep
+from samtl.common.errors import UserError, run_script
+from samtl.comparison import (
+    plan,
+    progress,
+    protocol,
+    results,
+    states,
+    sweep,
+)
 from samtl.distributed import cluster
 
 EXAMPLES = """examples:
@@ -27,7 +35,7 @@ EXAMPLES = """examples:
       list the runs, with the command line of each
   python compare.py --plan=plans/small.toml --jobs=2
       every method on few labelled images of real faces
-  python compare.py --plan=plans/full.toml --scheduler=tcp://10.0.0.1:8786
+  python compare.py --plan=plans/main.toml --scheduler=tcp://10.0.0.1:8786
       on the machines of a Dask cluster (docs/cluster.md)
 """
 
@@ -72,11 +80,20 @@ def main(argv=None):
     for run in runs:
         once.setdefault(run.folder, run)
     found = {f: states.state(r, out, args.data_dir) for f, r in once.items()}
+    if not (args.dry_run or args.report_only):
+        _draw(runs, args.data_dir)
+    fault = None
+    if not args.report_only:
+        fault = protocol.fault(wanted, runs, args.data_dir)
     if args.dry_run:
         _list(once.values(), found, out, args.data_dir)
+        if fault:
+            print(fault)
         return 0
     if args.report_only:
         results.require_runs(out)
+    elif fault:
+        raise UserError(fault)
     # It takes seconds to load; a list should not wait for it.
     from samtl.comparison import report
 
@@ -97,8 +114,10 @@ def main(argv=None):
         count = "1 run" if len(failures) == 1 else f"{len(failures)} runs"
         print(f"{count} failed: {out / 'failed.csv'} says why")
     results.write_tables(runs, out)
-    report.write_report(out)
+    caveats = report.write_report(out)
     print(out / "report.html")
+    if caveats:
+        print("not to be concluded from this:", "; ".join(caveats))
     return 1 if failures else 0
 
 
@@ -118,13 +137,16 @@ def _list(runs, found, out, data_dir):
     print(*(f"{count} {state}" for state, count in counts.items()), sep=", ")
 
 
-def _train(runs, found, out, args, failures):
-    """Train the runs to do, and add the errors of failed ones to `failures`."""
+def _draw(runs, data_dir):
+    """Draw the synthetic datasets; two workers must not do so at a time."""
     from data_preparation import synthetic
 
-    # Two workers must not draw one dataset at the same time.
     names = {name for run in runs for name in run.datasets}
-    synthetic.ensure(names, args.data_dir)
+    synthetic.ensure(names, data_dir)
+
+
+def _train(runs, found, out, args, failures):
+    """Train the runs to do, and add the errors of failed ones to `failures`."""
     done = [f for f, state in found.items() if state == states.DONE]
     todo = [run for run in runs if run.folder not in done]
     with (

@@ -70,6 +70,16 @@ class Comparison:
         return joint[0] if joint else None
 
     @property
+    def unequal(self) -> dict[str, str]:
+        """{method: why its steps differ from the others'}, by the plan."""
+        methods = self.plan["methods"] if self.plan else {}
+        return {
+            name: methods[name]["unequal"]
+            for name in self.methods
+            if "unequal" in methods.get(name, {})
+        }
+
+    @property
     def baseline_title(self) -> str:
         """Name of the baseline within a sentence."""
         title = self.title(self.baseline)

@@ -14,6 +14,7 @@ import numpy as np
 from markupsafe import Markup
 
 from samtl.comparison import figures, text
+from samtl.comparison.convergence import ENOUGH
 from samtl.comparison.loading import Comparison
 from samtl.comparison.main_table import (
     cost_cells,
@@ -58,6 +59,8 @@ def html(
             and comparison.title(comparison.reference),
             facts=_facts(comparison),
             settings=_settings(comparison),
+            unequal=comparison.unequal,
+            enough=ENOUGH,
             commits=sorted(set(map(_short, comparison.results["commit"]))),
             pairs=[
                 _pair(pair, comparison, numbers, drawn)
@@ -167,6 +170,7 @@ def _pair(pair, comparison, numbers, drawn):
         "changes_svg": _inline(drawn[f"delta_m_{pair}"])
         if f"delta_m_{pair}" in drawn
         else None,
+        "gains": _gains(comparison, numbers, pair),
         "transfer": _transfer(table, tasks),
         "confusions": {
             task: _confusions(comparison, pair, task) for task in tasks
@@ -191,6 +195,17 @@ def _verdict(cells, score):
         "tested": len(tested),
         "better": sum(difference > 0 for difference in different),
         "worse": sum(difference < 0 for difference in different),
+    }
+
+
+def _gains(comparison, numbers, pair):
+    """{task: {method: gain of the last quarter}}, the largest first."""
+    rows = numbers.gains[numbers.gains["pair"] == pair]
+    rows = rows.sort_values("gain", ascending=False, kind="stable")
+    return {
+        task: dict(zip(own["method"], own["gain"], strict=True))
+        for task in comparison.tasks(pair)
+        if len(own := rows[rows["task"] == task])
     }
 
 

@@ -20,6 +20,7 @@
 A flag of a method overrides that of the pair, which overrides that of the
 settings. Text may contain the run's {pair} and {seed}:
 teacher = "runs/{pair}/seed{seed}/best.onnx".
+For a single task, unlabelled = "{others}" are the pair's other datasets.
 Keras is not imported here, so that --dry_run answers at once.
 """
 
@@ -35,15 +36,8 @@ from samtl.cli import command_line
 from samtl.common import files
 from samtl.common.errors import UserError
 from samtl.common.flags import dataset
-from samtl.data.tasks import ordered
+from samtl.comparison.trainings import OTHERS, SCRIPTS, listed, trainings
 
-SCRIPTS = {
-    "single": "STL_general_train",
-    "alternating": "ALTERNATIVE_{letters}",
-    "joint": "CONFUSION_EP_multitask",
-    "manifold": "CONFUSION_EP_multitask_manifold",
-}
-ALTERNATING = ("EP", "EA", "EGA", "EPGA")  # letters of tasks with a script
 COMPARE_FLAGS = (  # compare.py sets them
     *("epoch", "seed", "data_dir", "runs", "run_dir", "resume"),
     *("dataset", "task_type"),
@@ -204,7 +198,7 @@ def runs(plan: dict) -> list[Run]:
             flag: _placed(value, pair, seed) for flag, value in flags.items()
         }
         try:
-            for script, tasks, words in _trainings(flags):
+            for script, tasks, words in trainings(flags):
                 folder = Path("runs", pair, method, f"seed{seed}")
                 if facts["family"] == "single":
                     folder /= tasks[0]
@@ -263,6 +257,8 @@ def _fault(plan):
         if method.get("family") not in tuple(SCRIPTS) or not is_line:
             families = ", ".join(SCRIPTS)
             return f"method {name} needs a title and a family: {families}"
+        if not isinstance(method.get("unequal", ""), str):
+            return f"unequal of method {name} is not a text that says why"
     return None
 
 
@@ -272,63 +268,14 @@ def _groups(plan):
     return [first, *plan["pairs"].items(), *plan["methods"].items()]
 
 
-def _trainings(flags):
-    """The trainings that flags describe: (script, tasks, words) of each.
-
-    One for each task where the family is single, else one. All go over every
-    dataset `passes` times.
-    """
-    flags = dict(flags)
-    passes, family = flags.pop("passes"), flags.pop("family")
-    del flags["title"]
-    pools = _listed(flags.get("unlabelled", []))
-    prefix = "dataset_"
-    given = [f.removeprefix(prefix) for f in flags if f.startswith(prefix)]
-    datasets = {
-        task: _listed(flags.pop(f"{prefix}{task}")) for task in ordered(given)
-    }
-    if family != "single" and len(datasets) == 1 and not pools:
-        raise UserError(
-            f"a pair of {', '.join(datasets)} alone is for the family single; "
-            "give it a dataset of another task"
-        )
-    if family != "single":
-        names = list(
-            dict.fromkeys([*itertools.chain(*datasets.values()), *pools])
-        )
-        rounds = passes * (len(names) if family == "alternating" else 1)
-        first = {f"dataset_{task}": datasets[task] for task in datasets}
-        words = _words({**first, "epoch": rounds, **flags}, names)
-        return [(_script(family, datasets), tuple(datasets), words)]
-    flags.pop("labels", None)
-    trainings = []
-    for task, names in datasets.items():
-        if len(names) > 1:
-            raise UserError(
-                f"single-task training takes one dataset, and {task} has "
-                f"{', '.join(names)}; remove the family single from this plan"
-            )
-        rounds = passes * (1 + len(pools))
-        first = {"dataset": names, "task_type": task, "epoch": rounds}
-        words = _words({**first, **flags}, [*names, *pools])
-        trainings.append((_script(family, datasets), (task,), words))
-    return trainings
-
-
-def _script(family, tasks):
-    known = command_line.LOSS_LETTERS
-    letters = "".join(known[task] for task in known if task in tasks)
-    is_general = letters not in ALTERNATING or not known.keys() >= set(tasks)
-    if family == "alternating" and is_general:
-        return "ALTERNATIVE_general_train"
-    return SCRIPTS[family].format(letters=letters)
-
-
 def _name_datasets(group):
     """Name the datasets of a table of flags as the scripts do, in place."""
     for flag, value in group.items():
         if flag.startswith("dataset_") or flag == "unlabelled":
-            group[flag] = [dataset(str(name)) for name in _listed(value)]
+            group[flag] = [
+                name if name == OTHERS else dataset(str(name))
+                for name in listed(value)
+            ]
         elif isinstance(value, dict):
             group[flag] = {
                 name and dataset(name): part for name, part in value.items()
@@ -336,14 +283,15 @@ def _name_datasets(group):
 
 
 def _used(plan):
-    """The names of all datasets of a plan's pairs, in their order."""
+    """The names of all datasets of a plan, in their order."""
     return list(
         dict.fromkeys(
             name
-            for pair in plan["pairs"].values()
-            for flag, names in pair.items()
+            for _, group in _groups(plan)
+            for flag, names in group.items()
             if flag.startswith("dataset_") or flag == "unlabelled"
-            for name in _listed(names)
+            for name in listed(names)
+            if name != OTHERS
         )
     )
 
@@ -368,29 +316,3 @@ def _placed(value, pair, seed):
     if isinstance(value, str):
         return value.replace("{pair}", pair).replace("{seed}", str(seed))
     return value
-
-
-def _listed(value):
-    return list(value) if isinstance(value, list) else [value]
-
-
-def _words(flags, datasets):
-    """A command line: {"a": 1, "b": [2, 3]} is --a=1 --b 2 3.
-
-    A dict has the values for datasets, "" for all of them. Those for datasets
-    of other runs are skipped: {"c": {"mtfl": 4}} is --c=mtfl:4.
-    """
-    words = []
-    for flag, value in flags.items():
-        if isinstance(value, dict):
-            value = [
-                f"{name}:{part}" if name else part
-                for name, part in value.items()
-                if not name or name in datasets
-            ]
-        values = [str(part) for part in _listed(value)]
-        if len(values) == 1:
-            words.append(f"--{flag}={values[0]}")
-        elif values:
-            words += [f"--{flag}", *values]
-    return tuple(words)

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from samtl.common import files, flags
 from samtl.common.errors import run_script
-from samtl.comparison import diagnostics, figures, page, summary
+from samtl.comparison import (
+    convergence,
+    diagnostics,
+    figures,
+    page,
+    summary,
+)
 from samtl.comparison.loading import Comparison, read_comparison
 from samtl.comparison.main_table import (
     cost_cells,
@@ -45,12 +51,15 @@ for each image that {reference} trains on, where they were counted.
 """
 
 
-def write_report(out: Path) -> None:
+def write_report(out: Path) -> list[str]:
     """Write comparisons.csv, delta_m.csv, table.md, figures and report.html.
 
     Args:
         out: folder of the comparison. One seed or one method make a shorter
             report.
+
+    Returns:
+        what the runs are too short to show, see `convergence.caveats`.
 
     Raises:
         UserError: there is no results.csv, or a file cannot be written.
@@ -72,6 +81,7 @@ def write_report(out: Path) -> None:
         out / "report.html",
         page.html(out.resolve().name, comparison, numbers, drawn),
     )
+    return convergence.caveats(comparison, numbers.gains)
 
 
 def markdown(comparison: Comparison, numbers: summary.Numbers) -> str:
@@ -98,7 +108,9 @@ def markdown(comparison: Comparison, numbers: summary.Numbers) -> str:
         lines = [["method", *heads], ["---", *["---:"] * len(heads)]]
         most = most_seeds(table)
         for method, cells in table.items():
-            line = [_name(comparison.titles[method], cells, most)]
+            title = comparison.titles[method]
+            title += " (unequal)" if method in comparison.unequal else ""
+            line = [_name(title, cells, most)]
             for task in tasks:
                 line += _cells(cells.get(task))
             if changes:
@@ -116,6 +128,8 @@ def markdown(comparison: Comparison, numbers: summary.Numbers) -> str:
     if comparison.reference:
         title = comparison.title(comparison.reference)
         legend += COST_LEGEND.format(reference=title)
+    for method, reason in comparison.unequal.items():
+        legend += f"Unequal: {comparison.title(method)}, {reason}.\n"
     parts.append(legend)
     return "\n".join(parts)
 

@@ -111,20 +111,27 @@ def command(run: Run, out: Path, data_dir: Path) -> list[str]:
     return [*run.words, f"--run_dir={folder}", f"--data_dir={data_dir}"]
 
 
-def _batch_size(run, data_dir, saved):
-    """The batch size of a run: its largest training set may be smaller.
-
-    Where the data is missing, that of the saved run may have been lowered so.
-    """
-    asked, sizes = run.args.batch_size, []
-    if not isinstance(asked, int):
-        return asked  # one of each dataset, never lowered
+def training_images(run: Run, data_dir: Path) -> dict[str, int] | None:
+    """{dataset: images that a run trains on}; None where one is not known."""
+    found = {}
     for name, limit in command_line.limits(run.args, run.datasets).items():
         path = Path(data_dir) / "db" / f"{name}.json"
         try:
             facts = json.loads(path.read_text(encoding="utf-8"))
             rows = facts["counts"]["train"]["rows"]
         except (OSError, ValueError, KeyError):
-            return min(asked, saved or asked)
-        sizes.append(min(rows, limit or rows))
-    return min(asked, max(sizes))
+            return None
+        found[name] = min(rows, limit or rows)
+    return found
+
+
+def _batch_size(run, data_dir, saved):
+    """The batch size of a run: its largest training set may be smaller.
+
+    Where the data is missing, that of the saved run may have been lowered so.
+    """
+    asked = run.args.batch_size
+    if not isinstance(asked, int):
+        return asked  # one of each dataset, never lowered
+    images = training_images(run, data_dir)
+    return min(asked, max(images.values()) if images else saved or asked)

@@ -6,6 +6,7 @@ import pandas as pd
 from scipy import stats
 
 from samtl.comparison import statistics
+from samtl.comparison.convergence import gains
 from samtl.comparison.delta_m import delta_m
 from samtl.comparison.differences import differences
 from samtl.comparison.loading import Comparison
@@ -20,6 +21,7 @@ class Numbers:
     differences: pd.DataFrame
     delta_m: pd.DataFrame
     costs: pd.DataFrame
+    gains: pd.DataFrame
     ranks: dict | None
     tested_on: list[tuple[str, str, dict[str, list[int]]]]
 
@@ -32,6 +34,7 @@ def numbers(comparison: Comparison) -> Numbers:
         differences(comparison, images),
         delta_m(comparison, images),
         costs(results, comparison.reference),
+        gains(comparison),
         ranks(comparison),
         tested_on(results),
     )

@@ -230,6 +230,8 @@ class Experiment:
         number = self._state["round"] + 1
         row = {"round": number, "dataset": batches.name}
         row["predicted_images"] = self.teacher.images - self._predicted
+        if self._learner.consistency is not None:
+            row["predicted_images"] += batches.count  # the clean images
         pseudo_seconds = time.perf_counter() - self._started
         measured = {}
         if devices.is_main_process():

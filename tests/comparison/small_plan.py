@@ -22,7 +22,7 @@ seeds = [0]
 
 [settings]
 passes = 4
-batch_size = 16
+batch_size = { ferplus = 12, mtfl = 10 }
 is_augmentation = true
 bn_statistics = "running"
 

@@ -71,8 +71,8 @@ def test_every_test_is_that_of_the_jackknife(out):
                 continue
             whole = change(method, range(5)) - change(baseline, range(5))
             values = []
-            for left_out in range(5):
-                kept = [seed for seed in range(5) if seed != left_out]
+            for without in range(5):
+                kept = [seed for seed in range(5) if seed != without]
                 part = change(method, kept) - change(baseline, kept)
                 values.append(5 * whole - 4 * part)
             draws = [

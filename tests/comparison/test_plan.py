@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from samtl.cli import command_line
+from samtl.cli.methods import TASK_WEIGHTINGS
 from samtl.common.errors import UserError
 from samtl.comparison import plan
 
@@ -265,6 +266,25 @@ def test_any_tasks_and_pools_may_be_compared(tmp_path):
     assert "--task_type=smile" in single.words
 
 
+def test_the_others_of_a_pair_are_pools_of_a_single_task(tmp_path):
+    text = TEXT.replace('["utkface", "adience"]', '"utkface"') + SINGLE
+    text += 'unlabelled = ["{others}", "expw"]\nbatch_size = 4\n'
+    runs = plan.runs(_plan(tmp_path, text))
+    single = [run for run in runs if run.method == "single-task"][:6]
+    assert [run.datasets for run in single] == [
+        ["ferplus", "utkface", "expw"],
+        ["utkface", "ferplus", "expw"],
+        ["ferplus", "mtfl", "utkface", "expw"],
+        ["mtfl", "ferplus", "utkface", "expw"],
+        ["utkface", "ferplus", "mtfl", "expw"],
+        ["utkface", "ferplus", "mtfl", "expw"],
+    ]
+    assert [run.args.epoch for run in single] == [15, 15, 20, 20, 20, 20]
+    text = text.replace("single", "joint")
+    with pytest.raises(UserError, match=r"\{others\} is for the family single"):
+        plan.runs(_plan(tmp_path, text))
+
+
 def test_a_pair_of_one_task_is_for_single_training(tmp_path):
     text = TEXT.replace(
         "[pairs.all]", '[pairs.one]\ndataset_age = "a"\n[pairs.all]'
@@ -286,8 +306,8 @@ def test_the_plans_of_the_repository_are_good(path):
     assert {run.method for run in runs} >= expected
     passes = set()
     for run in runs:
-        is_alternating = run.script.startswith("ALTERNATIVE")
-        turns = len(run.datasets) if is_alternating else 1
+        is_joint = run.script.startswith("CONFUSION")
+        turns = 1 if is_joint else len(run.datasets)
         passes.add(run.args.epoch / turns)
     assert len(passes) == 1
     commands = {(r.pair, r.method, r.words) for r in runs}
@@ -318,6 +338,10 @@ def test_the_small_plan_has_every_method():
         "distilled",
         "sa-mtl-hard",
         "sa-mtl-interpolation",
+        "fixmatch",
+        "softmatch",
+        "mean-teacher",
+        *(f"all-in-one-{name}" for name in TASK_WEIGHTINGS[1:]),
     }
 
 

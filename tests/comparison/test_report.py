@@ -157,6 +157,27 @@ def test_delta_m(out, page, truth, pair):
     assert page.found("tested", **names) == [str(len(rows))]
 
 
+@pytest.mark.parametrize("pair", PAIRS)
+def test_gains_of_the_last_quarter(out, page, pair):
+    """Of eight rounds, the sixth and the last one are compared."""
+    rounds = pd.read_csv(out / "rounds.csv")
+    rounds = rounds[rounds["pair"] == pair]
+    for task in PAIRS[pair]:
+        names = {"pair": pair, "task": task}
+        found = []
+        for method in METHODS:
+            own = rounds[rounds["method"] == method].groupby("round")
+            means = own[f"validation_{task}_accuracy"].mean()
+            found.append(100 * (means[8] - means[6]))
+            shown = page.found("gain", method=method, **names)
+            assert shown == [signed(found[-1])]
+        assert page.found("curves", **names) == [str(len(METHODS))]
+        still = sum(gain > 0.3 for gain in found)
+        assert page.found("still_gaining", **names) == [str(still)]
+        assert page.found("slowest_gain", **names) == [signed(max(found))]
+        assert page.found("enough", **names) == ["0.3"]
+
+
 def test_every_pair_of_methods_is_in_comparisons(out, truth):
     table = pd.read_csv(out / "comparisons.csv")
     assert len(table) == 5 * 4 * 3

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from samtl import pseudo_labels
 from samtl.common.errors import UserError
-from samtl.data import images
+from samtl.data import images, steps
 from samtl.pseudo_labels.filling import fill_missing, masked
 from tests import tiny
 from tests.confusion import small
@@ -19,7 +19,7 @@ from utils import confusion
     st.integers(6, 256),
 )
 def test_shares_are_in_proportion_and_add_up(sizes, batch_size):
-    shares = confusion.shares(sizes, batch_size)
+    shares = steps.shares(sizes, batch_size)
     wanted = batch_size * np.array(sizes) / sum(sizes)
     assert sum(shares) == batch_size
     assert min(shares) >= 1
@@ -29,7 +29,7 @@ def test_shares_are_in_proportion_and_add_up(sizes, batch_size):
 
 def test_a_batch_too_small_for_all_datasets_is_refused():
     with pytest.raises(UserError, match="raise --batch_size"):
-        confusion.shares([10, 10, 10], 2)
+        steps.shares([10, 10, 10], 2)
 
 
 @given(st.integers(1, 9), st.lists(st.integers(1, 30), min_size=1, max_size=5))

@@ -10,9 +10,9 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from samtl.common.errors import UserError
 from samtl.data.batches import Batches
 from samtl.data.images import Split
+from samtl.data.steps import joint_steps
 from samtl.data.tasks import Task
 from samtl.distributed import devices
 from samtl.pseudo_labels import Teacher, Triples
@@ -42,15 +42,15 @@ class Mixture:
 
     def __init__(self, splits: list[Split], training: TrainingConfig):
         self.splits = splits
-        sizes = [len(split) for split in splits]
-        if training.batch_sizes:
-            names = [split.table.name for split in splits]
-            self.shares = [training.batch_sizes[name] for name in names]
-            self._longest = int(np.argmax(np.divide(sizes, self.shares)))
-        else:
-            self.shares = shares(sizes, training.batch_size)
-            self._longest = int(np.argmax(sizes))
-        self.steps = -(-sizes[self._longest] // self.shares[self._longest])
+        names = [split.table.name for split in splits]
+        found = joint_steps(
+            [len(split) for split in splits],
+            [training.batch_sizes[name] for name in names]
+            if training.batch_sizes
+            else training.batch_size,
+        )
+        self.shares, self.steps = found.shares, found.steps
+        self._longest = found.longest
 
     def generator(
         self,
@@ -168,37 +168,6 @@ def split_losses(tasks: list[Task]) -> dict[str, AuxiliaryLoss]:
         for task in tasks
         for name, labelled in (("labelled", True), ("pseudo", False))
     }
-
-
-def shares(sizes: list[int], batch_size: int) -> list[int]:
-    """How many images of each dataset a batch holds.
-
-    In proportion to the sizes, rounded so that they add up, and at least one.
-
-    Args:
-        sizes: [K] images of each dataset.
-        batch_size: images of a batch.
-
-    Returns:
-        list of K int >= 1 whose sum is batch_size.
-
-    Raises:
-        UserError: there are more datasets than images in a batch.
-    """
-    if batch_size < len(sizes):
-        raise UserError(
-            f"a batch of {batch_size} cannot hold an image of each of "
-            f"{len(sizes)} datasets; raise --batch_size, or --limit, as no "
-            "batch is larger than the largest training set"
-        )
-    wanted = batch_size * np.array(sizes) / sum(sizes)
-    found = np.maximum(1, wanted.astype(int))
-    while found.sum() < batch_size:
-        found[np.argmax(wanted - found)] += 1
-    while found.sum() > batch_size:
-        surplus = np.where(found > 1, found - wanted, -np.inf)
-        found[np.argmax(surplus)] -= 1
-    return found.tolist()
 
 
 def cycle(count: int, first: int, places: int, seed: list[int]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from samtl.data.batches import Batches
 from samtl.data.images import Split
+from samtl.data.steps import pass_steps
 from samtl.data.tasks import Task
 from samtl.pseudo_labels import Triples
 from samtl.training.config import Configuration
@@ -32,4 +33,4 @@ def generator(
 
 def steps(split: Split, config: Configuration) -> int:
     """Optimizer steps of a pass over a dataset."""
-    return -(-len(split) // config.training.batch_of(split.table.name))
+    return pass_steps(len(split), config.training.batch_of(split.table.name))
