@@ -106,7 +106,7 @@ def test_equally_good_methods_are_rarely_told_apart(factor):
     found = significance.shares([factor * 1.6, 1.6, 1.6, 1.6], args)
     for name in ("own", "Delta_m"):
         assert max(found[name]) <= 0.07, name
-    assert (found["one for all"][0] > 0.1) == (factor == 4)
+    assert (found["one for all"][0] > 0.07) == (factor == 4)
 
 
 def test_the_two_ways_round_mirror_each_other():

@@ -120,6 +120,8 @@ def test_states_of_another_network(tmp_path, network):
         network=SimpleNamespace(variables=network.variables[:1]),
         optimizer=SimpleNamespace(variables=[]),
         auxiliary_model=None,
+        task_weighting=SimpleNamespace(variables=[]),
+        consistency=None,
     )
     assert attempt(lambda: state.restore(path, learner, arrays))
 
