@@ -87,6 +87,7 @@ class Learner(keras.Model):
         self.consistency = consistency
         self.auxiliary_losses = auxiliary.losses
         self.built = True  # as the network is
+        self._steps = {}
         self.reported = {
             name: keras.metrics.Mean(name=name)
             for name in (
@@ -102,6 +103,16 @@ class Learner(keras.Model):
                 images, inputs["transform"], inputs["light"]
             )
         return devices.gather_outputs(self.network(images, training=training))
+
+    def train_on_batch(self, x=None, y=None, **options):
+        # A step of its own for each batch size. TensorFlow would compile one
+        # for all sizes after the second, and a resumed run, which sees them
+        # in another order, would not be bitwise reproducible.
+        size = getattr(x["image"], "shape", (None,))[0]
+        self.train_function = self._steps.get(size)
+        logs = super().train_on_batch(x, y, **options)
+        self._steps[size] = self.train_function
+        return logs
 
     def reset_metrics(self):
         # keras.Model takes new zeros, which processes that train together
