@@ -1,9 +1,7 @@
-"""Face detection: YuNet, or Haar cascades without YuNet's file.
+"""Face detection with YuNet, in OpenCV.
 
-YuNet (Wu, Peng & Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine
-Intelligence Research 2023) and the cascades (Viola & Jones, CVPR 2001) run in
-OpenCV. YuNet's file of 230 kB is downloaded once. The cascades are part of
-OpenCV 4.
+Wu, Peng & Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine
+Intelligence Research 2023. Its file of 230 kB is in weights/, with its licence.
 """
 
 import argparse
@@ -11,8 +9,6 @@ import contextlib
 import functools
 import hashlib
 import math
-import os
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,12 +16,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from samtl.common import files, flags, isolation
+from samtl.common import flags, isolation
 from samtl.common.errors import UserError
-from samtl.faces import cascades, search
+from samtl.faces import search
 from samtl.faces.face import Face
 
-# OpenCV's model zoo at a fixed commit. This host serves the file itself;
+YUNET = (
+    Path(__file__).resolve().parents[2]
+    / "weights"
+    / "face_detection_yunet_2026may.onnx"
+)
+# The same file in OpenCV's model zoo. This host serves the file itself;
 # raw.githubusercontent.com serves a Git LFS pointer.
 URL = (
     "https://media.githubusercontent.com/media/opencv/opencv_zoo/"
@@ -33,7 +34,6 @@ URL = (
     "face_detection_yunet_2026may.onnx"
 )
 SHA256 = "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0"
-TIMEOUT = 10  # seconds without an answer of the server
 PATIENCE = 60  # seconds for loading a network in a child process
 LEAST_SCORE = 0.6
 # Score of an upright face from which rotated images are not searched. YuNet
@@ -59,17 +59,11 @@ SIZES = (320, 640, 1280)
 MEGAPIXELS = 5.0  # of the search in tiles, see `search.tiled`
 # In images of fewer rows or columns, OpenCV's YuNet finds boxes of any size.
 LEAST_SIDE = 64
-# The cascades take ten times as long as YuNet.
-LARGEST_FOR_HAAR = 640
 
 
 def add_flag(parser: argparse.ArgumentParser) -> None:
     """Declare --detector_model, the argument of `open`."""
-    text = (
-        "YuNet's .onnx file (left out: the copy in the user's cache folder, "
-        "downloaded on first use; without an internet connection, Haar "
-        "cascades)"
-    )
+    text = "another .onnx file of YuNet (left out: the one in weights/)"
     flags.add_flag(parser, "detector_model", Path, None, text)
 
 
@@ -79,49 +73,34 @@ def open(
     is_thorough: bool = False,
     megapixels: float = 0.0,
 ) -> "Detector":
-    """The best detector available.
+    """A detector of the faces in images.
 
     Args:
-        model: YuNet's file. None: the copy in the user's cache folder, which
-            is downloaded if it is missing. If that fails, Haar cascades are
-            used, with a warning on standard error.
+        model: YuNet's file; None: the one that the repository ships.
         largest: pixels of the longer side that images are scaled to at most;
             less than 320 counts as 320. Half of it takes a quarter of the time
             and misses the faces that become smaller than about 10 pixels.
         is_thorough: search every image in all four orientations, the rotated
             ones with a longer side of up to 640 pixels. Takes several times as
-            long. The cascades search upright images only.
-        megapixels: of a further search, in tiles, for YuNet; 0 for none.
+            long.
+        megapixels: of a further search, in tiles; 0 for none.
 
     Returns:
         Detector.
 
     Raises:
-        UserError: `model` cannot be read or is not YuNet.
+        UserError: the file cannot be read or is not YuNet.
     """
-    further = math.inf if is_thorough else SURE, is_thorough, megapixels
-    if model is not None:
-        return Detector("YuNet", _load(model), largest, *further)
-    try:
-        data = _cached()
-    # RuntimeError: there is no home folder.
-    except (OSError, RuntimeError, UserError) as error:
-        print(
-            f"YuNet is not available ({error}): Haar cascades are used, which "
-            f"find fewer faces; download {URL} and give it as --detector_model",
-            file=sys.stderr,
-        )
-        smaller = min(largest, LARGEST_FOR_HAAR)
-        return Detector("Haar cascades", _haar, smaller, sure=0)
-    make = functools.partial(_yunet, data)
-    return Detector("YuNet", make, largest, *further)
+    sure = math.inf if is_thorough else SURE
+    make = _load(model or YUNET)
+    return Detector("YuNet", make, largest, sure, is_thorough, megapixels)
 
 
 class Detector:
     """A function from an image to its faces; thread-safe and picklable.
 
     Attributes:
-        name: "YuNet" or "Haar cascades".
+        name: of the method, "YuNet".
     """
 
     def __init__(
@@ -259,14 +238,15 @@ def _extent(box):
 
 def _yunet(data):
     """YuNet from the bytes of its file: uint8 [H, W, 3], RGB -> [Face]."""
-    network = cv2.FaceDetectorYN.create(
-        "onnx",
-        np.frombuffer(data, np.uint8),
-        np.empty(0, np.uint8),
-        (SIZES[0], SIZES[0]),
-        LEAST_SCORE,
-        OVERLAP,
-    )
+    with _only_errors():
+        network = cv2.FaceDetectorYN.create(
+            "onnx",
+            np.frombuffer(data, np.uint8),
+            np.empty(0, np.uint8),
+            (SIZES[0], SIZES[0]),
+            LEAST_SCORE,
+            OVERLAP,
+        )
 
     def find(image):
         height, width = image.shape[:2]
@@ -282,6 +262,17 @@ def _yunet(data):
     return find
 
 
+@contextlib.contextmanager
+def _only_errors():
+    """Without warnings of OpenCV 5, whose detector sets what it ignores."""
+    logging = cv2.utils.logging
+    before = logging.setLogLevel(logging.LOG_LEVEL_ERROR)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(before)
+
+
 def _face(row):
     """A Face from YuNet's row: x, y, width, height, five points, score."""
     left, top, width, height = row[:4].tolist()
@@ -289,14 +280,8 @@ def _face(row):
     return Face(box, min(float(row[14]), 1.0), row[4:14].reshape(5, 2))
 
 
-def _haar():
-    """The cascades: uint8 [H, W, 3], RGB -> [Face]."""
-    find = cascades.finder()
-    return lambda image: [Face(*found, None) for found in find(image)]
-
-
 def _load(path):
-    """A function that makes YuNet from the user's file.
+    """A function that makes YuNet from its file.
 
     Raises:
         UserError: the file cannot be read or is not YuNet.
@@ -305,57 +290,21 @@ def _load(path):
         data = Path(path).read_bytes()
     except OSError as error:
         raise UserError(
-            f"cannot read --detector_model={path}: {error.strerror}; download "
-            f"{URL}"
+            f"cannot read the face detector {path}: {error.strerror}; get the "
+            f"repository's weights/ folder again, or {URL}"
         ) from error
     try:
-        if not _is_yunet(data):
+        if hashlib.sha256(data).hexdigest() != SHA256:
             # OpenCV crashes on some damaged files.
             isolation.call(_use, data, seconds=PATIENCE)
         _use(data)
     except (cv2.error, ChildProcessError) as error:
         raise UserError(
-            f"--detector_model={path} is not a YuNet model that OpenCV "
-            f"{cv2.__version__} reads; download {URL}"
+            f"{path} is not a YuNet model that OpenCV {cv2.__version__} "
+            f"reads; get the repository's weights/ folder again, or {URL}"
         ) from error
     return functools.partial(_yunet, data)
 
 
 def _use(data):
     _yunet(data)(np.zeros((64, 64, 3), np.uint8))
-
-
-def _cached():
-    """The bytes of YuNet's file, from the user's cache folder or downloaded.
-
-    Raises:
-        OSError: the download failed.
-        UserError: the downloaded file has another SHA-256.
-    """
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    path = folder / "mtl-sa" / URL.rpartition("/")[2]
-    if path.is_file() and _is_yunet(data := path.read_bytes()):
-        return data
-    data = _downloaded()
-    if not _is_yunet(data):
-        raise UserError("the file at its address has changed")
-    # If the folder is not writable, the next use downloads the file again.
-    with contextlib.suppress(UserError), files.write(path) as temporary:
-        temporary.write_bytes(data)
-    return data
-
-
-def _downloaded():
-    # Imported here: the import takes longer than detection with a cached file.
-    import urllib.request
-    from http.client import HTTPException
-
-    try:
-        with urllib.request.urlopen(URL, timeout=TIMEOUT) as answer:
-            return answer.read()
-    except HTTPException as error:
-        raise OSError(f"the answer is broken: {error!r}") from error
-
-
-def _is_yunet(data):
-    return hashlib.sha256(data).hexdigest() == SHA256

@@ -14,14 +14,12 @@ class Face:
     Attributes:
         box: (left, top, right, bottom), float, in pixels of the image, from
             the hairline to the chin; may reach beyond the image.
-        score: 0..1. YuNet: the geometric mean of its two outputs, the
-            probability of a face and the predicted overlap with it. Cascades:
-            the probability of a face.
+        score: 0..1, the geometric mean of YuNet's two outputs, the
+            probability of a face and the predicted overlap with it.
         landmarks: float32 [5, 2], x and y in pixels: the subject's right and
-            left eye, nose, right and left corner of the mouth. None from
-            cascades.
+            left eye, nose, right and left corner of the mouth.
     """
 
     box: Box
     score: float
-    landmarks: np.ndarray | None
+    landmarks: np.ndarray

@@ -74,9 +74,7 @@ def moved(face: Face, move: Callable) -> Face:
     """The face after `move`, a function of points [N, 2] in pixels."""
     corners = move(np.reshape(face.box, (2, 2)))
     box = (*corners.min(axis=0).tolist(), *corners.max(axis=0).tolist())
-    landmarks = face.landmarks
-    if landmarks is not None:
-        landmarks = move(landmarks).astype(np.float32)
+    landmarks = move(face.landmarks).astype(np.float32)
     return Face(box, face.score, landmarks)
 
 

@@ -224,11 +224,8 @@ def _moved(face, motion, growth):
     x, y = motion @ ((left + right) / 2, (top + bottom) / 2, 1)
     across, down = growth * (right - left) / 2, growth * (bottom - top) / 2
     box = tuple(map(float, (x - across, y - down, x + across, y + down)))
-    landmarks = face.landmarks
-    if landmarks is not None:
-        landmarks = landmarks @ motion[:, :2].T + motion[:, 2]
-        landmarks = landmarks.astype(np.float32)
-    return Face(box, face.score, landmarks)
+    landmarks = face.landmarks @ motion[:, :2].T + motion[:, 2]
+    return Face(box, face.score, landmarks.astype(np.float32))
 
 
 def _mean(old, new):
@@ -236,11 +233,8 @@ def _mean(old, new):
     box = tuple(
         NEW * b + (1 - NEW) * a for a, b in zip(old.box, new.box, strict=True)
     )
-    landmarks = new.landmarks
-    if landmarks is not None and old.landmarks is not None:
-        landmarks = NEW * landmarks + np.float32(1 - NEW) * old.landmarks
-        landmarks = landmarks.astype(np.float32)
-    return Face(box, new.score, landmarks)
+    landmarks = NEW * new.landmarks + (1 - NEW) * old.landmarks
+    return Face(box, new.score, landmarks.astype(np.float32))
 
 
 def _overlaps(boxes, others):

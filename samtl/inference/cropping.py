@@ -4,11 +4,6 @@ import numpy as np
 
 from samtl.faces.face import Face
 
-# The square of a face without landmarks. Its side, and its distance below the
-# middle of the box, are shares of the box's height: medians over 243 faces of
-# MTFL, whose boxes are YuNet's.
-SIDE, BELOW = 0.40, 0.06
-
 
 def window(face: Face, margin: float) -> tuple[int, int, int, int]:
     """The square crop of a face, as in data preparation.
@@ -17,21 +12,16 @@ def window(face: Face, margin: float) -> tuple[int, int, int, int]:
     extent of the landmarks, plus `margin` times that extent on each side.
 
     Args:
-        face: Face; without landmarks, its box determines the square.
+        face: Face.
         margin: share of the landmarks' extent, >= 0.
 
     Returns:
         (left, top, right, bottom) in whole pixels, right and bottom exclusive;
         may reach beyond the image.
     """
-    if face.landmarks is None:
-        left, top, right, bottom = face.box
-        side = SIDE * (bottom - top)
-        x, y = (left + right) / 2, (top + bottom) / 2 + BELOW * (bottom - top)
-    else:
-        low, high = face.landmarks.min(axis=0), face.landmarks.max(axis=0)
-        side = float((high - low).max())
-        x, y = ((low + high) / 2).tolist()
+    low, high = face.landmarks.min(axis=0), face.landmarks.max(axis=0)
+    side = float((high - low).max())
+    x, y = ((low + high) / 2).tolist()
     size = max(1, round(side * (1 + 2 * margin)))
     left, top = round(x - size / 2), round(y - size / 2)
     return left, top, left + size, top + size
@@ -43,8 +33,6 @@ def quarter_turns(face: Face) -> int:
     Networks are trained on upright faces. A tilt of less than 45 degrees is
     not corrected, as in the training data.
     """
-    if face.landmarks is None:
-        return 0
     down = face.landmarks[3:].mean(axis=0) - face.landmarks[:2].mean(axis=0)
     # x points right and y points down, so that "down" is at 90 degrees.
     angle = np.degrees(np.arctan2(down[1], down[0])) - 90

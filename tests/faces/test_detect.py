@@ -1,15 +1,12 @@
-"""The detector: geometry with a stand-in network, cascades and download."""
+"""The detector: geometry with a stand-in network, and the shipped one."""
 
 import argparse
 import hashlib
-import io
 import math
 import pickle
 import subprocess
 import sys
 import threading
-import urllib.error
-import urllib.request
 
 import cv2
 import numpy as np
@@ -20,7 +17,8 @@ from matplotlib import cbook
 from PIL import Image
 
 from samtl.common.errors import UserError
-from samtl.faces import cascades, detect, search
+from samtl.faces import detect, search
+from tests.faces import stand_ins
 
 PORTRAIT_EYES = [(227, 193), (308, 195)]  # by hand
 
@@ -98,7 +96,7 @@ def test_a_face_found_at_two_scales_is_one_face():
 def test_the_best_face_comes_first():
     def find(image):
         return [
-            detect.Face((x, 0.0, x + 20.0, 20.0), score, None)
+            stand_ins.face((x, 0.0, x + 20.0, 20.0), score)
             for x, score in ((0.0, 0.7), (40.0, 0.9), (80.0, 0.8), (120.0, 0.1))
         ]
 
@@ -111,7 +109,7 @@ def test_turned_images_count_where_no_face_is_sure(sure, upright):
     def find(image):
         # The mark is at the top of the upright image.
         score = 0.9 if image[:160].sum() > image[160:].sum() else 0.7
-        return [detect.Face((0.0, 0.0, 20.0, 10.0), score, None)]
+        return [stand_ins.face((0.0, 0.0, 20.0, 10.0), score)]
 
     image = np.zeros((320, 320, 3), np.uint8)
     image[300:] = 255
@@ -150,11 +148,10 @@ def test_upright_and_lying_faces_count_in_one_picture(
         if 255 not in scores:
             return []
         score, box = scores[255]
-        return [detect.Face(box, score, None)]
+        return [stand_ins.face(box, score)]
 
     image = np.zeros((320, 320, 3), np.uint8)
     image[0] = 255
-    monkeypatch.setattr(detect, "_cached", lambda: b"")
     monkeypatch.setattr(detect, "_yunet", lambda _: find)
     faces = detect.open(None, 320, is_thorough)(image)
     assert [face.score for face in faces] == expected
@@ -166,17 +163,18 @@ def test_upright_and_lying_faces_count_in_one_picture(
 
 def test_a_thorough_search_uses_larger_rotated_images(monkeypatch):
     searched = []
-    monkeypatch.setattr(detect, "_cached", lambda: b"")
     monkeypatch.setattr(
         detect,
         "_yunet",
         lambda _: lambda image: searched.append(max(image.shape)) or [],
     )
     image = np.zeros((900, 900, 3), np.uint8)
-    detect.open()(image)
-    assert searched == [320, 640, 1280, 320, 320, 320]
+    found = detect.open()
     searched.clear()
+    found(image)
+    assert searched == [320, 640, 1280, 320, 320, 320]
     found = detect.open(is_thorough=True)
+    searched.clear()
     assert found.__reduce__()[1][3:] == (np.inf, True, 0.0)
     found(image)
     assert searched == [320, 640, 1280, *[320, 640] * 3]
@@ -201,7 +199,7 @@ def test_small_faces_are_found_wherever_they_are(data):
         if not rows.size:
             return []
         box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-        return [detect.Face(tuple(map(float, box)), 0.9, None)]
+        return [stand_ins.face(tuple(map(float, box)), 0.9)]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "TILE", 128)
@@ -248,10 +246,10 @@ def test_an_upright_face_is_preferred_unless_clearly_beaten(
     def find(image):
         is_upright = image[0, 0, 0] == 255
         if is_upright:
-            return [detect.Face((100.0, 100.0, 200.0, 220.0), upright, None)]
+            return [stand_ins.face((100.0, 100.0, 200.0, 220.0), upright)]
         # Rotated by half a turn.
         if image[-1, -1, 0] == 255:
-            return [detect.Face((130.0, 120.0, 210.0, 215.0), turned, None)]
+            return [stand_ins.face((130.0, 120.0, 210.0, 215.0), turned)]
         return []
 
     image = np.zeros((320, 320, 3), np.uint8)
@@ -301,150 +299,28 @@ def portrait():
         return np.asarray(image.convert("RGB"))
 
 
-@pytest.fixture
-def offline(monkeypatch, tmp_path):
-    def refuse(*_, **__):
-        raise urllib.error.URLError("no network")
-
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(urllib.request, "urlopen", refuse)
-
-
-def test_without_a_network_cascades_find_the_portrait(offline, capsys):
+def test_the_shipped_model_finds_the_portrait(capfd):
     found = detect.open()
-    assert found.name == "Haar cascades"
-    warning = capsys.readouterr().err
-    assert warning.count("\n") == 1
-    assert "no network" in warning
-    assert "--detector_model" in warning
     (face,) = found(portrait())
+    np.testing.assert_allclose(face.landmarks[:2], PORTRAIT_EYES, atol=6)
     left, top, right, bottom = face.box
-    for x, y in PORTRAIT_EYES:
-        assert left < x < right
-        assert top < y < (top + bottom) / 2
+    assert (face.landmarks > (left, top)).all()
+    assert (face.landmarks < (right, bottom)).all()
     assert 0.9 < face.score < 1
-    assert face.landmarks is None
-    # A pickled copy finds it too.
-    assert pickle.loads(pickle.dumps(found))(portrait()) == [face]
+    (copy,) = pickle.loads(pickle.dumps(found))(portrait())
+    assert copy.box == face.box
+    # OpenCV 5 warns.
+    assert capfd.readouterr() == ("", "")
 
 
-def test_without_a_home_cascades_take_over(offline, monkeypatch, capsys):
-    def homeless():
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setattr(detect.Path, "home", homeless)
-    assert detect.open().name == "Haar cascades"
-    assert "home directory" in capsys.readouterr().err
+def test_the_shipped_model_is_the_one_of_the_licence():
+    digest = hashlib.sha256(detect.YUNET.read_bytes()).hexdigest()
+    assert digest == detect.SHA256
+    (text,) = detect.YUNET.parent.glob("face_detection_yunet*.LICENSE")
+    assert "Copyright (c) 2020 Shiqi Yu" in text.read_text(encoding="utf-8")
 
 
-def test_mirrored_profiles_are_found_where_they_are(offline, monkeypatch):
-    squares = np.array([[10, 20, 50, 50]])
-
-    class Classifier:
-        def __init__(self, name):
-            self.is_profile = "profile" in name
-
-        def detectMultiScale3(self, gray, *_, **__):
-            if self.is_profile and gray[0, 0] > gray[0, -1]:
-                return squares, (1,), np.array([5.0])
-            return (), (), ()
-
-    monkeypatch.setattr(cv2, "CascadeClassifier", Classifier)
-    image = np.zeros((320, 320, 3), np.uint8)
-    image[:, 200:] = 255
-    (face,) = detect._haar()(image)
-    left, top, right, bottom = face.box
-    # From the right: 10 + 50 * (0.5 - 0.08) to the middle, 0.72 * 50 wide.
-    assert ((320 - left) + (320 - right)) / 2 == pytest.approx(31)
-    assert right - left == pytest.approx(36)
-    assert ((top + bottom) / 2, bottom - top) == pytest.approx((45, 47.5))
-    profile = cascades.PROFILE
-    logit = profile.slope * 5 + profile.offset
-    assert face.score == pytest.approx(1 / (1 + np.exp(-logit)))
-
-
-def test_a_face_found_by_two_cascades_has_a_higher_score(offline, monkeypatch):
-    squares = {
-        "frontalface_default": [(100, 100, 50), (200, 100, 50)],
-        "frontalface_alt2": [(104, 98, 50)],
-    }
-
-    class Classifier:
-        def __init__(self, name):
-            self.squares = next(
-                (s for kind, s in squares.items() if f"_{kind}." in name), []
-            )
-
-        def detectMultiScale3(self, *_, **__):
-            found = np.array([(*s, s[2]) for s in self.squares])
-            return found, (), np.full(len(found), 2.0)
-
-    monkeypatch.setattr(cv2, "CascadeClassifier", Classifier)
-    both, alone, _ = detect._haar()(np.zeros((320, 320, 3), np.uint8))
-    default = cascades.CASCADES[0]
-    logits = [np.log(face.score / (1 - face.score)) for face in (both, alone)]
-    assert logits[0] - logits[1] == pytest.approx(default.support)
-    assert logits[1] == pytest.approx(2 * default.slope + default.offset)
-
-
-def _boxes():
-    return st.tuples(*[st.integers(0, 20)] * 2, *[st.integers(1, 20)] * 2).map(
-        lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
-    )
-
-
-@given(_boxes(), _boxes())
-def test_overlap_equals_counting_pixels(one, other):
-    masks = np.zeros((2, 40, 40), bool)
-    for mask, (left, top, right, bottom) in zip(
-        masks, (one, other), strict=True
-    ):
-        mask[top:bottom, left:right] = True
-    expected = masks.all(axis=0).sum() / masks.any(axis=0).sum()
-    assert cascades._overlap(one, other) == pytest.approx(expected)
-
-
-def test_the_model_is_downloaded_once_and_again_if_damaged(
-    monkeypatch, tmp_path
-):
-    content, calls = b"the model", []
-
-    def answer(url, timeout):
-        calls.append(url)
-        return io.BytesIO(content)
-
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(urllib.request, "urlopen", answer)
-    digest = hashlib.sha256(content).hexdigest()
-    monkeypatch.setattr(detect, "SHA256", digest)
-    assert detect._cached() == detect._cached() == content
-    assert calls == [detect.URL]
-    (cached,) = tmp_path.glob("mtl-sa/*.onnx")
-    cached.write_bytes(b"damaged")
-    assert detect._cached() == content
-    assert cached.read_bytes() == content
-    cached.unlink()
-    content = b"something else"
-    with pytest.raises(UserError, match="has changed"):
-        detect._cached()
-    assert not cached.exists()
-
-
-def test_a_folder_that_cannot_be_written_costs_only_the_copy(
-    monkeypatch, tmp_path
-):
-    (tmp_path / "mtl-sa").write_text("a file where a folder should be")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(
-        urllib.request, "urlopen", lambda *_, **__: io.BytesIO(b"model")
-    )
-    digest = hashlib.sha256(b"model").hexdigest()
-    monkeypatch.setattr(detect, "SHA256", digest)
-    assert detect._cached() == b"model"
-
-
-def test_a_given_model_must_be_readable(offline, tmp_path):
+def test_a_given_model_must_be_readable(tmp_path):
     with pytest.raises(UserError, match=r"no\.onnx: No such file"):
         detect.open(tmp_path / "no.onnx")
     pointer = tmp_path / "pointer.onnx"

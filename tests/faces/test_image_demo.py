@@ -332,7 +332,7 @@ def test_impossible_commands_are_refused_at_once(demo, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="--show needs a display"):
         demo("a.png", "--show")
     monkeypatch.setenv("DISPLAY", ":77")
-    with pytest.raises(UserError, match="the display does not answer"):
+    with pytest.raises(UserError, match="does not answer|opencv-python-headless"):
         demo("a.png", "--show")
     with pytest.raises(UserError, match="choose a writable folder"):
         demo("a.png", "--output=file/folder")
@@ -359,13 +359,7 @@ ALONE = """
 import sys
 import final_image_demo
 from samtl.common.errors import run_script
-from samtl.faces import detect
 
-def no_download():
-    raise OSError("no network in tests")
-
-# The demo falls back to the cascades.
-detect._cached = no_download
 run_script(final_image_demo.main)
 heavy = {"keras", "tensorflow", "torch", "jax", "pandas", "matplotlib"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)

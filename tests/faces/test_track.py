@@ -71,11 +71,11 @@ def test_a_face_is_followed_through_a_known_motion(shift, growth):
 
 
 def test_a_face_without_optical_flow_is_lost():
-    face = Face((100, 60, 180, 160), 1, None)
+    face = stand_ins.face((100, 60, 180, 160), 1)
     before = cv2.cvtColor(stand_ins.picture([]), cv2.COLOR_RGB2GRAY)
     other = np.random.default_rng(5).integers(0, 256, (240, 320), np.uint8)
     assert track.follow(before, other, face) is None
-    beyond = Face((-300, -300, -200, -200), 1, None)
+    beyond = stand_ins.face((-300, -300, -200, -200), 1)
     assert track.follow(before, before, beyond) is None
 
 
@@ -100,7 +100,7 @@ def test_faces_keep_their_numbers_and_places(every, fps):
 
 
 def test_a_lost_face_comes_back_and_a_late_one_is_new():
-    face = Face((100, 60, 180, 160), 1, None)
+    face = stand_ins.face((100, 60, 180, 160), 1)
     rng = np.random.default_rng(3)
 
     scene = _person(1, is_plain=False)
@@ -124,7 +124,7 @@ def test_a_lost_face_comes_back_and_a_late_one_is_new():
 def test_a_cut_ends_the_tracks_and_a_flash_does_not():
     rng = np.random.default_rng(4)
     box = (100, 60, 180, 160)
-    face = Face(box, 1, None)
+    face = stand_ins.face(box, 1)
 
     def scene():
         coarse = rng.integers(0, 256, (6, 8, 3), np.uint8)
@@ -167,7 +167,7 @@ def _person(seed, is_plain):
 @pytest.mark.parametrize("is_plain", [False, True])
 @pytest.mark.parametrize("brightness", [1, 0.5, 0.35, 0.25])
 def test_two_people_at_one_place_stay_two(is_plain, brightness):
-    face = Face((100, 60, 180, 160), 1, None)
+    face = stand_ins.face((100, 60, 180, 160), 1)
     noise = np.random.default_rng(0)
     numbers = []
     tracker = Tracker()

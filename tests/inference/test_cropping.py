@@ -39,12 +39,6 @@ def test_cuts_are_padded_as_in_data_preparation(corner, size):
     assert found.shape == (size[1], size[0], 3)
 
 
-def test_a_box_without_landmarks_gets_the_usual_square():
-    box = cropping.window(Face((0, 0, 80, 100), 1.0, None), 0.7)
-    # Side 0.4 * 100 * 2.4 = 96 around (40, 56).
-    assert box == (-8, 8, 88, 104)
-
-
 UPRIGHT = np.array([[30, 40], [70, 40], [50, 60], [35, 80], [65, 80]])
 
 

@@ -293,12 +293,10 @@ def _pose(shape, prediction, scale):
     """The _Pose of a face; its arrow ends inside the image."""
     face = prediction.face
     left, top, right, bottom = (scale * side for side in face.box)
-    x, y, roll = (left + right) / 2, (top + bottom) / 2, 0.0
-    if face.landmarks is not None:
-        x, y = (scale * face.landmarks[2]).tolist()
-        eyes, mouth = face.landmarks[:2].mean(0), face.landmarks[3:].mean(0)
-        across, down = (mouth - eyes).tolist()
-        roll = math.atan2(-across, down)
+    x, y = (scale * face.landmarks[2]).tolist()
+    eyes, mouth = face.landmarks[:2].mean(0), face.landmarks[3:].mean(0)
+    across, down = (mouth - eyes).tolist()
+    roll = math.atan2(-across, down)
     angle = yaw(prediction.labels["pose"])
     size = bottom - top
     thickness = _thickness(shape, (left, top, right, bottom))

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samtl.faces.drawing import draw, panels, text
-from samtl.faces.face import Face
 from samtl.faces.prediction import Prediction
 from tests.faces import stand_ins
 
@@ -20,7 +19,7 @@ SURE = {
 
 
 def _prediction(box, number=1, labels=SURE):
-    return Prediction(Face(box, 0.9, None), labels, number)
+    return Prediction(stand_ins.face(box, 0.9), labels, number)
 
 
 def _gray(height, width):
@@ -222,12 +221,12 @@ def test_yaw_is_the_expectation():
 def test_a_blurred_face_has_blocks_of_uniform_colour():
     image = stand_ins.picture([(100, 60, 180, 160)])
     other = image.copy()
-    draw.blur(image, Face((100, 60, 180, 160), 1, None))
+    draw.blur(image, stand_ins.face((100, 60, 180, 160), 1))
     colours = np.unique(image[60:160, 100:180].reshape(-1, 3), axis=0)
     assert len(colours) <= draw.BLOCKS**2
     np.testing.assert_array_equal(image[:, :80], other[:, :80])
     np.testing.assert_array_equal(image[190:], other[190:])
-    draw.blur(image, Face((-500, -500, -400, -400), 1, None))
+    draw.blur(image, stand_ins.face((-500, -500, -400, -400), 1))
 
 
 def test_text_and_shade_are_clipped_at_the_edges():
@@ -246,7 +245,7 @@ def test_text_and_shade_are_clipped_at_the_edges():
 @pytest.mark.parametrize("x", [0, 300, 540])
 def test_arrows_end_inside_the_picture(pose, x):
     prediction = Prediction(
-        Face((x, 100, x + 100, 260), 0.9, None), {"pose": {pose: 1.0}}, 1
+        stand_ins.face((x, 100, x + 100, 260), 0.9), {"pose": {pose: 1.0}}, 1
     )
     found = draw._pose((480, 640, 3), prediction, 1)
     left, top, right, bottom = found.box
@@ -260,7 +259,7 @@ def test_no_panel_covers_an_arrow():
     # Faces so close that their panels have no other place.
     pose = {"right profile": 1.0}
     faces = [
-        Prediction(Face((x, 60, x + 90, 200), 0.9, None), {"pose": pose}, n)
+        Prediction(stand_ins.face((x, 60, x + 90, 200), 0.9), {"pose": pose}, n)
         for n, x in ((1, 60), (2, 250))
     ]
     copy = draw.annotate(_gray(260, 480), faces, 0.5)
