@@ -332,7 +332,7 @@ def test_impossible_commands_are_refused_at_once(demo, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="--show needs a display"):
         demo("a.png", "--show")
     monkeypatch.setenv("DISPLAY", ":77")
-    with pytest.raises(UserError, match="does not answer|opencv-python-headless"):
+    with pytest.raises(UserError, match=r"answer|headless"):
         demo("a.png", "--show")
     with pytest.raises(UserError, match="choose a writable folder"):
         demo("a.png", "--output=file/folder")
