@@ -10,6 +10,9 @@ Methods:
               (Augenstein, Ruder, Soegaard 2018, arXiv 1802.09913)
   DCN-AP      predictions refined on a graph of similar faces
               (Zhang, Luo, Loy, Tang 2016, arXiv 1609.06426)
+  distribution matching
+              inferred from the other tasks' labels (Kollias, Sharmanska,
+              Zafeiriou 2024, arXiv 2401.01219)
   and those of ALTERNATIVE_EP.py: distilled, SA-MTL with hard selection and
   with interpolation (arXiv 2003.06746).
 """
@@ -66,7 +69,12 @@ def train(config):
     from samtl.pseudo_labels.filling import fill_missing
     from samtl.training import Auxiliary, Experiment, start_network
     from utils import confusion
-    from utils.confusion import distillation, label_transfer, mrf
+    from utils.confusion import (
+        distillation,
+        distribution_matching,
+        label_transfer,
+        mrf,
+    )
 
     devices.distribute(config.devices)
     with devices.main_process_first():
@@ -81,17 +89,19 @@ def train(config):
     if kind == Kind.TRAINED_TEACHERS:
         soft = distillation.triples(config, splits, tasks, labels)
 
-    # Which further losses: those reported, and the transfer networks' own.
+    # Which further losses: those reported, and those of a method.
     mixture = confusion.Mixture(splits, config.training)
-    losses = confusion.split_losses(tasks)
-    transfer = None
+    losses, auxiliary = confusion.split_losses(tasks), None
     if is_transfer:
-        transfer = label_transfer.build(tasks)
+        auxiliary = label_transfer.build(tasks)
         losses |= label_transfer.losses(
-            transfer, network, tasks, config.training.loss_weights
+            auxiliary, network, tasks, config.training.loss_weights
         )
+    elif kind == Kind.DISTRIBUTION_MATCHING:
+        auxiliary = distribution_matching.Relatedness(tasks)
+        losses |= auxiliary.losses(config.method.matching_weight)
     experiment = Experiment(
-        config, datasets, network, teacher, Auxiliary(losses, transfer)
+        config, datasets, network, teacher, Auxiliary(losses, auxiliary)
     )
 
     for number in experiment.rounds([mixture.steps]):
@@ -99,11 +109,14 @@ def train(config):
         predict = confusion.Predictions(teacher)
         method = config.method.in_round(number)
         if method.kind == Kind.LABEL_TRANSFER:
-            ltn = transfer, network
+            ltn = auxiliary, network
             missing = label_transfer.fill(*ltn, splits, tasks, predict)
         elif method.kind == Kind.RANDOM_FIELD:
             field = method.random_field
             missing = mrf.fill(field, splits, tasks, labels, predict)
+        elif method.kind == Kind.DISTRIBUTION_MATCHING:
+            auxiliary.estimate(splits, labels, predict)
+            missing = auxiliary.fill(splits, labels)
         elif method.kind == Kind.TRAINED_TEACHERS:
             missing = soft
         else:

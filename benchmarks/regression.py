@@ -74,6 +74,7 @@ RUNS = {
     "joint all-in-one": f"{JOINT} {SHORT} --is_naive=True",
     "joint lel-ltn": f"{JOINT} {SHORT} {PLAIN} --ltn_warmup=1",
     "joint dcn-ap": f"{JOINT} {SHORT} --is_MRF=True",
+    "joint matching": f"{JOINT} {SHORT} --is_matching=True",
     "joint distilled": f"{JOINT} {SHORT} --is_distilled=True",
     "joint hard": f"{JOINT} {SHORT} --pseudo_warmup=1",
     "joint interpolation": f"{JOINT} {SHORT} --is_interpolation=True",

@@ -27,6 +27,7 @@ JOINT = {
     "all-in-one": ["--is_naive"],
     "hard": ["--cluster_k=1"],
     "dcn-ap": ["--is_MRF", "--mrf_neighbours=3"],
+    "distribution-matching": ["--is_matching"],
 }
 
 

@@ -218,6 +218,7 @@ def _check_refused_releases(run, data_dir, out, monkeypatch):
     ("script", "flags"),
     [
         (CONFUSION_EP_multitask, ["--is_MRF"]),
+        (CONFUSION_EP_multitask, ["--is_matching"]),
         (CONFUSION_EP_multitask_manifold, []),
     ],
 )

@@ -16,7 +16,7 @@ from samtl.common.errors import UserError
 
 METHOD_FLAGS = (
     *("is_naive", "is_distilled", "is_pseudo", "is_interpolation"),
-    *("is_MRF", "teacher"),
+    *("is_MRF", "is_matching", "teacher"),
 )
 _CHOICES = (
     "--is_naive, --is_distilled, or --is_pseudo with any of "
@@ -32,7 +32,7 @@ CHOICES = {  # for error messages
         "--is_pseudo_distribution and perhaps --is_interpolation (SA-MTL), "
         "--is_pseudo with --is_interpolation and --interpolation_weights "
         "above 0, --is_pseudo without any weight (LEL-LTN), or the same with "
-        "--is_MRF (DCN-AP)"
+        "--is_MRF (DCN-AP), or --is_matching (distribution matching)"
     ),
     Family.MANIFOLD: (
         "--is_naive with --is_lnorm and --is_trace_norm (SFSMR), with "
@@ -53,6 +53,9 @@ def choose(args: Arguments) -> None:
     for name in ("consistency_momentum", "consistency_t"):
         if getattr(args, name) is not None:
             raise UserError(f"--{name} needs --consistency")
+    if getattr(args, "is_matching", False):
+        _choose_alone(args, "--is_matching")
+        return
     if args.family == Family.MANIFOLD:
         _choose_terms(args)
     if args.family == Family.SINGLE and args.is_naive is None:
@@ -64,29 +67,35 @@ def choose(args: Arguments) -> None:
 
 
 def _choose_consistency(args):
-    """Settle the flags of --consistency, which is a method by itself."""
-    names = [*METHOD_FLAGS, *(f"is_pseudo_{name}" for name in WEIGHTS)]
-    others = [f"--{name}" for name in names if getattr(args, name, False)]
-    if args.family == Family.MANIFOLD:
-        others = ["the manifold regularisers"]
-    if others:
-        raise UserError(
-            f"--consistency={args.consistency} is a method by itself; take "
-            f"{others[0]} back"
-        )
+    """Settle the flags of --consistency."""
+    _choose_alone(args, f"--consistency={args.consistency}")
     if not args.is_augmentation:
         raise UserError(
             f"--consistency={args.consistency} learns a clean image's label on "
             "the augmented image; add --is_augmentation=True"
         )
-    args.is_naive = args.is_distilled = args.is_pseudo = False
-    for name in WEIGHTS:
-        setattr(args, f"is_pseudo_{name}", False)
     is_averaged = args.consistency == "mean-teacher"
     if args.consistency_momentum is None:
         args.consistency_momentum = 0.99 if is_averaged else 0.0
     if args.consistency_t is None:
         args.consistency_t = 1.0 if is_averaged else 0.0
+
+
+def _choose_alone(args, flag):
+    """Settle the flags of a method that takes no other method's flag."""
+    names = [*METHOD_FLAGS, *(f"is_pseudo_{name}" for name in WEIGHTS)]
+    others = [
+        f"--{name}"
+        for name in names
+        if getattr(args, name, False) and flag != f"--{name}"
+    ]
+    if args.family == Family.MANIFOLD:
+        others = ["the manifold regularisers"]
+    if others:
+        raise UserError(f"{flag} is a method by itself; take {others[0]} back")
+    args.is_naive = args.is_distilled = args.is_pseudo = False
+    for name in WEIGHTS:
+        setattr(args, f"is_pseudo_{name}", False)
 
 
 def _choose_terms(args):

@@ -152,7 +152,7 @@ def add_joint_flags(parser: Parser) -> None:
     group = parser.add_argument_group(
         "joint training",
         "Naive is All-in-one. Pseudo labels without any weight are LEL-LTN's,\n"
-        "with --is_MRF they are DCN-AP's.",
+        "with --is_MRF they are DCN-AP's. --is_matching is a method by itself.",
     )
     flag = functools.partial(add_flag, group)
     text = "refine pseudo labels by mean field on a graph of alike faces"
@@ -163,6 +163,13 @@ def add_joint_flags(parser: Parser) -> None:
     flag("mrf_pairwise", Number(float, 0), 1.0, text)
     text = "pull of a face's labels towards those that go together, in DCN-AP"
     flag("mrf_cooccurrence", Number(float, 0), 1.0, text)
+    text = (
+        "couple tasks by distribution matching with soft co-annotation "
+        "(Kollias et al. 2024)"
+    )
+    flag("is_matching", boolean, False, text)
+    text = "weight of the matching loss of each two tasks"
+    flag("matching_weight", Number(float, 0), 1.0, text)
     text = (
         "trained networks, best.onnx or best.keras of other runs, whose mean "
         "prediction --is_distilled keeps to instead of the network's own"
@@ -221,6 +228,7 @@ def method(args: Arguments):
         parameters["random_field"] = RandomField(
             args.mrf_neighbours, args.mrf_pairwise, args.mrf_cooccurrence
         )
+        parameters["matching_weight"] = args.matching_weight
         parameters["teachers"] = TrainedTeachers(
             tuple(args.teacher or ()), args.teacher_share
         )
@@ -292,7 +300,7 @@ def _kind(args):
     """Value of the `pseudo_labels.Kind`."""
     if args.family == Family.JOINT:
         name = joint_name(args)
-        if name in ("lel-ltn", "dcn-ap", "teacher-distilled"):
+        if name and name != "all-in-one":
             return name
     if args.consistency:
         return args.consistency
@@ -306,7 +314,8 @@ def _kind(args):
 def joint_name(args):
     """The name of a method that only joint training has, else None.
 
-    all-in-one, lel-ltn, dcn-ap, sfsmr, slrm, and single manifold terms.
+    all-in-one, lel-ltn, dcn-ap, distribution-matching, teacher-distilled,
+    sfsmr, slrm, and single manifold terms.
     """
     if args.family == Family.MANIFOLD:
         terms = tuple(t for t in MANIFOLD_TERMS if getattr(args, f"is_{t}"))
@@ -314,6 +323,8 @@ def joint_name(args):
         return names.get(terms)
     if args.family != Family.JOINT:
         return None
+    if args.is_matching:
+        return "distribution-matching"
     if args.is_naive:
         return "all-in-one"
     if args.is_MRF:

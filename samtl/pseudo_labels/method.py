@@ -20,6 +20,8 @@ class Kind(StrEnum):
     INTERPOLATION: pseudo labels blended with the teacher's predictions.
     LABEL_TRANSFER: predictions of label transfer networks (LEL-LTN).
     RANDOM_FIELD: mean field on a Markov random field (DCN-AP).
+    DISTRIBUTION_MATCHING: labels that go with those of other tasks (soft
+        co-annotation).
     TRAINED_TEACHERS: predictions of networks trained before.
     FIXMATCH, SOFTMATCH, MEAN_TEACHER: labels of a teacher that moves with the
         network, anew in every step, see `consistency`.
@@ -31,6 +33,7 @@ class Kind(StrEnum):
     INTERPOLATION = "interpolation"
     LABEL_TRANSFER = "lel-ltn"
     RANDOM_FIELD = "dcn-ap"
+    DISTRIBUTION_MATCHING = "distribution-matching"
     TRAINED_TEACHERS = "teacher-distilled"
     FIXMATCH = "fixmatch"
     SOFTMATCH = "softmatch"
@@ -114,6 +117,7 @@ class Method:
     gamma: >= 0, how fast the distribution weight falls.
     gmm_scope: "class", or "all" for mixtures that ignore classes.
     random_field: parameters of RANDOM_FIELD.
+    matching_weight: >= 0, of the matching of DISTRIBUTION_MATCHING.
     teachers: parameters of TRAINED_TEACHERS.
     consistency: parameters of FIXMATCH, SOFTMATCH and MEAN_TEACHER.
 
@@ -137,6 +141,7 @@ class Method:
     gamma: float = 1.0
     gmm_scope: str = "class"
     random_field: RandomField = RandomField()
+    matching_weight: float = 1.0
     teachers: TrainedTeachers = TrainedTeachers()
     consistency: ConsistencyConfig = ConsistencyConfig()
 
@@ -161,6 +166,7 @@ class Method:
             ("density_exact_limit", 0, math.inf),
             ("cluster_k", 1 if self.distribution else 0, math.inf),
             ("gamma", 0, math.inf),
+            ("matching_weight", 0, math.inf),
         ):
             if not low <= getattr(self, name) <= high:
                 raise UserError(

@@ -47,12 +47,12 @@ class Auxiliary:
     """What is trained beside the network's triples.
 
     losses: {name: AuxiliaryLoss}.
-    model: which the losses read and which is trained along, or None; it is
-        no part of the network that is kept.
+    model: which the losses read and whose trainable weights are trained along,
+        or None; it is not kept with the network.
     """
 
     losses: dict[str, AuxiliaryLoss] = field(default_factory=dict)
-    model: keras.Model | None = None
+    model: keras.layers.Layer | None = None
 
 
 class Learner(keras.Model):

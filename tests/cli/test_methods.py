@@ -33,6 +33,7 @@ def test_published_commands_have_their_method_names(method):
         (["--is_pseudo_density"], "hard-density"),
         (["--is_naive"], "all-in-one"),
         (["--is_MRF"], "dcn-ap"),
+        (["--is_matching"], "distribution-matching"),
         (["--is_distilled", "--teacher=a.keras"], "teacher-distilled"),
         (NO_WEIGHTS, "lel-ltn"),
         (
@@ -81,6 +82,12 @@ def test_other_combinations_than_the_joint_methods_are_refused(words):
     assert "\n" not in message
     for name in ("All-in-one", "SA-MTL", "LEL-LTN", "DCN-AP"):
         assert name in message
+
+
+@pytest.mark.parametrize("other", ["--is_naive", "--is_MRF", "--is_pseudo"])
+def test_matching_is_a_method_by_itself(other):
+    with pytest.raises(UserError, match=f"by itself; take {other} back"):
+        _name(multitask, ["--is_matching", other])
 
 
 @pytest.mark.parametrize(

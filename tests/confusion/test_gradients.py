@@ -13,6 +13,7 @@ from tests.confusion import small
 from tests.gradients import STEP, assert_close
 from utils import confusion
 from utils.confusion import label_transfer, manifold, mrf
+from utils.confusion.distribution_matching import Relatedness
 
 LOSS_WEIGHTS = {"emotion": 1.0, "pose": 0.5}
 SOURCES = {
@@ -22,29 +23,36 @@ SOURCES = {
     "interpolation": pseudo_labels.Method("interpolation", cluster_k=2),
     "lel-ltn": None,
     "dcn-ap": None,
+    "distribution-matching": None,
 }
-TERMS = ("lnorm", "trace_norm", "nuclear_norm", "transfer")
+TERMS = ("lnorm", "trace_norm", "nuclear_norm", "transfer", "matching")
 
 
 def _learner(tmp_path, source, chosen=()):
     """A Learner in float64, its first batch, and what it may step."""
     network = small.network()
-    transfer = None
+    auxiliary = None
     if source == "lel-ltn" or "transfer" in chosen:
-        transfer = small.transfer()
+        auxiliary = small.transfer()
     teacher = small.teacher(network)
     splits = small.datasets(tmp_path).train
     labels = small.labels(splits)
+    predict = confusion.Predictions(teacher)
+    if source == "distribution-matching" or "matching" in chosen:
+        auxiliary = Relatedness(small.TASKS)
+        auxiliary.estimate(splits, labels, predict)
     if source == "lel-ltn":
         missing = label_transfer.fill(
-            transfer, network, splits, small.TASKS, teacher
+            auxiliary, network, splits, small.TASKS, teacher
         )
     elif source == "dcn-ap":
         missing = mrf.fill(
             small.RANDOM_FIELD, splits, small.TASKS, labels, teacher
         )
+    elif source == "distribution-matching":
+        missing = auxiliary.fill(splits, labels)
     else:
-        method, predict = SOURCES[source], confusion.Predictions(teacher)
+        method = SOURCES[source]
         missing = [
             fill_missing(split, splits, small.TASKS, method, predict, (0, 0))
             for split in splits
@@ -54,12 +62,14 @@ def _learner(tmp_path, source, chosen=()):
     losses = {name: losses[name] for name in chosen if name in losses}
     if "transfer" in chosen:
         losses |= label_transfer.losses(
-            transfer, network, small.TASKS, LOSS_WEIGHTS
+            auxiliary, network, small.TASKS, LOSS_WEIGHTS
         )
+    if "matching" in chosen:
+        losses |= auxiliary.losses(1.0)
     learner = Learner(
         network,
         TrainingConfig(loss_weights=LOSS_WEIGHTS),
-        Auxiliary(losses, transfer),
+        Auxiliary(losses, auxiliary),
     )
     triples = small.joined(labels, missing)
     batches = mixture.generator(triples, small.CONFIG, 0)

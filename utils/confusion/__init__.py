@@ -170,6 +170,23 @@ def split_losses(tasks: list[Task]) -> dict[str, AuxiliaryLoss]:
     }
 
 
+def observed(true: dict[Task, Triples], task: Task, count: int) -> np.ndarray:
+    """True labels of a task, of N = `count` images.
+
+    Args:
+        true: triples of a dataset's labels.
+        task: it may lack.
+        count: images of the dataset.
+
+    Returns:
+        [N, C] distributions; rows of zeros where there is no label.
+    """
+    if task not in true:
+        return np.zeros((count, len(task)), "float32")
+    triples = true[task]
+    return np.where(triples.labelled[:, None], triples.target, 0)
+
+
 def cycle(count: int, first: int, places: int, seed: list[int]) -> np.ndarray:
     """Split of an endless walk over rows that shuffles anew after each turn.
 

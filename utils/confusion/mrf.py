@@ -17,6 +17,7 @@ from samtl.data.images import Split
 from samtl.data.tasks import Task
 from samtl.pseudo_labels import Triples, distances, filling
 from samtl.pseudo_labels.method import RandomField
+from utils.confusion import observed
 
 SWEEPS = 50  # most sweeps of the mean field
 TOLERANCE = 1e-4  # change of a probability at which it has settled
@@ -53,9 +54,7 @@ def fill(
         )
         labels[name] = np.concatenate(
             [
-                _observed(triples[task])
-                if task in triples
-                else np.zeros((len(split), len(task)))
+                observed(triples, task, len(split))
                 for split, triples in zip(splits, true, strict=True)
             ]
         )
@@ -239,11 +238,6 @@ def cooccurrence(first, second, observed):
     joint = joint / joint.sum()
     chance = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
     return np.log(joint / chance)
-
-
-def _observed(triples):
-    """Targets of the labelled images, rows of zeros for the others."""
-    return np.where(triples.labelled[:, None], triples.target, 0)
 
 
 def _scaled(features):
