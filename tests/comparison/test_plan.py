@@ -333,6 +333,7 @@ def test_the_small_plan_has_every_method():
         "slrm",
         "lel-ltn",
         "dcn-ap",
+        "distribution-matching",
         "naive",
         "dml-lwf",
         "distilled",
