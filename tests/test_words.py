@@ -40,16 +40,12 @@ WORDS = {
     r"\bleft_out\b|\blabels? (is |are )?left out\b": "masked",
     r"\bwhat [\w' ]{1,40} makes? of\b": "the prediction of ... for ...",
 }
-# Names that users already have: files, method keys, and the titles of
-# published tables.
-KEPT = re.compile(
-    r"(plans|results)/taught\b|\btaught\.toml|sa-mtl-taught|SA-MTL\+: taught"
-    r"|all-in-one-weighed|All-in-one, weighed"
-)
+# Names in published results: files of their commits, and method keys.
+KEPT = re.compile(r"plans/taught\.toml|sa-mtl-taught|all-in-one-weighed")
 
 
 def pages():
-    """Tracked text files but for published results and this file."""
+    """Tracked text files but for this file."""
     found = subprocess.run(
         ["git", "-C", ROOT, "ls-files", *SUFFIXES],
         capture_output=True,
@@ -57,13 +53,7 @@ def pages():
         check=True,
     ).stdout.split("\n")
     paths = [ROOT / name for name in found if name]
-    return [
-        path
-        for path in paths
-        if path.is_file()
-        and path != Path(__file__)
-        and ROOT / "docs" / "results" not in path.parents
-    ]
+    return [path for path in paths if path.is_file() and path != Path(__file__)]
 
 
 @pytest.fixture(scope="module")
