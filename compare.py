@@ -16,7 +16,7 @@ import shlex
 from pathlib import Path
 
 from samtl.cli import command_line
-from samtl.common import flags
+from samtl.common import files, flags, locks
 from samtl.common.errors import UserError, run_script
 from samtl.comparison import (
     plan,
@@ -79,21 +79,37 @@ def main(argv=None):
     once = {}
     for run in runs:
         once.setdefault(run.folder, run)
-    found = {f: states.state(r, out, args.data_dir) for f, r in once.items()}
     if not (args.dry_run or args.report_only):
         _draw(runs, args.data_dir)
     fault = None
     if not args.report_only:
         fault = protocol.fault(wanted, runs, args.data_dir)
     if args.dry_run:
+        found = {
+            f: states.state(r, out, args.data_dir) for f, r in once.items()
+        }
         _list(once.values(), found, out, args.data_dir)
         if fault:
             print(fault)
         return 0
+    if fault:
+        raise UserError(fault)
+    with locks.held(
+        out / ".lock",
+        f"another compare.py works in {out}",
+        "wait until it ends, or choose another --out",
+    ):
+        return _compare(args, wanted, runs, once, out)
+
+
+def _compare(args, wanted, runs, once, out):
+    """Train what is left, and write the tables and the report."""
+    for folder in (out, out / "figures"):
+        files.sweep(folder)
+    # Another comparison may have trained some meanwhile.
+    found = {f: states.state(r, out, args.data_dir) for f, r in once.items()}
     if args.report_only:
         results.require_runs(out)
-    elif fault:
-        raise UserError(fault)
     # It takes seconds to load; a list should not wait for it.
     from samtl.comparison import report
 

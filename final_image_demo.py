@@ -17,6 +17,7 @@ from pathlib import Path
 
 from samtl.common import files, flags
 from samtl.common.errors import UserError, run_script
+from samtl.common.text import printable
 from samtl.faces import detect, inputs
 from samtl.faces.drawing import draw
 from samtl.faces.media import output
@@ -104,7 +105,7 @@ def main(argv=None):
         if failed:
             print(f"{len(failed)} of {len(paths)} failed:", file=sys.stderr)
             for reason in failed:
-                print(f"  {reason}", file=sys.stderr)
+                print(f"  {printable(reason)}", file=sys.stderr)
         if found:
             _write_results(args, predictor, detector, found)
     if failed:
@@ -215,7 +216,7 @@ def _suffix(path):
 def _report(path, picture, predictions, target):
     note = f" ({picture.note})" if picture.note else ""
     count = output.count(len(predictions))
-    print(f"{path}{note}: {count} -> {target}")
+    print(printable(f"{path}{note}: {count} -> {target}"))
     for found in predictions:
         years = found.age_years
         about = "" if years is None else f", about {years:.0f} years"

@@ -53,6 +53,7 @@ FUNCTIONS = {
     "samtl.training.statistics.Statistics.refresh": STATISTICS,
     "samtl.training.experiment.Experiment._evaluate": VALIDATION,
     "samtl.pseudo_labels.diagnostics.write_round": "diagnostics",
+    "samtl.pseudo_labels.diagnostics.draw_round": "diagnostics",
     "keras.Model.save": "saves",
     "samtl.training.state.save": "saves",
     "samtl.runs.run_folder.write_metrics": "saves",

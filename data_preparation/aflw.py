@@ -68,6 +68,8 @@ OPTIONAL = {"facemetadata": ("glasses",)}
 SEXES = {"f": "female", "m": "male"}
 # Published code -> class index.
 WORN = {0: GLASSES.index("no glasses"), 1: GLASSES.index("glasses")}
+# Bytes of a row in the database and of a value.
+SHORTEST_ROW, LONGEST_VALUE = 6, 2**20
 # In radians; a single precision pi is a little more than pi.
 LARGEST_ANGLE = 3.1416
 # In degrees. Beyond it no face can be seen: the fit of the angles failed.
@@ -167,7 +169,8 @@ def load_tables(source):
         raise UserError(
             f"{source} must hold {DATABASE} with the tables Faces, FacePose "
             "and FaceRect, or faceid.csv, facepose.csv and facerect.csv, but "
-            f"lacks {', '.join(missing)} (found: {raw.found(source)})"
+            f"lacks {', '.join(missing)} (found: {raw.found(source)}); "
+            "download it again"
         )
     return {table: found.get(table, []) for table in COLUMNS}
 
@@ -185,15 +188,22 @@ def _tables(source):
 
 
 def _load_database(path):
+    """Read stored rows only: what SQLite computes may have no end."""
     uri = f"{path.resolve().as_uri()}?mode=ro"
+    most = path.stat().st_size // SHORTEST_ROW
     try:
         with closing(sqlite3.connect(uri, uri=True)) as database:
             database.row_factory = sqlite3.Row
             database.text_factory = lambda text: text.decode(errors="replace")
-            names = database.execute("SELECT name FROM sqlite_master")
-            present = {str(row["name"]).lower() for row in names}
+            database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
+            about = database.execute("PRAGMA table_list")
+            present = {
+                str(row["name"]).lower()
+                for row in about
+                if row["type"] == "table"
+            }
             return {
-                table: _rows(database, table)
+                table: _rows(database, table, most)
                 for table in COLUMNS
                 if table in present
             }
@@ -203,16 +213,27 @@ def _load_database(path):
         ) from error
 
 
-def _rows(database, table):
-    """A table's rows as dicts of its COLUMNS and OPTIONAL columns."""
-    about = database.execute(f"PRAGMA table_info({table})")
+def _rows(database, table, most):
+    """A table's rows as dicts of its COLUMNS and OPTIONAL columns.
+
+    Raises:
+        sqlite3.Error: also for more than `most` rows, which a damaged file has
+            when its pages form a circle.
+    """
+    about = database.execute(f"PRAGMA table_info({table})")  # of stored columns
     present = {row["name"].lower() for row in about}
+    missing = [name for name in COLUMNS[table] if name not in present]
+    if missing:
+        raise sqlite3.DatabaseError(f"no such column: {table}.{missing[0]}")
     optional = [name for name in OPTIONAL.get(table, ()) if name in present]
     columns = [*COLUMNS[table], *optional]
-    query = f"SELECT {', '.join(columns)} FROM {table}"
-    return [
+    query = f"SELECT {', '.join(columns)} FROM {table} LIMIT {most + 1}"
+    rows = [
         dict(zip(columns, row, strict=True)) for row in database.execute(query)
     ]
+    if len(rows) > most:
+        raise sqlite3.DatabaseError(f"{table} has more rows than the file")
+    return rows
 
 
 def _photos(source, data_dir):
@@ -294,9 +315,8 @@ def parse_face(row):
 
 def _wrapped(roll):
     """A roll without whole turns around the line of sight, radians."""
-    if abs(roll) <= LARGEST_ANGLE:
-        return roll
-    return math.remainder(roll, 2 * math.pi)
+    is_small = abs(roll) <= LARGEST_ANGLE
+    return roll if is_small else math.remainder(roll, 2 * math.pi)
 
 
 def _numbers(row, columns):

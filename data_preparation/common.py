@@ -31,6 +31,7 @@ from data_preparation import crops, duplicates, splits, staging
 from data_preparation.dropped import Dropped
 from samtl.common import files, flags
 from samtl.common.errors import UserError
+from samtl.common.text import printable
 from samtl.data import tables
 from samtl.data.tasks import Task
 from samtl.distributed import cluster
@@ -166,7 +167,6 @@ def build(dataset, faces, args, layout, columns=()):
     if staging.is_up_to_date(dataset.name, args, origin):
         say(f"{dataset.name} is up to date in {args.data_dir}")
         return
-    staging.require_own(dataset.name, args.data_dir, args.source)
     recipe = crops.Recipe(
         args.margin,
         args.size,
@@ -176,6 +176,10 @@ def build(dataset, faces, args, layout, columns=()):
         detector,
     )
     with staging.lock(dataset.name, args.data_dir):
+        # Another process may have prepared it meanwhile.
+        if staging.is_up_to_date(dataset.name, args, origin):
+            return
+        staging.require_own(dataset.name, args.data_dir, args.source)
         work = staging.Staging(dataset.name, args, origin)
         faces, dropped = _crop(dataset, faces, args, recipe, work)
         complete = _with_all_classes(dataset.partial, faces)
@@ -334,8 +338,8 @@ def _publish(dataset, prepared, work, data_dir):
 
 
 def say(text):
-    """Print a line without markup or line breaks."""
-    Console().print(Text(text), soft_wrap=True)
+    """Print a line without markup, line breaks or control characters."""
+    Console().print(Text(printable(text)), soft_wrap=True)
 
 
 def summarise(name, faces, tasks, dropped):

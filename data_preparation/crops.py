@@ -15,6 +15,7 @@ from rich.progress import track
 from data_preparation.duplicates import digest, perceptual_hash
 from samtl.common import pictures
 from samtl.common.errors import UserError
+from samtl.common.pictures import open_image
 from samtl.distributed import cluster
 from samtl.faces import inputs
 
@@ -310,7 +311,7 @@ def decode(path, mode):
     are in sRGB, see `pictures.simple`.
     """
     try:
-        with path.open("rb") as file, Image.open(file) as image:
+        with path.open("rb") as file, open_image(file) as image:
             pictures.load(image, file)
             return np.asarray(pictures.simple(image).convert(mode))
     # Pillow's decoders raise any kind of exception on broken files.

@@ -56,6 +56,9 @@ OLDEST = 100
 # Share of a published crop that is the detected face; the rest is margin.
 FACE = 1 / (1 + 2 * 0.4)
 PATIENCE = 30  # seconds that reading a MiB of the .mat file may take
+# Bytes of memory that reading may take, and as many more for each byte of the
+# file: every text becomes an array.
+MEMORY, GROWTH = 640 * 2**20, 100
 PATH = r"(?:\w[\w.-]*/)*\w[\w.-]*\.\w+"
 
 
@@ -129,7 +132,10 @@ def load(path, name):
     try:
         read = functools.partial(loadmat, simplify_cells=True)
         seconds = PATIENCE * (1 + path.stat().st_size / 2**20)
-        content = isolation.call(read, path, seconds=round(seconds))
+        memory = MEMORY + GROWTH * path.stat().st_size
+        content = isolation.call(
+            read, path, seconds=round(seconds), memory=memory
+        )
     # A damaged file fails in any of the ways of the reader's compiled code.
     except Exception as error:
         raise UserError(

@@ -34,6 +34,7 @@ from data_preparation import common, labels, places, raw, spreadsheet
 from data_preparation.columns import normal
 from samtl.common import flags
 from samtl.common.errors import UserError
+from samtl.common.text import CONTROL
 from samtl.data.tasks import NAME, TAKEN
 from samtl.faces import inputs
 
@@ -342,9 +343,7 @@ def read(
         rows[task.name] = rows[task.name].fillna(-1).astype(np.int64)
     rows.loc[good[found.is_excluded], "reason"] = EXCLUDED
     rows["split"] = rows.get("split", "")
-    rows["name"] = [
-        spreadsheet.CONTROL.sub("?", path[:LONGEST_NAME]) for path in paths
-    ]
+    rows["name"] = [CONTROL.sub("?", path[:LONGEST_NAME]) for path in paths]
     rows["source"] = [args.source / path for path in rows["path"]]
     rows["crop"] = places.crop_names(rows["path"].tolist())
     rows["box"] = None
@@ -370,7 +369,7 @@ def _splits(sheet):
 
 def _subjects(sheet):
     cells = sheet.column("subject")
-    return cells and [spreadsheet.CONTROL.sub(" ", cell) for cell in cells]
+    return cells and [CONTROL.sub(" ", cell) for cell in cells]
 
 
 def wanted(args: argparse.Namespace) -> labels.Wanted:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from data_preparation.crops import MISSING
-from data_preparation.spreadsheet import CONTROL
+from samtl.common.text import CONTROL
 from samtl.faces import inputs
 
 NO_PATH = "no path"

@@ -6,7 +6,6 @@ read is an error that names file, row and cure.
 
 import csv
 import io
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from samtl.common.errors import UserError
+from samtl.common.text import CONTROL
 
 # Most specific first: UTF-32's mark begins with that of UTF-16.
 MARKS = {
@@ -24,8 +24,6 @@ MARKS = {
     b"\xef\xbb\xbf": "utf-8-sig",
 }
 SEPARATORS = ",;\t"
-# Also line breaks: a message is one line.
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 MOST_COLUMNS = 1000
 # First bytes of a workbook, which is an archive, or in the older format.
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")

@@ -6,8 +6,6 @@ old set, a mark is written into that folder. By the mark, a later run recognises
 pictures without a table as its own and not as a user's.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -16,7 +14,7 @@ import zlib
 from pathlib import Path
 
 from data_preparation.crops import Crop
-from samtl.common import files
+from samtl.common import files, locks
 from samtl.common.errors import UserError
 from samtl.data import tables
 
@@ -143,9 +141,8 @@ def partial(name, data_dir):
     return Path(data_dir, "db", f".{name}.partial")
 
 
-@contextlib.contextmanager
 def lock(name, data_dir, is_patient=False):
-    """Exclude other preparations of the same set.
+    """A context that excludes other preparations of the same set.
 
     Args:
         name: of the dataset.
@@ -155,30 +152,12 @@ def lock(name, data_dir, is_patient=False):
     Raises:
         UserError: another one is running, or --data_dir cannot be written.
     """
-    path = Path(data_dir, "db", f".{name}.lock")
-    mode = fcntl.LOCK_EX if is_patient else fcntl.LOCK_EX | fcntl.LOCK_NB
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path.parent}: {error.strerror}; choose another "
-            "--data_dir"
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, mode)
-        except BlockingIOError as error:
-            raise UserError(
-                f"another preparation of {name} is running in {data_dir}; wait "
-                "until it ends, or choose another --data_dir"
-            ) from error
-        except OSError:
-            pass  # Some network file systems have no locks.
-        yield
-        # Only after success: after a failure, all waiting processes must
-        # share one file.
-        path.unlink(missing_ok=True)
+    busy = f"another preparation of {name} is running in {data_dir}"
+    return locks.held(
+        Path(data_dir, "db", f".{name}.lock"),
+        None if is_patient else busy,
+        "wait until it ends, or choose another --data_dir",
+    )
 
 
 def require_json(name, data_dir):
@@ -238,6 +217,7 @@ def replace(final, folder):
     Raises:
         UserError: the old one cannot be removed.
     """
+    files.sweep(final.parent, f"{final.name}.")
     try:
         (folder.parent / MARK).touch()
         # Remove the old table first: it must never describe other pictures.

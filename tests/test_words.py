@@ -31,7 +31,7 @@ WORDS = {
     r"(?<![\"'_])\bduels?\b(?![\"'_])": "win/loss matrix",
     r"\bdef whose\b|\bwhose\(|\bwhose =": "identity",
     r"(?-i:\bNames\(|\bclass Names\b|\bimport Names\b)": "OutputPaths",
-    r"\brefuse_bomb\b": "check_decompressed_size",
+    r"\b(refuse_bomb|check_decompressed_size)\b": "archives.check",
     r"(?-i:\bPart\(|\bclass Part\b|\bimport Part\b)": "Split",
     r"(?<![\"'])\bcompanions?\b(?![\"'])": "auxiliary model",
     r"(?-i:\bTerm\(|\bclass Term\b|\bimport Term\b)": "AuxiliaryLoss",

@@ -213,11 +213,7 @@ def _resumed(parser, args, words):
                 "devices can"
             )
     saved = run_folder.read_args(args.resume)
-    if (args.resume / "result.json").exists():
-        raise UserError(
-            f"{args.resume} is finished: its result.json is there; start a "
-            "new run instead"
-        )
+    run_folder.require_unfinished(args.resume)
     _add_task_flags(parser, saved)
     args = parser.parse_args(words, Arguments(parser.family))
     kept = vars(args).keys() - {"resume", *given, *DEVICE_FLAGS}
@@ -305,8 +301,8 @@ def _check_devices(args):
         )
     if args.process_id >= args.num_processes:
         raise UserError(
-            f"--process_id={args.process_id} counts from 0 and must be below "
-            f"--num_processes={args.num_processes}"
+            f"--process_id={args.process_id} must be below --num_processes="
+            f"{args.num_processes}; number the processes from 0"
         )
 
 

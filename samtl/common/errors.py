@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from samtl.common.text import printable
+
 # Errors of the operating system that need no programmer.
 USERS = {
     errno.EACCES,
@@ -51,12 +53,12 @@ def run_script(main: Callable[[], int | None]) -> None:
             sys.exit(141)
         raise
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         if error.errno not in USERS:
             raise
-        name = f"{error.filename}: " if error.filename else ""
+        name = f"{printable(error.filename)}: " if error.filename else ""
         print(
             f"error: {name}{error.strerror}; free some disk space, or choose "
             "a file or folder that may be used",

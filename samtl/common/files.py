@@ -13,6 +13,7 @@ from pathlib import Path
 from samtl.common.errors import UserError, reason
 
 CHECKSUM = "checksum"  # key of a sealed JSON file
+TEMPORARY = ".tmp"  # in the names of files that are being written
 
 
 @contextlib.contextmanager
@@ -36,7 +37,9 @@ def write(path: Path | str) -> Iterator[Path]:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent
+            prefix=f".{path.stem}.",
+            suffix=f"{TEMPORARY}{path.suffix}",
+            dir=path.parent,
         )
         os.close(handle)
         temporary = Path(name)
@@ -51,6 +54,22 @@ def write(path: Path | str) -> Iterator[Path]:
     finally:
         if temporary:
             temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path, start: str = "") -> None:
+    """Remove what killed processes have left of `write` in a folder.
+
+    Args:
+        folder: nobody may write there meanwhile.
+        start: of the names of the files that were written.
+    """
+    left = re.compile(
+        rf"\.{re.escape(start)}.*\.[a-z0-9_]{{8}}{re.escape(TEMPORARY)}(\..*)?"
+    )
+    for path in folder.glob(f".*{TEMPORARY}*"):
+        if left.fullmatch(path.name) and path.is_file():
+            with contextlib.suppress(OSError):  # it does no harm
+                path.unlink()
 
 
 def is_stream(path: Path) -> bool:
@@ -85,24 +104,25 @@ def write_json(path: Path, value, is_sealed: bool = False) -> None:
         temporary.write_bytes(data)
 
 
-def read_json(path: Path):
-    """What a JSON file holds, without its checksum.
+def read_json(path: Path) -> dict:
+    """What a JSON file of an object holds, without its checksum.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is not JSON, or its checksum is another.
+        ValueError: it is not JSON or no object, or its checksum is another.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    if isinstance(value, dict):
-        found = value.pop(CHECKSUM, None)
-        if found not in (None, _checksum(value)):
-            raise ValueError(
-                "it is not what was written; if you changed it yourself, "
-                f"delete its {CHECKSUM}"
-            )
+    if not isinstance(value, dict):
+        raise ValueError("it is not an object, in braces")
+    found = value.pop(CHECKSUM, None)
+    if found not in (None, _checksum(value)):
+        raise ValueError(
+            "it is not what was written; if you changed it yourself, "
+            f"delete its {CHECKSUM}"
+        )
     return value
 
 

@@ -27,10 +27,11 @@ class Number:
     def __call__(self, text):
         try:
             value = self.kind(text)
-        except ValueError:
-            value = math.nan
+            is_finite = math.isfinite(value)
+        except (ValueError, OverflowError):  # whole numbers of 309 digits
+            value, is_finite = math.nan, False
         inside = self.low < value if self.above else self.low <= value
-        if not (inside and value <= self.high and math.isfinite(value)):
+        if not (inside and value <= self.high and is_finite):
             raise argparse.ArgumentTypeError(f"{text!r} is not {self}")
         return value
 

@@ -1,4 +1,4 @@
-"""Pixels of Pillow's images: in sRGB, with 8 bits."""
+"""Image files, opened by Pillow; their pixels in sRGB, with 8 bits."""
 
 import functools
 import io
@@ -7,8 +7,30 @@ import cv2
 import numpy as np
 from PIL import Image, ImageCms
 
+# Not every format of Pillow: it hands PostScript, whatever the name of the
+# file, to Ghostscript, which runs it as a program. Those of plug-ins count
+# where one is installed.
+FORMATS = (
+    *("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "JXL", "MPO", "PNG"),
+    *("PPM", "TGA", "TIFF", "WEBP"),
+)
 # Bits of a sensor. Files store them in 16 bits, with the upper ones empty.
 DEPTHS = (8, 10, 12, 14, 16)
+
+
+def open_image(file) -> Image.Image:
+    """An image of one of FORMATS; its pixels are not decoded yet.
+
+    Args:
+        file: path, or open file.
+
+    Raises:
+        PIL.UnidentifiedImageError: it is of another format.
+        Exception: of any type, on a damaged header.
+    """
+    Image.init()
+    known = [name for name in FORMATS if name in Image.OPEN]
+    return Image.open(file, formats=known)
 
 
 def load(image: Image.Image, file: io.BufferedIOBase) -> None:

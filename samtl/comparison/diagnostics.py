@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from samtl.common.errors import UserError, reason
 from samtl.comparison.loading import Comparison
 
 KINDS = ("all", "selected", "rejected")
@@ -94,8 +95,17 @@ def _rejected(path, task):
 
 
 def _read_weights(path, columns):
-    text = {name: str for name in ("pseudo_label", "truth", "task")}
-    return pd.read_csv(path, usecols=columns, dtype=text, keep_default_na=False)
+    text = dict.fromkeys(("pseudo_label", "truth", "task"), str)
+    numbers = dict.fromkeys(("weight", "selected"), float)
+    try:
+        return pd.read_csv(
+            path, usecols=columns, dtype=text | numbers, keep_default_na=False
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot read {path}: {reason(error)}; delete it, and the report "
+            "leaves it out"
+        ) from error
 
 
 def _file_name(number):

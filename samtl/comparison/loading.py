@@ -8,16 +8,14 @@ import numpy as np
 import pandas as pd
 
 from samtl.common.errors import UserError
-from samtl.comparison import plan
+from samtl.comparison import checks, plan
+from samtl.comparison.checks import TEXT_COLUMNS
 from samtl.comparison.results import FAILED, IMAGES, RESULTS
 from samtl.comparison.text import shortened
 
 # Where no plan tells which methods these are.
 BASELINE, REFERENCE = "single-task", "all-in-one"
-TEXT_COLUMNS = (
-    *("pair", "method", "task", "split", "commit", "error", "run"),
-    *("dataset", "confusion", "correct", "classes"),
-)
+ROUNDS = ("pair", "method", "seed")  # and the rounds' metrics
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,8 @@ def read_comparison(out: Path) -> Comparison:
             "writes to (--out)"
         )
     columns = [name for name in RESULTS if name not in IMAGES]
-    results = _read_csv(out / "results.csv", columns)
+    path = out / "results.csv"
+    results = _read_csv(path, columns, checks.check_results)
     for name in IMAGES:
         results[name] = results.get(name, np.nan)
     toml = out / "plan.toml"
@@ -121,8 +120,8 @@ def read_comparison(out: Path) -> Comparison:
     }
     return Comparison(
         results,
-        _read_csv(out / "rounds.csv", ("pair", "method", "seed")),
-        _read_csv(out / "failed.csv", FAILED),
+        _read_csv(out / "rounds.csv", ROUNDS, checks.check_rounds),
+        _read_csv(out / "failed.csv", FAILED, checks.check_failed),
         planned,
         _ordered(order["pairs"], results["pair"]),
         methods,
@@ -130,11 +129,12 @@ def read_comparison(out: Path) -> Comparison:
     )
 
 
-def _read_csv(path, columns):
+def _read_csv(path, columns, check):
     """A CSV file of the comparison; without rows where it does not exist.
 
     Raises:
-        UserError: it cannot be read, or lacks one of the columns.
+        UserError: it cannot be read, lacks one of the columns, or has a row
+            that `check` refuses.
     """
     if not path.exists():
         return pd.DataFrame(columns=columns)
@@ -154,6 +154,10 @@ def _read_csv(path, columns):
     missing = [name for name in columns if name not in names]
     if missing:
         raise _unreadable(path, f"it has no column {missing[0]}")
+    try:
+        check(table)
+    except ValueError as error:
+        raise _unreadable(path, error) from error
     return table
 
 

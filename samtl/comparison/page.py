@@ -262,9 +262,12 @@ def _inline(svg):
 
 
 def _short(commit):
-    """The first ten letters of a commit's id, and its -dirty mark."""
-    name, dash, rest = commit.partition("-")
-    return f"{name[:10]}{dash}{rest}" or "unknown"
+    """The first ten letters of each commit's id, and its -dirty mark."""
+    found = []
+    for part in commit.split("+"):
+        name, dash, rest = part.partition("-")
+        found.append(f"{name[:10]}{dash}{rest}" or "unknown")
+    return "+".join(found)
 
 
 def _setting(value):

@@ -34,7 +34,7 @@ from pathlib import Path
 
 from samtl.cli import command_line
 from samtl.common import files
-from samtl.common.errors import UserError
+from samtl.common.errors import UserError, reason
 from samtl.common.flags import dataset
 from samtl.comparison.trainings import OTHERS, SCRIPTS, listed, trainings
 
@@ -88,11 +88,10 @@ def read_plan(path: Path) -> dict:
     """
     try:
         plan = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(
-            f"cannot read the plan {path}: {reason}; plans/ has some to start "
-            "from"
+            f"cannot read the plan {path}: {reason(error)}; plans/ has some to "
+            "start from"
         ) from error
     fault = _fault(plan)
     if fault:

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from samtl.common import files, flags
-from samtl.common.errors import run_script
+from samtl.common.errors import UserError, run_script
 from samtl.comparison import (
     convergence,
     diagnostics,
@@ -66,6 +66,11 @@ def write_report(out: Path) -> list[str]:
     """
     out = Path(out)
     comparison = read_comparison(out)
+    if (out / "figures").is_symlink():
+        raise UserError(
+            f"{out / 'figures'} is a link, and would take the figures to "
+            "another folder; remove it"
+        )
     numbers = summary.numbers(comparison)
     for name, table in (
         ("comparisons.csv", numbers.differences),

@@ -10,6 +10,7 @@ import pandas as pd
 from samtl.common import files
 from samtl.common.errors import UserError
 from samtl.comparison.plan import Run
+from samtl.runs import run_folder
 
 SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "one_off_accuracy")
 COSTS = (
@@ -163,7 +164,7 @@ def _results(run, out):
     folder = out / run.folder
     try:
         result = files.read_json(folder / "result.json")
-        commit = files.read_json(folder / "args.json")["commit"]
+        commits = run_folder.commits(files.read_json(folder / "args.json"))
         for task in run.tasks:
             entry = result["tasks"][task]
             confusion = pd.read_csv(
@@ -187,7 +188,7 @@ def _results(run, out):
                 "validation_accuracy": entry["validation"]["accuracy"],
                 **{name: result[name] for name in COSTS},
                 **{name: result.get(name) for name in IMAGES},
-                "commit": _commit(commit),
+                "commit": "+".join(map(_commit, commits)),
                 "forgetting": result["forgetting"][task]["drop"],
                 "confusion": json.dumps(confusion.to_numpy().tolist()),
                 "correct": np.packbits(is_right).tobytes().hex(),

@@ -2,10 +2,10 @@
 
 import contextlib
 import dataclasses
-import json
 from pathlib import Path
 
 from samtl.cli import command_line
+from samtl.common import files
 from samtl.common.errors import UserError
 from samtl.comparison.plan import Run
 from samtl.runs import run_folder
@@ -117,9 +117,8 @@ def training_images(run: Run, data_dir: Path) -> dict[str, int] | None:
     for name, limit in command_line.limits(run.args, run.datasets).items():
         path = Path(data_dir) / "db" / f"{name}.json"
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
-            rows = facts["counts"]["train"]["rows"]
-        except (OSError, ValueError, KeyError):
+            rows = files.read_json(path)["counts"]["train"]["rows"]
+        except (OSError, ValueError, KeyError, TypeError):
             return None
         found[name] = min(rows, limit or rows)
     return found

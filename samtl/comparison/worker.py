@@ -11,7 +11,6 @@ answers with the run's error.
 """
 
 import contextlib
-import fcntl
 import importlib
 import os
 import queue
@@ -23,9 +22,11 @@ import traceback
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
+from samtl.common import locks
 from samtl.common.errors import UserError
 from samtl.comparison import states
 from samtl.comparison.plan import Run
+from samtl.runs import run_folder
 
 DIED = "its process died, perhaps out of memory"
 THREADS = (
@@ -144,7 +145,7 @@ def _train(run, out, data_dir):
 
 @contextlib.contextmanager
 def _log(folder):
-    """Redirect all output to the run's log, which also locks the run."""
+    """Redirect all output to the run's log, and lock the run."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     path = folder.with_name(f"{folder.name}.log")
     with (
@@ -156,29 +157,25 @@ def _log(folder):
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)
         # Another worker, which was given up or whose comparison was killed,
-        # may still train this run.
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        except Exception:
-            traceback.print_exc()
-            raise
-        finally:
-            # The descriptors above would keep it.
-            fcntl.flock(file, fcntl.LOCK_UN)
+        # may still train this run: wait for it.
+        with locks.held(folder.with_name(f".{folder.name}.lock"), None):
+            try:
+                yield
+            except Exception:
+                traceback.print_exc()
+                raise
 
 
 def _call_script(run, out, data_dir):
     argv = states.command(run, out, data_dir)
-    # A run that was killed while it wrote its arguments left half a file.
-    for path in (out / run.folder).glob(".args.*"):
-        path.unlink()
     before, sys.argv = sys.argv, [f"{run.script}.py", *argv]
     _forget_peak_memory()
     try:
         importlib.import_module(run.script).main(argv)
     finally:
         sys.argv = before
+        # A failed run may be resumed by another process.
+        run_folder.release(out / run.folder)
         if "keras" in sys.modules:
             # Without it, every run would leave its graphs to the next.
             sys.modules["keras"].utils.clear_session()

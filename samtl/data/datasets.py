@@ -58,6 +58,16 @@ class Datasets:
         """The training Splits."""
         return [splits["train"] for splits in self.splits]
 
+    def fingerprints(self) -> dict[str, list[str]]:
+        """{dataset: `images.fingerprint` of each split}."""
+        return {
+            splits["train"].table.name: [
+                images.fingerprint(split.table.paths)
+                for split in splits.values()
+            ]
+            for splits in self.splits
+        }
+
 
 def open_datasets(config: DataConfig, shape: tuple[int, int, int]) -> Datasets:
     """Read the tables of the datasets and open their pixels.

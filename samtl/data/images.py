@@ -12,11 +12,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 from rich.progress import track
 
-from samtl.common import files
+from samtl.common import files, locks
 from samtl.common.errors import UserError
+from samtl.common.pictures import open_image
 from samtl.data.checks import SPLITS, Paths
 from samtl.data.tables import Table
 from samtl.data.tasks import ordered
@@ -94,7 +94,7 @@ def decode(path: Path, channels: int) -> np.ndarray:
 def _is_whole(data):
     """Whether Pillow, slower than OpenCV but strict, decodes an image."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_image(io.BytesIO(data)) as image:
             image.load()
     # Pillow's decoders fail on broken files in every way there is.
     except Exception:
@@ -226,12 +226,22 @@ def _open(table, shape, cache_gb):
     folder = table.data_dir / "cache"
     size = "x".join(map(str, shape))
     path = folder / f"{table.name}-{size}-{fingerprint(paths)}.pixels"
-    if not (path.exists() and path.stat().st_size == count):
-        for stale in folder.glob(f"{table.name}-{size}-*"):
-            stale.unlink(missing_ok=True)
-        with files.write(path) as temporary:
-            _decode_all(temporary, paths, shape, f"decoding {table.name}")
+    if not _has_size(path, count):
+        stem = f"{table.name}-{size}-"
+        with locks.held(folder / f".{stem}lock", None):
+            # Unless another process has decoded them meanwhile.
+            if not _has_size(path, count):
+                for stale in folder.glob(f"{stem}*"):
+                    stale.unlink(missing_ok=True)
+                files.sweep(folder, stem)
+                with files.write(path) as temporary:
+                    title = f"decoding {table.name}"
+                    _decode_all(temporary, paths, shape, title)
     return np.memmap(path, np.uint8, "r", shape=shapes)
+
+
+def _has_size(path, count):
+    return path.exists() and path.stat().st_size == count
 
 
 def _decode_all(target, paths, shape, description):

@@ -18,6 +18,7 @@ import pandas as pd
 
 from samtl.common import files
 from samtl.common.errors import UserError
+from samtl.common.text import printable
 from samtl.data.checks import (
     SPLITS,
     Paths,
@@ -336,8 +337,9 @@ def _read_tasks(path):
             )
         if not _are_classes(classes):
             raise UserError(
-                f'{path}: "tasks" must map {task} to a list of different class '
-                f"names other than {', '.join(TAKEN)}; {prepare_again(path)}"
+                f'{path}: "tasks" must map {task} to a list of different '
+                f"printable class names other than {', '.join(TAKEN)}; "
+                f"{prepare_again(path)}"
             )
     return found
 
@@ -347,6 +349,7 @@ def _are_classes(names):
         isinstance(names, list)
         and len(names) > 0
         and all(isinstance(name, str) for name in names)
+        and all(printable(name) == name for name in names)
         and len(set(names).difference(TAKEN)) == len(names)
     )
 

@@ -17,6 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from samtl.common import pictures
 from samtl.common.errors import UserError, reason
+from samtl.common.pictures import FORMATS, open_image
 
 SUFFIXES = {
     *(".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg"),
@@ -170,7 +171,7 @@ def _matches(pattern):
 
 
 def read(path: str | Path) -> Picture:
-    """Decode an image of any format that Pillow supports.
+    """Decode an image of one of `pictures.FORMATS`.
 
     The EXIF orientation is applied, and the colour profile, see
     `pictures.simple`. The result for an animation is its first frame. A JPEG
@@ -198,7 +199,8 @@ def read(path: str | Path) -> Picture:
             except Image.DecompressionBombError as error:
                 return _read_huge(path, file, error)
     except UnidentifiedImageError as error:
-        why = "is not an image; the content decides, not the name"
+        names = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        why = f"is not an image ({names}); the content decides, not the name"
         if (suffix := path.suffix.lower()) in RAW.union(PLUGINS):
             why = f"has a format that Pillow cannot read: {_cure(suffix)}"
         raise UserError(f"{path} {why}") from error
@@ -216,7 +218,7 @@ def size(path: str | Path) -> int:
     # open() reads the header only, and refuses too many pixels.
     with contextlib.suppress(Exception):
         if Path(path).is_file():
-            with Image.open(path) as image:
+            with open_image(path) as image:
                 return image.width * image.height
     return 0
 
@@ -236,7 +238,7 @@ def _opened(path):
 
 
 def _decoded(file):
-    with Image.open(file) as image:
+    with open_image(file) as image:
         frames = getattr(image, "n_frames", 1)
         note = f"first of {frames} frames" if frames > 1 else ""
         pictures.load(image, file)  # raises on damaged pixels

@@ -37,6 +37,7 @@ import numpy as np
 
 from samtl.common import files, flags, isolation
 from samtl.common.errors import UserError, reason
+from samtl.common.text import printable
 from samtl.data.tasks import mirrored
 from samtl.inference import ages
 from samtl.inference.predictor import Predictor
@@ -128,9 +129,7 @@ def _describe(path: Path) -> tuple[dict, Path]:
         sha256 = dict(content.get("sha256", {}))
         years = _ages(content, tasks.get("age", ()))
         is_good = (
-            tasks
-            and all(tasks.values())
-            and all(len(set(names)) == len(names) for names in tasks.values())
+            _are_names(tasks)
             and 0 < min(height, width) <= max(height, width) <= LARGEST
             and channels in (1, 3)
             and 0 <= margin < 10
@@ -164,6 +163,16 @@ def _describe(path: Path) -> tuple[dict, Path]:
         "sha256": sha256,
         "ages": years,
     }, source
+
+
+def _are_names(tasks: dict) -> bool:
+    """Whether there are tasks, each with different and printable classes."""
+    return bool(tasks) and all(
+        names
+        and len(set(names)) == len(names)
+        and all(printable(name) == name for name in (task, *names))
+        for task, names in tasks.items()
+    )
 
 
 def _mirrors(tasks: dict, fixed: set[str]) -> dict[str, list[int] | None]:
@@ -233,7 +242,7 @@ def _load_keras(path: Path, tasks: list[str]) -> Callable:
     from samtl import networks
 
     try:
-        networks.check_decompressed_size(path)
+        networks.check_stored_inside(path)
         # Safe mode runs no code from the file.
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
         model = networks.probabilities(model)

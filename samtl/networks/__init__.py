@@ -16,7 +16,7 @@ from samtl.networks.config import NetworkConfig
 from samtl.networks.heads import LABEL_DIMENSIONS, freeze, probabilities
 from samtl.networks.normalisation import fuse, synchronise
 from samtl.networks.weights import (
-    check_decompressed_size,
+    check_stored_inside,
     load_weights,
     pretrained,
 )
@@ -34,7 +34,7 @@ __all__ = [
     "LABEL_DIMENSIONS",
     "NetworkConfig",
     "build",
-    "check_decompressed_size",
+    "check_stored_inside",
     "default_precision",
     "freeze",
     "fuse",

@@ -1,10 +1,12 @@
 """Weights from files, layer by layer.
 
 Only arrays are read: no configuration, pickle or code in a file has any
-effect, and an array is read only where the network has a place of its shape.
+effect. An array is read only where the network has a place of its shape, and
+the file itself stores its values: HDF5 can show any other file as an array.
 """
 
 import contextlib
+import functools
 import io
 import re
 import sys
@@ -16,8 +18,9 @@ import h5py
 import keras
 import numpy as np
 
-from samtl.common import files
+from samtl.common import archives, files
 from samtl.common.errors import UserError, reason
+from samtl.common.text import printable
 from samtl.networks import heads, mini_xception
 
 FOLDER = Path(__file__).parents[2] / "weights"
@@ -106,7 +109,7 @@ def load_weights(network: keras.Model, path: Path | str) -> str:
 
     Raises:
         UserError: missing, damaged or foreign file, digests that differ,
-            weights that are not finite.
+            weights that are not finite or stored in another file.
     """
     path = Path(path)
     if not path.is_file():
@@ -149,35 +152,47 @@ def _digest(path):
     return digest
 
 
-def check_decompressed_size(path: Path) -> None:
-    """Refuse a zip archive that would grow when it is unpacked.
+def check_stored_inside(path: Path) -> None:
+    """Refuse a network that reads other files, or grows when it is unpacked.
 
-    Keras and NumPy store arrays in archives as they are.
+    Args:
+        path: of a .keras archive.
 
     Raises:
-        UserError: its content is larger than the file.
-        zipfile.BadZipFile: it is not a zip archive.
+        UserError: it is such a file.
+        Exception: of UNREADABLE, it is damaged.
     """
-    with zipfile.ZipFile(path) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-    if size > path.stat().st_size:
-        raise UserError(
-            f"{path} would unpack to {size:,} bytes, more than it has; Keras "
-            "and NumPy write no such file: get it again"
-        )
+    with _open(path):
+        pass
 
 
 @contextlib.contextmanager
 def _open(path):
     """The HDF5 file at `path`, or inside it where it is a .keras archive."""
     if zipfile.is_zipfile(path):
-        check_decompressed_size(path)
+        archives.check(path)
         with zipfile.ZipFile(path) as archive:
             source = io.BytesIO(archive.read("model.weights.h5"))
     else:
         source = path
     with h5py.File(source, "r") as file:
+        outside = file.visititems_links(functools.partial(_outside, file))
+        if outside:
+            raise UserError(
+                f"{path} has {outside}, which may show any file of this "
+                "machine; Keras writes no such file: get it again"
+            )
         yield file
+
+
+def _outside(file, name, link):
+    """What is not stored in an HDF5 file itself, in words, or None."""
+    if not isinstance(link, h5py.HardLink):
+        return f"a link instead of {printable(name)}"
+    item = file[name]
+    if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+        return f"the values of {printable(name)} outside"
+    return None
 
 
 def _layers(file):
@@ -213,7 +228,7 @@ def _matching(network, layers, path):
     for layer in with_weights:
         found = layers.get(layer.name, [])
         if [d.shape for d in found] == [tuple(w.shape) for w in layer.weights]:
-            arrays.append((layer, [dataset[()] for dataset in found]))
+            arrays.append((layer, [_floats(d, path) for d in found]))
         elif heads.is_trunk(layer):
             has = [d.shape for d in found] or "none"
             needs = [tuple(weight.shape) for weight in layer.weights]
@@ -225,6 +240,16 @@ def _matching(network, layers, path):
         else:
             fresh.append(heads.part(layer))
     return arrays, list(dict.fromkeys(fresh))
+
+
+def _floats(dataset, path):
+    """The values of an HDF5 dataset, which must be floating-point numbers."""
+    if dataset.dtype.kind != "f":
+        raise UserError(
+            f"{path} has {dataset.dtype} in {printable(dataset.name)} instead "
+            "of floating-point numbers; get it again or name another"
+        )
+    return dataset[()]
 
 
 def _in_published_order(network, layers):

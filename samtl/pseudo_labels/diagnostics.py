@@ -1,6 +1,7 @@
 """Diagnostics of a round's pseudo labels and their weights, for the reader."""
 
 import collections
+import io
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,7 @@ MEASURES = ("confidence", "density", "distribution", "weight")
 
 
 def write_round(
-    run: Path,
-    round_number: int,
-    diagnostics: list[tuple[Task, Split, dict]],
-    is_drawn: bool = True,
+    run: Path, round_number: int, diagnostics: list[tuple[Task, Split, dict]]
 ) -> dict[str, float]:
     """Write the diagnostics of a round; returns their metrics.
 
@@ -29,16 +27,14 @@ def write_round(
     Args:
         run: folder of the run.
         round_number: k, from 1.
-        diagnostics, is_drawn: see `write_diagnostics`.
+        diagnostics: see `write_diagnostics`.
     """
     values, counts = (
         collections.defaultdict(list),
         collections.defaultdict(list),
     )
     for task, split, found in diagnostics:
-        metrics = write_diagnostics(
-            run, round_number, task, split, found, is_drawn
-        )
+        metrics = write_diagnostics(run, round_number, task, split, found)
         for name, value in metrics.items():
             values[name].append(value)
             counts[name].append(len(split))
@@ -48,20 +44,28 @@ def write_round(
     }
 
 
+def draw_round(
+    run: Path, round_number: int, diagnostics: list[tuple[Task, Split, dict]]
+) -> None:
+    """Draw the images of the highest and lowest weights, and histograms.
+
+    Args:
+        run, round_number, diagnostics: as in `write_round`.
+    """
+    for task, split, found in diagnostics:
+        stem = f"weights_round{round_number}_{split.table.name}_{task.name}"
+        _draw_extremes(run / f"{stem}.png", round_number, task, split, found)
+        plots.weight_histogram(run / f"{stem}_histogram.png", found)
+
+
 def write_diagnostics(
-    run: Path,
-    round_number: int,
-    task: Task,
-    split: Split,
-    found: dict,
-    is_drawn: bool = True,
+    run: Path, round_number: int, task: Task, split: Split, found: dict
 ) -> dict[str, float]:
     """Write the pseudo labels of a task on a dataset, and their weights.
 
     weights_round<k>.csv has a row an image and missing task, in the order of
     the dataset; a measure that the method does not use is left empty, and
-    so is an unknown truth. Beside it are drawn a sheet of the images with the
-    highest and lowest weights, and histograms.
+    so is an unknown truth.
 
     Args:
         run: folder of the run.
@@ -71,7 +75,6 @@ def write_diagnostics(
         found: from `pseudo_labels.fill`: pseudo_label int [N], weight [N],
             selected bool [N] and those computed of confidence, density,
             distribution [N], all in 0..1.
-        is_drawn: without it, the CSV alone is written.
 
     Returns:
         dict of metrics: pseudo_<task>_mean_weight and, where hidden truth is
@@ -84,12 +87,9 @@ def write_diagnostics(
     truth = split.table.truth(task)
     if truth is None:
         truth = np.full(len(split), -1)
-    stem = f"weights_round{round_number}"
-    _write_weights(run / f"{stem}.csv", split, task, found, truth)
-    if is_drawn:
-        stem += f"_{split.table.name}_{task.name}"
-        _draw_extremes(run / f"{stem}.png", round_number, task, split, found)
-        plots.weight_histogram(run / f"{stem}_histogram.png", found)
+    _write_weights(
+        run / f"weights_round{round_number}.csv", split, task, found, truth
+    )
     metrics = {"mean_weight": np.mean(found["weight"])}
     known = truth >= 0
     is_right = found["pseudo_label"] == truth
@@ -113,7 +113,7 @@ def write_diagnostics(
 def _write_weights(path, split, task, found, truth):
     """Write the CSV; the rows of other tasks of the round are kept."""
     names = np.array([*task.classes, ""])  # -1 takes the last one
-    text = pd.DataFrame(
+    table = pd.DataFrame(
         {
             "path": split.table.rows["path"].to_numpy(),
             "pseudo_label": names[found["pseudo_label"]],
@@ -123,15 +123,24 @@ def _write_weights(path, split, task, found, truth):
             "dataset": split.table.name,
             "task": task.name,
         }
-    ).to_csv(index=False, float_format="%.5g", lineterminator="\n")
+    )
     if path.exists():
-        # A resumed round writes its rows again.
-        own = f",{split.table.name},{task.name}\n"
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if not line.endswith(own)]
-        text = "".join(kept) + text.split("\n", 1)[1]
+        # As text, so that it stays as it is. A resumed round writes its rows
+        # again.
+        before = pd.read_csv(path, dtype=str, keep_default_na=False)
+        keys = ["dataset", "task"]
+        is_own = (before[keys] == table[keys].iloc[0]).all(axis=1)
+        text = table.to_csv(index=False, float_format="%.5g")
+        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+        table = pd.concat([before[~is_own], table])
     with files.write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        table.to_csv(
+            temporary,
+            index=False,
+            float_format="%.5g",
+            lineterminator="\n",
+            encoding="utf-8",
+        )
 
 
 def _draw_extremes(path, round_number, task, split, found):

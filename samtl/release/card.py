@@ -7,6 +7,7 @@ import numpy as np
 
 from samtl.evaluation import calibration
 from samtl.release.figures import Task, groups, percent, table
+from samtl.runs import run_folder
 
 FEW = 20  # images below which a group's accuracy is not listed
 # A group is listed as weak where it is below the task's accuracy by more than
@@ -86,8 +87,7 @@ def _files(facts):
 
 def _training(facts, arguments):
     run, result = facts["args"], facts["result"]
-    commit = run["commit"] or {"id": "unknown", "dirty": False}
-    changed = ", with changes that were not committed" * commit["dirty"]
+    commits = " and ".join(map(_commit, run_folder.commits(run)))
     digest = arguments.get("weights_sha256")
     start = f" It started from weights of SHA-256 `{digest}`." * bool(digest)
     rows = [
@@ -106,7 +106,7 @@ def _training(facts, arguments):
             f"Method {arguments['method']}, seed {arguments['seed']}, "
             f"{result['rounds']} rounds; the network of round "
             f"{result['best_round']}, with the best validation accuracy, "
-            f"averaged over the tasks. Commit {commit['id'][:7]}{changed}; "
+            f"averaged over the tasks. Commit {commits}; "
             f"Keras {run['versions']['keras']} on {run['backend']}.{start}\n",
             f"```bash\n{_portable(run['command'])}\n"
             f"python -m samtl.release RUN{'S' * (len(facts['seeds']) > 1)} "
@@ -146,8 +146,7 @@ def _distilled(teachers):
         commit, path = origin["commit"], Path(path)
         source = ""
         if commit:
-            changed = ", with changes that were not committed" * commit["dirty"]
-            source = f", of commit {commit['id'][:7]}{changed}"
+            source = f", of commit {_commit(commit)}"
         lines.append(
             f"Distilled from {Path(path.parent.name) / path.name}{source}: "
             f"`{origin['sha256']}`.\n"
@@ -156,6 +155,14 @@ def _distilled(teachers):
             command = _portable(origin["command"])
             lines.append(f"```bash\n{command}\n```\n")
     return lines
+
+
+def _commit(commit):
+    """A commit, as in args.json, in words."""
+    if commit is None:
+        return "unknown"
+    changed = ", with changes that were not committed" * commit["dirty"]
+    return f"{commit['id'][:7]}{changed}"
 
 
 def _results(tasks):

@@ -44,6 +44,7 @@ FILE_OF = {
 }
 OWN_TO_A_RUN = (
     "seed",
+    "images_fingerprint",
     "runs",
     "run_dir",
     "resume",

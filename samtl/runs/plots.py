@@ -2,6 +2,7 @@
 
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,12 +41,18 @@ STYLE = {
 DPI = 120
 CELL = 96  # pixels an image of a contact sheet is scaled to
 CAPTION = 34  # pixels below it for two lines of text
+# A confusion matrix of more classes has colours only: its texts would be too
+# small to read, or its image too large for the memory.
+MOST_CLASSES, SIDE = 40, 12  # side in inches
+LONGEST = 40  # letters of a class's name
 
 
 def confusion(
     path: Path, matrix: np.ndarray, classes: Sequence[str], title: str
 ) -> None:
     """Draw a confusion matrix: row shares as colour, counts, recall.
+
+    Of more than MOST_CLASSES classes, it shows the colours alone.
 
     Args:
         path: of the PNG.
@@ -57,25 +64,18 @@ def confusion(
     totals = matrix.sum(axis=1, keepdims=True)
     shares = matrix / np.maximum(totals, 1)
     count = len(classes)
+    is_small = count <= MOST_CLASSES
     with matplotlib.rc_context(STYLE):
-        side = 1.6 + 0.72 * count
+        side = 1.6 + 0.72 * count if is_small else SIDE
         width = max(side + 0.9, 1.3 + 0.085 * len(title))
         figure = Figure((width, side), layout="constrained")
         axes = figure.subplots()
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for row, column in np.ndindex(matrix.shape):
-            _confusion_cell(axes, row, column, matrix, shares)
-        axes.set_xticks(range(count), [_wrapped(name) for name in classes])
-        axes.set_yticks(range(count), [_wrapped(name) for name in classes])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        # White lines between the cells.
-        edges = np.arange(count + 1) - 0.5
-        axes.set_xticks(edges, minor=True)
-        axes.set_yticks(edges, minor=True)
-        axes.grid(which="minor", color="white", linewidth=1.5)
-        axes.tick_params(which="minor", length=0)
-        _recalls(axes, shares.diagonal(), totals[:, 0])
+        if is_small:
+            _label_cells(axes, matrix, shares, classes)
+            _recalls(axes, shares.diagonal(), totals[:, 0])
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
         axes.set_title(title, pad=22)
@@ -220,6 +220,21 @@ def weight_histogram(path: Path, diagnostics: dict[str, np.ndarray]) -> None:
         _save(figure, path)
 
 
+def _label_cells(axes, matrix, shares, classes):
+    """Names of the classes, and the text and the edges of every cell."""
+    count = len(classes)
+    for row, column in np.ndindex(matrix.shape):
+        _confusion_cell(axes, row, column, matrix, shares)
+    axes.set_xticks(range(count), [_wrapped(name) for name in classes])
+    axes.set_yticks(range(count), [_wrapped(name) for name in classes])
+    # White lines between the cells.
+    edges = np.arange(count + 1) - 0.5
+    axes.set_xticks(edges, minor=True)
+    axes.set_yticks(edges, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.tick_params(which="minor", length=0)
+
+
 def _confusion_cell(axes, row, column, matrix, shares):
     if matrix[row, column] == 0:
         return
@@ -306,7 +321,7 @@ def _cell(image):
 
 
 def _wrapped(name):
-    return name.replace(" ", "\n")
+    return textwrap.shorten(name, LONGEST).replace(" ", "\n")
 
 
 def _save(figure, path):

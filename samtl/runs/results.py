@@ -1,12 +1,12 @@
 """What a run measures, as files of its folder."""
 
 import functools
-import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import psutil
 
 from samtl.common import files
 from samtl.common.errors import UserError
@@ -65,12 +65,16 @@ def write_predictions(
 
 def peak_memory() -> float:
     """Peak resident memory of this process, in MiB."""
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset / 2**20
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def write_result(run: Path, result: dict) -> None:
-    """Write result.json and every confusion matrix as CSV and PNG.
+    """Write every confusion matrix as CSV, then result.json.
 
     Args:
         run: folder of the run.
@@ -82,22 +86,33 @@ def write_result(run: Path, result: dict) -> None:
         tasks[name] = dict(entry)
         for split in SPLITS:
             scores = dict(entry[split])
-            matrix = scores.pop("confusion")
-            tasks[name][split] = scores
-            _write_confusion(
-                run / f"confusion_{name}_{split}",
-                matrix,
-                entry["classes"],
-                f"{name}, {split}: {scores['accuracy']:.1%} right",
+            frame = pd.DataFrame(
+                scores.pop("confusion"),
+                index=pd.Index(entry["classes"], name="true"),
+                columns=entry["classes"],
             )
+            tasks[name][split] = scores
+            with files.write(run / f"confusion_{name}_{split}.csv") as path:
+                frame.to_csv(path)
     result = {**result, "tasks": tasks}
     files.write_json(run / "result.json", result, is_sealed=True)
 
 
-def _write_confusion(stem, matrix, classes, title):
-    frame = pd.DataFrame(
-        matrix, index=pd.Index(classes, name="true"), columns=classes
-    )
-    with files.write(stem.with_suffix(".csv")) as path:
-        frame.to_csv(path)
-    plots.confusion(stem.with_suffix(".png"), matrix, classes, title)
+def draw(run: Path, rows: Sequence[dict], result: dict) -> None:
+    """Draw curves.png and every confusion matrix.
+
+    Args:
+        run: folder of the run.
+        rows: as in `write_metrics`.
+        result: as in `write_result`.
+    """
+    plots.curves(run / "curves.png", rows)
+    for name, entry in result["tasks"].items():
+        for split in SPLITS:
+            scores = entry[split]
+            plots.confusion(
+                run / f"confusion_{name}_{split}.png",
+                scores["confusion"],
+                entry["classes"],
+                f"{name}, {split}: {scores['accuracy']:.1%} right",
+            )

@@ -10,18 +10,20 @@ import importlib.metadata
 import itertools
 import platform
 import shlex
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from samtl.common import files
+from samtl.common import files, locks
 from samtl.common.errors import UserError
 from samtl.runs.onnx_export import export
 from samtl.runs.printing import print_results
 from samtl.runs.results import (
     SPLITS,
+    draw,
     peak_memory,
     write_metrics,
     write_predictions,
@@ -31,11 +33,16 @@ from samtl.runs.results import (
 __all__ = [
     "SPLITS",
     "create",
+    "draw",
     "export",
+    "go_on",
+    "hold",
     "origin",
     "peak_memory",
     "print_results",
     "read_args",
+    "release",
+    "require_unfinished",
     "write_args",
     "write_metrics",
     "write_predictions",
@@ -43,6 +50,7 @@ __all__ = [
 ]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+LOCK = ".lock"  # in a run's folder
 PACKAGES = (
     "keras",
     "numpy",
@@ -75,7 +83,7 @@ def create(
     Returns:
         Path: root/script/<datasets joined by +>/<time>-<method>-seed<seed>,
         with -2, -3 ... where others began in the same second, or `run_dir`;
-        it exists and is empty.
+        it exists, is empty, and is held by this process (see `hold`).
 
     Raises:
         UserError: the folder is in use or cannot be made.
@@ -88,13 +96,17 @@ def create(
             run.mkdir(parents=True, exist_ok=True)
         else:
             run = _new_folder(run)
-        is_empty = next(run.iterdir(), None) is None
+        hold(run)
+        is_empty = all(
+            locks.is_of_lock(path, run / LOCK) for path in run.iterdir()
+        )
     except OSError as error:
         raise UserError(
             f"cannot make the run folder {run}: {error.strerror}; choose "
             "another with --run_dir or --runs"
         ) from error
     if not is_empty:
+        release(run)
         raise UserError(
             f"run folder {run} is not empty; choose another --run_dir, or "
             f"continue that run with --resume {shlex.quote(str(run))}"
@@ -113,6 +125,41 @@ def _new_folder(path):
             return folder
 
 
+def hold(run: Path) -> None:
+    """Keep other processes from training in a run's folder, until `release`.
+
+    What killed processes have left half written there is removed.
+
+    Raises:
+        UserError: another process trains there.
+    """
+    release(run)  # a failed run of this process may hold it
+    locks.acquire(
+        run / LOCK,
+        f"{run} is in use by another training",
+        "wait until it ends, or start a run in another folder",
+    )
+    files.sweep(run)
+
+
+def release(run: Path) -> None:
+    """Let other processes train in a run's folder."""
+    locks.release(run / LOCK)
+
+
+def require_unfinished(run: Path) -> None:
+    """Refuse to go on with a run that has its result.
+
+    Raises:
+        UserError: it has.
+    """
+    if (run / "result.json").exists():
+        raise UserError(
+            f"{run} is finished: its result.json is there; start a new run "
+            "instead"
+        )
+
+
 def write_args(run: Path, arguments: dict) -> None:
     """Write args.json: what is needed to repeat the run.
 
@@ -120,30 +167,85 @@ def write_args(run: Path, arguments: dict) -> None:
         run: folder of the run.
         arguments: the script's arguments, JSON-able but for paths.
     """
+    plain = {
+        key: str(value) if isinstance(value, Path) else value
+        for key, value in arguments.items()
+    }
+    files.write_json(
+        run / "args.json", {"arguments": plain, **_record()}, is_sealed=True
+    )
+
+
+def go_on(run: Path, images: dict[str, list[str]]) -> None:
+    """Add to args.json with what a run goes on, and warn of what is new.
+
+    Args:
+        run: its folder.
+        images: fingerprints of each dataset's images.
+    """
+    path = run / "args.json"
+    saved = files.read_json(path)
+    before = [saved, *saved.get("resumed", [])][-1]
+    now = _record()
+    changed = [
+        f"{name} {_shown(before[name])}, now {_shown(now[name])}"
+        for name in ("commit", "backend", "versions")
+        if before.get(name, now[name]) != now[name]
+    ]
+    known = saved["arguments"].get("images_fingerprint", {})
+    changed += [
+        f"the images of {name}"
+        for name, found in images.items()
+        if known.get(name, found) != found
+    ]
+    if changed:
+        print(
+            f"warning: {run} goes on with changes ({'; '.join(changed)}); its "
+            f"result will be of both, and {path.name} says so",
+            file=sys.stderr,
+        )
+    resumed = [*saved.get("resumed", []), now]
+    files.write_json(path, {**saved, "resumed": resumed}, is_sealed=True)
+
+
+def commits(saved: dict) -> list[dict | None]:
+    """The commits that a run was trained with, in order: `_commit` of each.
+
+    Args:
+        saved: content of args.json.
+    """
+    found = [entry["commit"] for entry in (saved, *saved.get("resumed", []))]
+    return [c for place, c in enumerate(found) if c not in found[:place]]
+
+
+def _record():
+    """What a training runs with, at this moment."""
     # Imported here so that reading a run does not load a backend.
     from keras.config import backend
 
     name = backend()
-    files.write_json(
-        run / "args.json",
-        {
-            "arguments": {
-                key: str(value) if isinstance(value, Path) else value
-                for key, value in arguments.items()
-            },
-            "command": shlex.join(["python", *sys.argv]),
-            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "commit": _commit(),
-            "platform": platform.platform(),
-            "backend": name,
-            "versions": {
-                "python": platform.python_version(),
-                name: importlib.import_module(name).__version__,
-                **{package: _version(package) for package in PACKAGES},
-            },
+    return {
+        "command": shlex.join(["python", *sys.argv]),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "commit": _commit(),
+        "platform": platform.platform(),
+        "host": socket.gethostname(),
+        "backend": name,
+        "versions": {
+            "python": platform.python_version(),
+            name: importlib.import_module(name).__version__,
+            **{package: _version(package) for package in PACKAGES},
         },
-        is_sealed=True,
-    )
+    }
+
+
+def _shown(value):
+    """A commit, a backend or versions in words."""
+    if not isinstance(value, dict):
+        return str(value)
+    if "id" in value:
+        return value["id"][:7] + " with changes" * value["dirty"]
+    return " ".join(f"{name} {number}" for name, number in value.items())
 
 
 def read_args(run: Path | str) -> dict:

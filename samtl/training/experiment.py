@@ -24,11 +24,11 @@ from samtl.data.datasets import Datasets
 from samtl.distributed import devices
 from samtl.evaluation import scoring
 from samtl.evaluation.predictions import predictions, score
-from samtl.networks.weights import UNREADABLE, check_decompressed_size
+from samtl.networks.weights import UNREADABLE
 from samtl.pseudo_labels import Teacher, diagnostics
 from samtl.pseudo_labels.consistency import Consistency
 from samtl.pseudo_labels.method import CONSISTENCY
-from samtl.runs import plots, run_folder
+from samtl.runs import run_folder
 from samtl.training import state
 from samtl.training.config import Configuration
 from samtl.training.learner import Auxiliary, Learner, fit_pass
@@ -64,7 +64,7 @@ class Experiment:
         auxiliary: Auxiliary = Auxiliary(),  # noqa: B008  it is frozen
     ):
         self.config = config.training
-        self.run = open_run(config)  # its folder
+        self.run = open_run(config, datasets.fingerprints())  # its folder
         self.datasets = datasets
         self.network = network
         self.teacher = teacher
@@ -142,6 +142,10 @@ class Experiment:
             run_folder.write_metrics(self.run, self.rows)
             path = self.run / state.FILE
             state.save(path, self._learner, current, self.rows)
+            # Drawing comes last: without a figure, the round still counts.
+            if self.config.is_drawn(row["round"] - 1, self._turn):
+                found = batches.diagnostics
+                diagnostics.draw_round(self.run, row["round"], found)
         self._use_average()
         _print_round(row, self.datasets.tasks, self.config, current)
 
@@ -163,13 +167,14 @@ class Experiment:
             run_folder.write_predictions(self.run, split, found)
             scores[split] = {name: score(name, f) for name, f in found.items()}
         result = self._result(scores)
-        plots.curves(self.run / "curves.png", self.rows)
         run_folder.export(self.network, self.run, self.datasets.tasks)
         # The result is written last: a run that has one is finished, and needs
         # the state for resuming no more (half a gigabyte with VGG-16).
         run_folder.write_result(self.run, result)
         (self.run / state.FILE).unlink()
         run_folder.print_results(result)
+        run_folder.draw(self.run, self.rows, result)
+        run_folder.release(self.run)
         print(self.run)
 
     def _resume(self, steps):
@@ -186,11 +191,7 @@ class Experiment:
         learner = self._learner = self._make_learner()
         networks.freeze(learner.network, frozen=not is_unfrozen)
         self._statistics = Statistics(learner.network)
-        total = sum(
-            steps[number % len(steps)]
-            for number in range(config.epoch)
-            if config.is_unfrozen(number) is is_unfrozen
-        )
+        total = _total(steps, config, is_unfrozen)
         rate = config.learning_rate
         if is_unfrozen and config.is_freezing:
             rate *= UNFROZEN_RATE
@@ -239,7 +240,6 @@ class Experiment:
                 self.run,
                 number,
                 batches.diagnostics,
-                self.config.is_drawn(number - 1, self._turn),
             )
         self._use_weights()
         self._learner.task_weighting.start_round(self._losses())
@@ -325,6 +325,17 @@ class Experiment:
         }
 
 
+def _total(steps, config, is_unfrozen):
+    """Steps of all rounds of a stage, frozen or unfrozen."""
+    first = config.epoch - config.no_freezing_epoch if config.is_freezing else 0
+
+    def until(number):
+        turns, rest = divmod(number, len(steps))
+        return turns * sum(steps) + sum(steps[:rest])
+
+    return until(config.epoch) - until(first) if is_unfrozen else until(first)
+
+
 def _is_xla_good():
     """XLA makes TensorFlow's convolutions 5 times slower on a CPU.
 
@@ -356,7 +367,7 @@ def _print_round(row, tasks, config, current):
 
 def _load_best(network, path):
     try:
-        check_decompressed_size(path)
+        networks.check_stored_inside(path)
         network.load_weights(path)
     except UNREADABLE as error:
         raise state.damaged(path, error) from error

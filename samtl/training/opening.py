@@ -37,13 +37,24 @@ def start_network(
     return network
 
 
-def open_run(config: Configuration) -> Path:
+def open_run(
+    config: Configuration, images: dict[str, list[str]] | None = None
+) -> Path:
     """The run's folder: a new one with its args.json, or the resumed one.
 
+    This process holds it from now on, see `run_folder.hold`.
+
+    Args:
+        config: of the experiment.
+        images: {dataset: fingerprints of its images}, to be told of others
+            when the run is resumed.
+
     Raises:
-        UserError: the folder exists, cannot be written, holds a run of another
-            script or of other data, or is not seen by all processes.
+        UserError: the folder exists, cannot be written, is in use, holds a run
+            of another script or of other data, or is not seen by all
+            processes.
     """
+    images = images or {}
     run = config.run
     if run.resume:
         saved = run_folder.read_args(run.resume)
@@ -53,6 +64,10 @@ def open_run(config: Configuration) -> Path:
                 f"{run.resume} is a run of {started}.py; resume it with that"
             )
         _require_same(config, saved)
+        if devices.is_main_process():
+            run_folder.hold(run.resume)
+            run_folder.require_unfinished(run.resume)
+            run_folder.go_on(run.resume, images)
         return run.resume
     names = list(config.data.names)
     folder = ""
@@ -68,7 +83,7 @@ def open_run(config: Configuration) -> Path:
         facts = {"method": run.method, "script": run.script}
         if not config.training.batch_sizes:
             facts["batch_size"] = config.training.batch_size  # perhaps lowered
-        facts |= _started_from(config)
+        facts |= _started_from(config) | {"images_fingerprint": images}
         run_folder.write_args(folder, {**run.arguments, **facts})
     folder = Path(devices.broadcast(str(folder)))
     if not (folder / "args.json").exists():

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from keras import ops
 
-from samtl.common import files
+from samtl.common import archives, files
 from samtl.common.errors import UserError, reason
-from samtl.networks.weights import UNREADABLE, check_decompressed_size
+from samtl.networks.weights import UNREADABLE
 from samtl.training.learner import Learner
 
 FILE = "state.npz"  # in the folder of a run
@@ -39,9 +39,7 @@ def read(path: Path) -> tuple[dict, list[dict], dict[str, np.ndarray]]:
         UserError: the file is damaged.
     """
     try:
-        check_decompressed_size(path)
-        with np.load(path, allow_pickle=False) as saved:
-            arrays = dict(saved)
+        arrays = archives.read_arrays(path)
         values = json.loads(str(arrays.pop("json")))
         return values["state"], values["rows"], arrays
     except UNREADABLE as error:

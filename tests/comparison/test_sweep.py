@@ -236,7 +236,7 @@ def test_half_written_arguments_are_deleted(tmp_path):
     run = stub.run(stub.GOOD)
     folder = tmp_path / run.folder
     folder.mkdir(parents=True)
-    (folder / ".args.x1.json").write_text("{")
+    (folder / ".args.abcdefgh.tmp.json").write_text("{")
     errors, _ = _train([run], tmp_path, 1)
     assert errors == {run.folder: None}
     assert not list(folder.glob(".args*"))

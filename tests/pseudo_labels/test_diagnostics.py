@@ -5,7 +5,7 @@ import pytest
 
 from samtl.data import images, tables
 from samtl.data.tasks import GENDER, POSE, Task
-from samtl.pseudo_labels.diagnostics import write_diagnostics
+from samtl.pseudo_labels.diagnostics import draw_round, write_diagnostics
 
 TASK = Task("gender", GENDER)
 COUNT = 30
@@ -104,6 +104,22 @@ def test_a_round_of_several_tasks_has_one_file(tmp_path, found):
     )
 
 
+def test_names_with_line_breaks_and_commas_are_written_once(tmp_path, found):
+    split = make_split(tmp_path, "mtfl")
+    split.table.rows["path"] = [
+        f'a\n"{index}",mtfl,gender' for index in range(COUNT)
+    ]
+    emotion = Task("emotion", ("happy", "sad"))
+    for task in (TASK, emotion, TASK, emotion, TASK):  # resumed twice
+        write_diagnostics(tmp_path, 1, task, split, found)
+    frame = pd.read_csv(tmp_path / "weights_round1.csv")
+    assert frame.groupby("task").size().to_dict() == {
+        "emotion": COUNT,
+        "gender": COUNT,
+    }
+    assert set(frame["path"]) == set(split.table.rows["path"])
+
+
 @pytest.mark.parametrize("count", [1, 5, COUNT])
 def test_sheet_shows_the_extremes(tmp_path, found, count, monkeypatch):
     drawn = {}
@@ -116,7 +132,7 @@ def test_sheet_shows_the_extremes(tmp_path, found, count, monkeypatch):
     split = make_split(tmp_path, "mtfl", count=count)
     rows = np.arange(count)
     cut = {name: values[:count] for name, values in found.items()}
-    write_diagnostics(tmp_path, 1, TASK, split, cut)
+    draw_round(tmp_path, 1, [(TASK, split, cut)])
     order = sorted(rows, key=lambda row: -cut["weight"][row])
     expected = order if count <= 24 else order[:12] + order[-12:]
     assert drawn["numbers"].tolist() == [int(row) for row in expected]
@@ -126,15 +142,15 @@ def test_sheet_shows_the_extremes(tmp_path, found, count, monkeypatch):
     )
 
 
-def test_a_round_that_is_not_drawn_has_a_table(tmp_path, found):
+def test_writing_a_round_draws_nothing(tmp_path, found):
     split = make_split(tmp_path, "mtfl")
-    write_diagnostics(tmp_path, 2, TASK, split, found, is_drawn=False)
+    write_diagnostics(tmp_path, 2, TASK, split, found)
     assert (tmp_path / "weights_round2.csv").exists()
     assert not list(tmp_path.glob("*.png"))
 
 
 def test_sheet_and_histogram_are_images(tmp_path, found):
-    write_diagnostics(tmp_path, 2, TASK, make_split(tmp_path, "mtfl"), found)
+    draw_round(tmp_path, 2, [(TASK, make_split(tmp_path, "mtfl"), found)])
     for name in ("", "_histogram"):
         path = tmp_path / f"weights_round2_mtfl_gender{name}.png"
         assert cv2.imread(str(path)).size

@@ -23,6 +23,8 @@ def result():
 
 def test_result_files(tmp_path, result):
     run_folder.write_result(tmp_path, result)
+    rows = [{"round": 1, "dataset": "faces", "loss": 1.0}]
+    run_folder.draw(tmp_path, rows, result)
     saved = json.loads((tmp_path / "result.json").read_text())
     assert saved["seconds"] == 1.5
     test = saved["tasks"]["gender"]["test"]

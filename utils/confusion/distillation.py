@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from rich.progress import track
 
-from samtl.common import files
+from samtl.common import archives, files
 from samtl.common.errors import UserError
 from samtl.data import images
 from samtl.data.images import Split
@@ -199,8 +199,8 @@ def _predicted(teacher, split):
     digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
     cache = split.table.data_dir / "cache"
     cached = cache / f"{split.table.name}-teacher-{digest}.npz"
-    with contextlib.suppress(UNREADABLE), np.load(cached) as saved:
-        return dict(saved)
+    with contextlib.suppress(UNREADABLE, UserError):
+        return archives.read_arrays(cached)
     read = split.images
     if read([0]).shape[1:] != predictor.shape:
         read = images.Decoder(paths, predictor.shape).__getitem__

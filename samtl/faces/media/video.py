@@ -328,7 +328,8 @@ def _unreadable(address, is_url):
 
 def _bare(address):
     """A URL without user, password and query, which may be secret."""
-    return re.sub(r"://[^/]*@", "://", address).split("?")[0]
+    # A password may contain any character, so everything up to the last @.
+    return re.sub(r"://.*@", "://", address).split("?")[0]
 
 
 def _stem(address, is_url):
