@@ -22,7 +22,7 @@ import traceback
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
-from samtl.common import locks
+from samtl.common import files, locks
 from samtl.common.errors import UserError
 from samtl.comparison import states
 from samtl.comparison.plan import Run
@@ -168,6 +168,8 @@ def _log(folder):
 
 def _call_script(run, out, data_dir):
     argv = states.command(run, out, data_dir)
+    # A run that was killed while it wrote its arguments left half a file.
+    files.sweep(out / run.folder)
     before, sys.argv = sys.argv, [f"{run.script}.py", *argv]
     _forget_peak_memory()
     try:

@@ -37,6 +37,7 @@ UNREADABLE = (
     AttributeError,
     LookupError,
     RuntimeError,
+    SystemError,  # of h5py, on some damaged files
     TypeError,
     ValueError,
     zipfile.BadZipFile,
