@@ -43,7 +43,6 @@ def acquire(path: Path, busy: str | None, cure: str = "") -> None:
     except Timeout as error:
         raise UserError(f"{busy} ({_holder(path)}); {cure}") from error
     except OSError as error:
-        lock.release(force=True)  # filelock may hold it, and fail to say so
         if error.errno in WITHOUT_LOCKS:
             return
         raise UserError(
@@ -54,7 +53,7 @@ def acquire(path: Path, busy: str | None, cure: str = "") -> None:
     moment = time.strftime("%Y-%m-%d %H:%M:%S")
     who = f"process {os.getpid()} on {socket.gethostname()} since {moment}"
     # On a full disk, the lock holds without the note.
-    with contextlib.suppress(OSError), files.write(_note(path)) as temporary:
+    with contextlib.suppress(UserError), files.write(_note(path)) as temporary:
         temporary.write_text(who, encoding="utf-8")
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import sqlite3
 import struct
+import subprocess
 import zipfile
 
 import h5py
@@ -25,12 +26,14 @@ from samtl.comparison import report
 from samtl.data import images
 from samtl.data.tasks import POSE, Task
 from samtl.faces import inputs
+from samtl.faces.media import video
 from samtl.inference import loading
 from samtl.runs import results
 from samtl.training import experiment, state
 from tests import quick
 from tests.comparison import invented
 from tests.faces import stand_ins
+from tests.faces.media import clips
 from tests.robustness.trials import REFUSED, attempt, case, check_message
 
 TASK = Task("pose", POSE)
@@ -160,6 +163,25 @@ def test_images_of_known_formats_only(tmp_path, kind):
     assert (found is REFUSED) == (kind in ("ICO", "PCX"))
 
 
+PLAYLISTS = {
+    "HLS": "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n",
+    "concatenation": "ffconcat version 1.0\nfile {}\n",
+}
+
+
+@pytest.mark.parametrize("kind", PLAYLISTS)
+@pytest.mark.parametrize("name", ["talk.mp4", "talk.m3u8"])
+def test_videos_show_no_other_video(tmp_path, kind, name):
+    clips.ffmpeg(*clips.PATTERN, tmp_path / "secret.ts")
+    path = tmp_path / name
+    path.write_text(PLAYLISTS[kind].format("secret.ts"))
+    assert attempt(lambda: video.Source(str(path))) is REFUSED
+    process = subprocess.Popen(["cat", path], stdout=subprocess.PIPE)
+    pipe = f"/dev/fd/{process.stdout.fileno()}"
+    assert attempt(lambda: video.Source(pipe)) is REFUSED
+    process.wait()
+
+
 def _lying(path, name, content, claimed):
     """An archive with a packed member that claims to be small."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -224,11 +246,11 @@ def test_databases_without_end(tmp_path, kind):
                 query = f"{ENDLESS} SELECT {names} FROM n"
                 database.execute(f"CREATE VIEW {table} AS {query}")
                 continue
-            made = [f"{name} AS (hex(zeroblob(5000000)))" for name in others]
+            made = [f"{name} AS (hex(zeroblob(500000)))" for name in others]
             database.execute(
                 f"CREATE TABLE {table} ({first}, {', '.join(made)})"
             )
-            rows = [(index,) for index in range(50)]
+            rows = [(index,) for index in range(100)]
             database.executemany(f"INSERT INTO {table} VALUES (?)", rows)
     database.close()
     before = results.peak_memory()

@@ -23,8 +23,15 @@ FILTERS = (
     "showinfo=checksum=0",
 )
 MOST_PIXELS = 2**27  # of a frame
-# A file may refer to other files, but not to addresses.
-LOCAL = ("-protocol_whitelist", "file,crypto,data")
+# Demuxers of files that contain all of their video. A playlist, whatever its
+# name, would show other files.
+FORMATS = (
+    *("apng", "asf", "av1", "avi", "dv", "flv", "gif", "gxf", "h264", "hevc"),
+    *("ivf", "m4v", "matroska", "mjpeg", "mov", "mpeg", "mpegts", "mpegvideo"),
+    *("mxf", "nut", "obu", "ogg", "rm", "wtv", "yuv4mpegpipe"),
+)
+CONTAINED = ("-format_whitelist", ",".join(FORMATS))
+LOCAL = ("-protocol_whitelist", "file", *CONTAINED)
 DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
 STREAM = re.compile(r"Stream #0:\d+.*?: (Video|Audio): (\w+)")
 RATE = re.compile(r", ([\d.]+) (?:fps|tbr)\b")

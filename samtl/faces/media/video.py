@@ -136,7 +136,9 @@ class Source:
             return decoding.Decoder(place, (*decoding.LOCAL, *options))
         # Its bytes can be read only once, and another process may not see it.
         with Path(self._address).open("rb") as pipe:
-            return decoding.Decoder("pipe:0", stdin=pipe.fileno())
+            return decoding.Decoder(
+                "pipe:0", decoding.CONTAINED, stdin=pipe.fileno()
+            )
 
     def _timed(self, item, offset):
         """Yield (time, pixels), from an item of the decoder on.
