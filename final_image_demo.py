@@ -105,7 +105,7 @@ def main(argv=None):
         if failed:
             print(f"{len(failed)} of {len(paths)} failed:", file=sys.stderr)
             for reason in failed:
-                print(f"  {printable(reason)}", file=sys.stderr)
+                print(f"  {reason}", file=sys.stderr)
         if found:
             _write_results(args, predictor, detector, found)
     if failed:

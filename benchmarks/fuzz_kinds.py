@@ -240,8 +240,8 @@ def runs(folder: Path):
         elif path.parent == out:
             comparison = read_comparison(out)
             report.markdown(comparison, summary.numbers(comparison))
-        elif path.parent == run:
-            publish.compare_seeds([run])
+        elif path.parent.name == "finished":
+            publish.compare_seeds([path.parent])
         else:
             results.write_tables([wanted], out)
 

@@ -21,7 +21,13 @@ USERS = {
 
 
 class UserError(Exception):
-    """Something the user can put right; the message says what and how."""
+    """Something the user can put right; the message says what and how.
+
+    As text it is one line, whatever a name or value in it contains.
+    """
+
+    def __str__(self):
+        return printable(super().__str__())
 
 
 def reason(error: Exception | str) -> str:
@@ -53,7 +59,7 @@ def run_script(main: Callable[[], int | None]) -> None:
             sys.exit(141)
         raise
     except UserError as error:
-        print(f"error: {printable(error)}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         if error.errno not in USERS:

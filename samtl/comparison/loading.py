@@ -151,6 +151,8 @@ def _read_csv(path, columns, check):
         )
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
+    if not table.index.equals(pd.RangeIndex(len(table))):
+        raise _unreadable(path, "it has rows with more cells than its header")
     missing = [name for name in columns if name not in names]
     if missing:
         raise _unreadable(path, f"it has no column {missing[0]}")

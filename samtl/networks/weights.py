@@ -20,7 +20,6 @@ import numpy as np
 
 from samtl.common import archives, files
 from samtl.common.errors import UserError, reason
-from samtl.common.text import printable
 from samtl.networks import heads, mini_xception
 
 FOLDER = Path(__file__).parents[2] / "weights"
@@ -189,10 +188,10 @@ def _open(path):
 def _outside(file, name, link):
     """What is not stored in an HDF5 file itself, in words, or None."""
     if not isinstance(link, h5py.HardLink):
-        return f"a link instead of {printable(name)}"
+        return f"a link instead of {name}"
     item = file[name]
     if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
-        return f"the values of {printable(name)} outside"
+        return f"the values of {name} outside"
     return None
 
 
@@ -247,7 +246,7 @@ def _floats(dataset, path):
     """The values of an HDF5 dataset, which must be floating-point numbers."""
     if dataset.dtype.kind != "f":
         raise UserError(
-            f"{path} has {dataset.dtype} in {printable(dataset.name)} instead "
+            f"{path} has {dataset.dtype} in {dataset.name} instead "
             "of floating-point numbers; get it again or name another"
         )
     return dataset[()]

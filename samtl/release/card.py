@@ -35,8 +35,9 @@ def write_up(tasks: list[Task], facts: dict) -> str:
     Args:
         tasks: what was measured.
         facts: dict with `name` (of the files), `args` (the run's args.json),
-            `result` (its result.json), `input` (height, width, channels),
-            `size` (of the .onnx file, bytes), `sha256` {file: digest},
+            `result` (`rounds` and `best_round` of its result.json), `input`
+            (height, width, channels), `size` (of the .onnx file, bytes),
+            `sha256` {file: digest},
             `agreement` {"images", "largest_difference"}, `datasets` {name:
             {"labels", "images": count, "terms", "citation" if any}}, `seeds`
             (list of `publish.compare_seeds`), `sample` (the prediction for the

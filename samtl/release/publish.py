@@ -148,9 +148,12 @@ def compare_seeds(folders: list[Path]) -> list[dict]:
     found, first = [], None
     for folder in folders:
         if not (folder / "result.json").is_file():
-            raise UserError(f"{folder} is not the folder of a finished run")
+            raise UserError(
+                f"{folder} is not the folder of a finished run; wait until the "
+                "run ends, or continue it with --resume"
+            )
         arguments = run_folder.read_args(folder)
-        seed = arguments["seed"]
+        seed = _read(folder, "args.json", "arguments", "seed")
         same = {k: v for k, v in arguments.items() if k not in OWN_TO_A_RUN}
         first = same if first is None else first
         differ = [
@@ -165,18 +168,41 @@ def compare_seeds(folders: list[Path]) -> list[dict]:
                 "that differ in --seed only"
             )
         if seed in [run["seed"] for run in found]:
-            raise UserError(f"{folder} has the seed of another run, {seed}")
-        tasks = _read(folder, "result.json", "tasks")
-        validated = [task["validation"]["accuracy"] for task in tasks.values()]
+            raise UserError(
+                f"{folder} has the seed of another run, {seed}; give one run "
+                "a seed"
+            )
+        accuracies = _accuracies(folder)
         found.append(
             {
                 "run": folder,
                 "seed": seed,
-                "validation": np.mean(validated),
-                "test": {
-                    n: task["test"]["accuracy"] for n, task in tasks.items()
-                },
+                "validation": np.mean(list(accuracies["validation"].values())),
+                "test": accuracies["test"],
             }
+        )
+    return found
+
+
+def _accuracies(folder):
+    """{split: {task: accuracy}} of a finished run, as its result.json says."""
+    tasks = _read(folder, "result.json", "tasks")
+    try:
+        found = {
+            split: {
+                name: float(entry[split]["accuracy"])
+                for name, entry in tasks.items()
+            }
+            for split in ("validation", "test")
+        }
+        values = [x for split in found.values() for x in split.values()]
+        is_good = values and all(0 <= value <= 1 for value in values)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        is_good = False
+    if not is_good:
+        raise UserError(
+            f"{folder / 'result.json'} has no accuracies of tasks, from 0 to "
+            "1; release another run"
         )
     return found
 
@@ -300,7 +326,10 @@ def _facts(given, made, datasets):
     return {
         "name": NAME,
         "args": _read(given.run, "args.json"),
-        "result": _read(given.run, "result.json"),
+        "result": {
+            name: _read(given.run, "result.json", name)
+            for name in ("rounds", "best_round")
+        },
         "input": description["input"]["shape"][1:],
         "size": (made / f"{NAME}.onnx").stat().st_size,
         "sha256": description["sha256"],

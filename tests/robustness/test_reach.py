@@ -20,7 +20,7 @@ from scipy.io import savemat
 
 from data_preparation import aflw, crops, imdb
 from samtl import networks
-from samtl.common import archives
+from samtl.common import archives, files
 from samtl.common.errors import UserError
 from samtl.comparison import report
 from samtl.data import images
@@ -28,7 +28,8 @@ from samtl.data.tasks import POSE, Task
 from samtl.faces import inputs
 from samtl.faces.media import video
 from samtl.inference import loading
-from samtl.runs import results
+from samtl.release import publish
+from samtl.runs import results, run_folder
 from samtl.training import experiment, state
 from tests import quick
 from tests.comparison import invented
@@ -224,7 +225,7 @@ def test_arrays_that_claim_more_than_they_have(tmp_path):
 def test_mat_files_that_unpack_to_more_than_the_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(imdb, "MEMORY", 2**28)
     path = tmp_path / "imdb.mat"
-    zeros = np.zeros(2**29 // 8)
+    zeros = np.zeros(2**28 // 8)
     savemat(path, {"imdb": {"dob": zeros}}, do_compression=True)
     assert path.stat().st_size < 2**21
     with case(), pytest.raises(UserError, match=r"more than .* MiB") as error:
@@ -321,6 +322,18 @@ def _files(folder):
     return sorted(str(p) for p in folder.rglob("*") if p.is_file())
 
 
+@pytest.mark.parametrize("name", ["results.csv", "rounds.csv"])
+def test_rows_with_more_cells_than_the_header(compared, name):
+    path = compared / name
+    whole = path.read_text()
+    header, *rows = whole.splitlines(keepends=True)
+    path.write_text(header + "".join(f"x,{row}" for row in rows))
+    try:
+        assert attempt(lambda: report.write_report(compared)) is REFUSED
+    finally:
+        path.write_text(whole)
+
+
 @pytest.mark.parametrize("name", ["rounds.csv", "failed.csv"])
 @pytest.mark.parametrize("column", ["pair", "method", "seed"])
 def test_other_tables_of_a_comparison(compared, name, column):
@@ -344,6 +357,30 @@ def test_figures_behind_a_link_are_not_written(compared, tmp_path):
     finally:
         figures.unlink()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        *(None, [], {}, "tasks", {"pose": None}, {"pose": {"test": []}}),
+        *({"pose": {"validation": {"accuracy": x}}} for x in ("1", None, [1])),
+        *(
+            {"pose": {k: {"accuracy": x} for k in ("validation", "test")}}
+            for x in (2, -1, float("nan"), "many", [0.5], {})
+        ),
+    ],
+)
+def test_results_of_a_release_that_no_run_has_written(tmp_path, tasks):
+    run_folder.write_args(tmp_path, {"seed": 0})
+    files.write_json(tmp_path / "result.json", {"tasks": tasks})
+    assert attempt(lambda: publish.compare_seeds([tmp_path])) is REFUSED
+
+
+def test_messages_are_one_line():
+    with case():
+        assert str(UserError("a\nb\x1b[2J\u2028\ud800; c")) == (
+            "a\\nb\\x1b[2J\\u2028\\ud800; c"
+        )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import numpy as np
 
 from samtl.common.errors import UserError
 from samtl.faces import inputs
-from samtl.faces.media import decoding, output, recording
+from samtl.faces.media import decoding, recording
 from samtl.faces.media.camera import Camera
 from samtl.faces.media.frames import USUAL_FPS, Frame
 
@@ -298,7 +298,7 @@ def _is_file(address):
             path.open("rb").close()
     except OSError as error:
         raise UserError(
-            f"cannot read {output.printable(address)}: {error.strerror}; give "
+            f"cannot read {address}: {error.strerror}; give "
             "a video file, the number of a camera or a URL"
         ) from error
     if path.is_dir():
@@ -316,7 +316,7 @@ def _place(path):
 def _unreadable(address, is_url):
     if not is_url:
         return (
-            f"{output.printable(address)} has no frame that FFmpeg can decode: "
+            f"{address} has no frame that FFmpeg can decode: "
             "it is not a video, damaged, or of an unknown codec; convert it to "
             "H.264 with a program that plays it"
         )
