@@ -24,11 +24,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from samtl.common import flags
 from samtl.common.errors import UserError, run_script
-from samtl.faces import detect
+from samtl.faces import detect, track
 from samtl.faces.drawing import draw
 from samtl.faces.media import output, recording, video
 from samtl.faces.prediction import Prediction
-from samtl.faces.track import Tracker
 from samtl.inference import loading
 from samtl.inference.predictor import Predictor
 
@@ -225,32 +224,32 @@ def _detector(args):
 
 def _analysed(frames, fps, tools, args):
     """Yield (Frame, list of Prediction, list of Face to anonymise)."""
-    tracker, predictor, detector = Tracker(), tools.predictor, tools.detector
+    tracker, predictor, detector = track.Tracker(), tools.predictor, tools.detector
     usual = 1 if args.blur_faces else min(5, math.ceil(fps / 2))
     every = args.detect_every or usual
     for number, frame in enumerate(frames):
         faces = detector(frame.pixels) if number % every == 0 else None
         tracks = tracker.update(frame.pixels, frame.time, faces)
-        tracks = sorted(tracks, key=_area, reverse=True)[: args.max_faces]
-        crops = [predictor.crop(frame.pixels, track.face) for track in tracks]
+        tracks.sort(key=lambda person: person.face.area, reverse=True)
+        tracks = tracks[: args.max_faces]
+        due = track.due(tracks)
+        crops = [predictor.crop(frame.pixels, person.face) for person in due]
         probabilities = predictor.probabilities(crops)
-        predictions = []
-        for index, track in enumerate(tracks):
+        for index, person in enumerate(due):
             new = {task: rows[index] for task, rows in probabilities.items()}
-            track.smooth(new, frame.time, args.smoothing)
-            labels = predictor.named(track.probabilities)
-            years = predictor.age_years(track.probabilities)
-            predictions.append(
-                Prediction(track.face, labels, track.number, years)
+            person.smooth(new, frame.time, args.smoothing)
+        predictions = [
+            Prediction(
+                person.face,
+                predictor.named(person.probabilities),
+                person.number,
+                predictor.age_years(person.probabilities),
             )
+            for person in tracks
+        ]
         # A track that is lost for a moment has its last position.
-        hidden = [track.face for track in tracker.tracks]
+        hidden = [person.face for person in tracker.tracks]
         yield frame, predictions, hidden if args.blur_faces else []
-
-
-def _area(track):
-    left, top, right, bottom = track.face.box
-    return (right - left) * (bottom - top)
 
 
 def _write(found, writer, layout, counter, tables, args):

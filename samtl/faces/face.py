@@ -23,3 +23,9 @@ class Face:
     box: Box
     score: float
     landmarks: np.ndarray
+
+    @property
+    def area(self) -> float:
+        """Area of the box in square pixels."""
+        left, top, right, bottom = self.box
+        return (right - left) * (bottom - top)

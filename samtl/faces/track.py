@@ -23,6 +23,7 @@ AGREEMENT, GROWTH = 0.5, 1.25
 # 0.65 for 95 % of these faces on a plain background. It was at most 0.5 after a
 # flash, a zoom of 8 % or a rotation of 4 degrees.
 CUT = 0.7
+LABELLED = 6  # faces that are labelled in each frame, of more in turn
 NEW = 0.6  # weight of a detection against optical flow: less jitter
 
 
@@ -130,6 +131,22 @@ class Tracker:
             for f, face in enumerate(faces)
             if f not in matched
         ]
+
+
+def due(tracks: list[Track], count: int = LABELLED) -> list[Track]:
+    """The tracks to label in a frame: new ones, and some others in turn.
+
+    Args:
+        tracks: that the frame shows.
+        count: most tracks, unless more are new; all of fewer tracks are due.
+
+    Returns:
+        list of Track: those without labels, and the longest unlabelled others.
+    """
+    waiting = sorted(tracks, key=lambda track: track.labelled)
+    new = [track for track in waiting if not track.probabilities]
+    others = [track for track in waiting if track.probabilities]
+    return new + others[: max(0, count - len(new))]
 
 
 def match(

@@ -191,3 +191,32 @@ def test_smoothing_does_not_depend_on_the_frame_rate():
         assert one.probabilities["gender"][0] == pytest.approx(math.exp(-2))
     one.smooth({"gender": old}, 5.0, 0)
     assert one.probabilities["gender"].tolist() == [1.0, 0.0]
+
+
+def test_a_crowd_is_labelled_in_turn():
+    labels = {"pose": np.array([0.5, 0.5])}
+    tracks = [
+        Track(number, None, 0.0, True, labels, labelled=-number / 10)
+        for number in range(6)
+    ]
+    tracks.append(Track(6, None, 0.0))
+    # The new one first, then those without new labels for the longest time.
+    due = [person.number for person in track.due(tracks, 3)]
+    assert due == [6, 5, 4]
+    assert len(track.due(tracks, 7)) == 7
+
+
+def test_all_new_faces_are_labelled_at_once():
+    tracks = [Track(number, None, 0.0) for number in range(20)]
+    assert track.due(tracks, 4) == tracks
+
+
+def test_every_face_of_a_crowd_gets_its_turn():
+    labels = {"pose": np.array([0.5, 0.5])}
+    tracks = [Track(n, None, 0.0, True, dict(labels)) for n in range(26)]
+    labelled = []
+    for time in range(1, 6):
+        for person in track.due(tracks, 6):
+            person.smooth(labels, time, 0.5)
+            labelled.append(person.number)
+    assert set(labelled) == set(range(26))
