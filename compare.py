@@ -25,6 +25,7 @@ from samtl.comparison import (
     results,
     states,
     sweep,
+    tuning,
 )
 from samtl.distributed import cluster
 
@@ -63,6 +64,11 @@ def parser():
         "training and at most for validation, instead of the plan's; 0: all"
     )
     flag(parser, "limit", flags.limit, None, text, many=True)
+    text = (
+        "train the plan's trials instead, other settings of each method, and "
+        "print which of them is best on validation"
+    )
+    flag(parser, "trials", flags.boolean, False, text)
     text = "list the runs and train none"
     flag(parser, "dry_run", flags.boolean, False, text)
     text = "train none, write the tables and the report of the finished runs"
@@ -73,8 +79,9 @@ def parser():
 def main(argv=None):
     """Returns the exit code: 1 where a run has failed."""
     args = command_line.parse(parser(), argv)
-    out = args.out or Path("comparison", args.plan.stem)
-    wanted = plan.override(plan.read_plan(args.plan), args.seeds, args.limit)
+    name = args.plan.stem + ("-trials" if args.trials else "")
+    out = args.out or Path("comparison", name)
+    wanted = _wanted(args)
     runs = states.share(plan.runs(wanted), out, args.data_dir)
     once = {}
     for run in runs:
@@ -130,11 +137,21 @@ def _compare(args, wanted, runs, once, out):
         count = "1 run" if len(failures) == 1 else f"{len(failures)} runs"
         print(f"{count} failed: {out / 'failed.csv'} says why")
     results.write_tables(runs, out)
+    if args.trials:
+        tuning.print_choice(out, wanted)
     caveats = report.write_report(out)
     print(out / "report.html")
     if caveats:
         print("not to be concluded from this:", "; ".join(caveats))
     return 1 if failures else 0
+
+
+def _wanted(args):
+    """The plan that a command line asks for."""
+    if args.trials and args.seeds:
+        raise UserError("--trials have seeds of their own; omit --seeds")
+    wanted = plan.override(plan.read_plan(args.plan), args.seeds, args.limit)
+    return tuning.trial_plan(wanted) if args.trials else wanted
 
 
 def _list(runs, found, out, data_dir):

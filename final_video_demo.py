@@ -224,7 +224,11 @@ def _detector(args):
 
 def _analysed(frames, fps, tools, args):
     """Yield (Frame, list of Prediction, list of Face to anonymise)."""
-    tracker, predictor, detector = track.Tracker(), tools.predictor, tools.detector
+    tracker, predictor, detector = (
+        track.Tracker(),
+        tools.predictor,
+        tools.detector,
+    )
     usual = 1 if args.blur_faces else min(5, math.ceil(fps / 2))
     every = args.detect_every or usual
     for number, frame in enumerate(frames):

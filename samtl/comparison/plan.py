@@ -43,6 +43,7 @@ COMPARE_FLAGS = (  # compare.py sets them
     *("dataset", "task_type"),
 )
 KEYS = {"seeds": list, "settings": dict, "pairs": dict, "methods": dict}
+TRIALS = {"trial_seeds": list, "trials": dict}  # see `tuning`
 
 
 @dataclass(frozen=True)
@@ -155,20 +156,13 @@ def write_plan(plan: dict, source: Path, path: Path) -> None:
         # It takes a while to load; a list of runs should not wait for it.
         import tomlkit
 
-        document = tomlkit.parse(text)
-        document["seeds"] = plan["seeds"]
-        for (_, kept), (_, old), (_, new) in zip(
-            *map(_groups, (document, own, plan)), strict=True
-        ):
-            if old.get("limit") == new.get("limit"):
-                continue
-            kept.pop("limit", None)
-            if isinstance(new.get("limit"), dict):
-                kept["limit"] = tomlkit.inline_table()
-                kept["limit"].update(new["limit"])
-            elif "limit" in new:
-                kept["limit"] = new["limit"]
-        text = tomlkit.dumps(document)
+        # The text of a plan of trials is not that of its source.
+        if own["methods"].keys() != plan["methods"].keys():
+            text = tomlkit.dumps(plan)
+        else:
+            document = tomlkit.parse(text)
+            _override(document, own, plan)
+            text = tomlkit.dumps(document)
     with files.write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -224,19 +218,43 @@ def runs(plan: dict) -> list[Run]:
     return found
 
 
+def _override(document, own, plan):
+    """Change the seeds and limits of a document of `own` to those of a plan."""
+    import tomlkit
+
+    document["seeds"] = plan["seeds"]
+    for (_, kept), (_, old), (_, new) in zip(
+        *map(_groups, (document, own, plan)), strict=True
+    ):
+        if old.get("limit") == new.get("limit"):
+            continue
+        kept.pop("limit", None)
+        if isinstance(new.get("limit"), dict):
+            kept["limit"] = tomlkit.inline_table()
+            kept["limit"].update(new["limit"])
+        elif "limit" in new:
+            kept["limit"] = new["limit"]
+
+
 def _fault(plan):
     """What is wrong with a plan, or None."""
     for name, kind in KEYS.items():
         if not isinstance(plan.get(name), kind) or not plan[name]:
             return f"{name} is missing"
-    strange = [name for name in plan if name not in KEYS]
+    strange = [name for name in plan if name not in KEYS | TRIALS]
     if strange:
-        return f"{strange[0]} is not one of {', '.join(KEYS)}"
+        return f"{strange[0]} is not one of {', '.join(KEYS | TRIALS)}"
+    for name, kind in TRIALS.items():
+        if not isinstance(plan.get(name, kind()), kind):
+            return f"{name} is not a {kind.__name__}"
     if not isinstance(plan["settings"].get("passes"), int):
         return "settings has no passes, how often a run goes over each dataset"
-    if any(type(seed) is not int for seed in plan["seeds"]):
+    if any(
+        type(seed) is not int
+        for seed in (*plan["seeds"], *plan.get("trial_seeds", ()))
+    ):
         return "seeds are whole numbers"
-    for name, group in _groups(plan):
+    for name, group in (*_groups(plan), *plan.get("trials", {}).items()):
         if not isinstance(group, dict):
             return f"{name} is not a table of flags"
         if not re.fullmatch(r"[\w+-]+", name):
@@ -246,6 +264,11 @@ def _fault(plan):
         own = [flag for flag in COMPARE_FLAGS if flag in group]
         if own:
             return f"{own[0]} is not for a plan, compare.py sets it ({name})"
+    for name, trials in plan.get("trials", {}).items():
+        if name not in plan["methods"]:
+            return f"trials.{name} is not of a method"
+        if not all(isinstance(values, list) for values in trials.values()):
+            return f"trials.{name} needs a list of values for each flag"
     for name, pair in plan["pairs"].items():
         given = [pair[flag] for flag in pair if flag.startswith("dataset_")]
         if not given or not all(given):
