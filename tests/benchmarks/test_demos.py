@@ -24,4 +24,5 @@ def test_speed_and_memory_of_a_recording(tmp_path, monkeypatch, capsys):
     assert namespace["count"] == 3
     found = json.loads(capsys.readouterr().out)
     assert found["fps"] > 0
+    assert found["cpu"] > 0
     assert found["peak"] > 0
