@@ -15,8 +15,9 @@ train. No photographer is in two folds.
 
 Ages are a group, "(25, 32)", another range or a number of years. An age gets
 the group in which both its ends lie, when the gaps between groups are divided
-at their middles (see data_preparation/ages.py). Both labels are needed. The yaw
-angle is not read: it is a detector's estimate, "without guarantee".
+at their middles (see data_preparation/ages.py). A face may lack one of the two
+labels. The yaw angle is not read: it is a detector's estimate, "without
+guarantee".
 """
 
 import re
@@ -48,10 +49,13 @@ PREFIXES = {
     "aligned": "landmark_aligned_face",
     "faces": "coarse_tilt_aligned_face",
 }
-GENDERS = {"f": "female", "m": "male"}
+GENDERS = {
+    "f": GENDER.index("female"),
+    "m": GENDER.index("male"),
+    **dict.fromkeys(("u", ""), -1),  # unknown
+}
 MALFORMED = "malformed line"
-NO_AGE, NO_GENDER = "no age", "no gender"
-WIDE = "age range over several groups"
+NO_LABEL = "no age of one group and no gender"
 ASTRAY = "user in several folds"
 
 
@@ -150,8 +154,9 @@ def parse_line(line, header):
 
     Returns:
         dict: name (face id and file name, or the malformed line), crop, box,
-        age and gender (class indices), subject, group (the photographer) and
-        reason ("", or why the face cannot be used, with labels -1).
+        age and gender (class indices, -1 where there is none), subject, group
+        (the photographer) and reason ("", or why the face cannot be used, with
+        both labels -1).
     """
     cells = [cell.strip() for cell in line.split("\t")]
     row = dict.fromkeys(COLUMNS, "")
@@ -175,13 +180,12 @@ def parse_line(line, header):
     )
     if not is_named:
         return {**face, "name": line.strip()[:80], "reason": MALFORMED}
-    age, reason = parse_age(row["age"])
-    if not reason and row["gender"] not in GENDERS:
-        is_blank = row["gender"] in ("", "u")
-        reason = NO_GENDER if is_blank else MALFORMED
-    if reason:
-        return {**face, "reason": reason}
-    gender = GENDER.index(GENDERS[row["gender"]])
+    age = parse_age(row["age"])
+    if age is None or row["gender"] not in GENDERS:
+        return {**face, "reason": MALFORMED}
+    gender = GENDERS[row["gender"]]
+    if age == gender == -1:
+        return {**face, "reason": NO_LABEL}
     return {**face, "age": age, "gender": gender}
 
 
@@ -189,12 +193,13 @@ def parse_age(text):
     """The age group of "(25, 32)" or "35".
 
     Returns:
-        (class index, ""), or (-1, reason).
+        class index; -1 for no age, or a range over several groups; None for
+        what is neither.
     """
     if text in ("", "None"):
-        return -1, NO_AGE
+        return -1
     ends = re.fullmatch(r"\(([0-9]{1,3}), ?([0-9]{1,3})\)|([0-9]{1,3})", text)
     if not ends:
-        return -1, MALFORMED
+        return None
     groups = {int(ages.group(int(end))) for end in ends.groups() if end}
-    return (groups.pop(), "") if len(groups) == 1 else (-1, WIDE)
+    return groups.pop() if len(groups) == 1 else -1

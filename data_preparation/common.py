@@ -11,8 +11,8 @@ a face, and passes it to `build`. Its columns:
              the image, with this share of its width and height
     split    "train", "validation" or "test"; "" where there is no official one
     group    rows with the same value must stay in one split
-    <task>   class index, one column a task; any value where there is a reason;
-             of a partial task, -1 where the label is missing
+    <task>   class index, one column a task, -1 where the label is missing; any
+             value where there is a reason
     reason   "", or the reason why the row is dropped
 
 and any other columns of the table.
@@ -51,8 +51,8 @@ class Dataset:
         name: of its files and in commands.
         title: labels and size, one line.
         url: of the download; "" where nothing has to be downloaded.
-        tasks: its Tasks, which every face is labelled for; splits are
-            stratified by the first.
+        tasks: its Tasks; splits that are not official are stratified by the
+            first, which every face is then labelled for.
         citation: the paper to cite.
         terms: terms of use, one line.
         is_gray: crops have one channel instead of three.
