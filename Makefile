@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint format clean help
+.PHONY: run demo test lint format clean help
 
 help:
 	@echo "make run     train SA-MTL on synthetic faces, in a few minutes"
+	@echo "make demo    label the faces of a sample portrait and a sample clip"
 	@echo "make test    check the style and run all tests"
 	@echo "make lint    check the style only"
 	@echo "make format  correct the style"
@@ -14,6 +15,10 @@ help:
 
 run: $(VENV)/ready
 	$(BIN)/python ALTERNATIVE_EP.py --epoch=12
+
+demo: $(VENV)/ready-demo
+	$(BIN)/python final_image_demo.py
+	$(BIN)/python final_video_demo.py
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -31,10 +36,14 @@ clean:
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The stamps are touched last, so that a failed set-up is repeated.
-$(VENV)/ready: requirements.txt
+$(VENV)/ready-demo: requirements-demo.txt
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 	  { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements-demo.txt
+	touch $@
+
+$(VENV)/ready: requirements.txt requirements-train.txt $(VENV)/ready-demo
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	touch $@
 

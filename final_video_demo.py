@@ -27,7 +27,6 @@ from samtl.common.errors import UserError, run_script
 from samtl.faces import detect, track
 from samtl.faces.drawing import draw
 from samtl.faces.media import output, recording, video
-from samtl.faces.prediction import Prediction
 from samtl.inference import loading
 from samtl.inference.predictor import Predictor
 
@@ -243,11 +242,8 @@ def _analysed(frames, fps, tools, args):
             new = {task: rows[index] for task, rows in probabilities.items()}
             person.smooth(new, frame.time, args.smoothing)
         predictions = [
-            Prediction(
-                person.face,
-                predictor.named(person.probabilities),
-                person.number,
-                predictor.age_years(person.probabilities),
+            predictor.prediction(
+                person.face, person.probabilities, person.number
             )
             for person in tracks
         ]

@@ -1,7 +1,7 @@
 """Importing this hides TensorFlow, as if it were not installed.
 
-Keras and POT would load it beside JAX, which takes ten seconds. (With None in
-`sys.modules`, Keras would take it for loaded.)
+Importing it takes ten seconds. (With None in `sys.modules`, Keras would take it
+for loaded.)
 """
 
 import importlib.abc

@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,13 @@ from data_preparation import __main__ as preparation
 from data_preparation import check
 from samtl.cli import command_line
 from samtl.common import flags
+from samtl.faces import inputs
 from samtl.runs import run_folder
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+LIBRARY = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 # Files that a reader of docs/extending.md writes.
 EXAMPLES = ("samtl/pseudo_labels/margin.py", "samtl/networks/plain.py")
@@ -48,7 +51,7 @@ def test_the_readme_is_short_and_starts_with_its_contents():
 
 
 @pytest.mark.parametrize(
-    "command", dict.fromkeys(commands(README) + commands(TRAINING))
+    "command", dict.fromkeys(commands(README + TRAINING + LIBRARY))
 )
 def test_command_is_real(command, monkeypatch):
     match shlex.split(command):
@@ -57,6 +60,8 @@ def test_command_is_real(command, monkeypatch):
             assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
         case ["pip", "install", "-r", path]:
             assert (ROOT / path).is_file()
+        case ["samtl", *words]:
+            _check_script("final_image_demo", words, monkeypatch)
         case ["python", "-m", "data_preparation", *words]:
             _check_preparation(words)
         case ["python", script, *words]:
@@ -64,6 +69,7 @@ def test_command_is_real(command, monkeypatch):
         case words:
             assert words in (
                 ["python3", "-m", "venv", ".venv"],
+                ["pip", "install", "."],
                 [".", ".venv/bin/activate"],
                 ["tensorboard", "--logdir", "runs"],
             )
@@ -88,6 +94,18 @@ def _check_script(script, words, monkeypatch):
     }
     monkeypatch.setattr(run_folder, "read_args", lambda run: defaults)
     command_line.parse(parser, words)
+
+
+def test_examples_in_python_run(tmp_path, monkeypatch):
+    shutil.copy(inputs.portrait(), tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    examples = re.findall(r"```python\n(.*?)```", README + LIBRARY, re.DOTALL)
+    assert len(examples) == 3
+    for example in examples:
+        names = {}
+        exec(example, names)
+        faces = names.get("faces", [])
+        assert len(faces) == ("analyze" in example)
 
 
 @pytest.mark.parametrize(

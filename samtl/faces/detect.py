@@ -16,16 +16,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from samtl.common import flags, isolation
+from samtl.common import flags, isolation, shipped
 from samtl.common.errors import UserError
 from samtl.faces import search
 from samtl.faces.face import Face
 
-YUNET = (
-    Path(__file__).resolve().parents[2]
-    / "weights"
-    / "face_detection_yunet_2026may.onnx"
-)
+YUNET = shipped.WEIGHTS / "face_detection_yunet_2026may.onnx"
 # The same file in OpenCV's model zoo. This host serves the file itself;
 # raw.githubusercontent.com serves a Git LFS pointer.
 URL = (

@@ -35,14 +35,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from samtl.common import files, flags, isolation
+from samtl.common import files, flags, isolation, shipped
 from samtl.common.errors import UserError, reason
 from samtl.common.text import printable
 from samtl.data.tasks import mirrored
 from samtl.inference import ages
 from samtl.inference.predictor import Predictor
 
-WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "four_tasks.onnx"
+WEIGHTS = shipped.WEIGHTS / "four_tasks.onnx"
 MARGIN = 0.7
 LARGEST = 4096  # pixels of an input's side
 PATIENCE = 60  # seconds for loading a network in a child process

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from samtl.faces.face import Face
+from samtl.faces.prediction import Prediction
 from samtl.inference import ages, cropping
 
 LEAST_PROBABILITY = 1e-12
@@ -105,6 +106,13 @@ class Predictor:
             task: dict(zip(classes, probabilities[task].tolist(), strict=True))
             for task, classes in self.tasks.items()
         }
+
+    def prediction(
+        self, face: Face, probabilities: dict[str, np.ndarray], number: int
+    ) -> Prediction:
+        """Prediction for one face, from its {task: float [C_t]}."""
+        labels = self.named(probabilities)
+        return Prediction(face, labels, number, self.age_years(probabilities))
 
     def age_years(self, probabilities: dict[str, np.ndarray]) -> float | None:
         """Expected age of one face, in years; None if `ages` is empty.

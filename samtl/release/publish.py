@@ -19,16 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from samtl.cli import command_line
-from samtl.common import files, flags
+from samtl.common import files, flags, shipped
 from samtl.common.errors import UserError, run_script
 from samtl.data.tasks import mirrored
 from samtl.faces import detect, inputs
-from samtl.faces.prediction import Prediction
 from samtl.inference import loading
 from samtl.release import ages, card, figures
 
 NAME = "four_tasks"
-WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 KINDS = ("onnx", "keras")
 FILES = (
     *(f"{NAME}.{kind}" for kind in (*KINDS, "json")),
@@ -71,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Release a run: see the module's docstring."""
     given = parser().parse_args(argv)
-    given.out = given.out or WEIGHTS
+    given.out = given.out or shipped.WEIGHTS
     # Keras takes seconds to load; --help and a wrong flag should not.
     import keras
 
@@ -354,8 +352,8 @@ def _sample(made, detector):
     if not faces:
         return "no face found"
     found = predictor.probabilities([predictor.crop(pixels, faces[0])])
-    labels = predictor.named({task: rows[0] for task, rows in found.items()})
-    text = Prediction(faces[0], labels, 1).text()
+    first = {task: rows[0] for task, rows in found.items()}
+    text = predictor.prediction(faces[0], first, 1).text()
     return f"{text} ({detector.name} found the face)"
 
 

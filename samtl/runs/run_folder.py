@@ -56,9 +56,8 @@ PACKAGES = (
     "numpy",
     "scipy",
     "scikit-learn",
-    "POT",
     "pandas",
-    "opencv-python",
+    "opencv-python-headless",
 )
 
 

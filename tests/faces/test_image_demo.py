@@ -15,6 +15,7 @@ from PIL import Image
 
 import final_image_demo
 from samtl.common.errors import UserError, run_script
+from samtl.demos import image as image_demo
 from samtl.faces import detect, inputs
 from samtl.faces.media import output
 from tests.faces import stand_ins
@@ -137,7 +138,7 @@ def test_large_images_are_read_one_at_a_time(demo, tmp_path, monkeypatch):
     monkeypatch.setattr(output, "write_image", done)
     for held, most in ((50_000, 1), (10**9, 6)):
         numbers[:] = [0]
-        monkeypatch.setattr(final_image_demo, "HELD", held)
+        monkeypatch.setattr(image_demo, "HELD", held)
         demo("photos")
         assert max(numbers) == most
         assert numbers[-1] == 0

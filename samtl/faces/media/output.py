@@ -261,8 +261,9 @@ def record(prediction: Prediction, least: float) -> dict:
         least: confidence in 0..1 below which a label is unsure.
 
     Returns:
-        {"face": number, "box": [left, top, right, bottom] in pixels,
-        "score": detection score, "labels": {task: {"label", "confidence",
+        {"face": number, "box": [left, top, right, bottom] and "landmarks":
+        five [x, y], see `Face`, in pixels, "score": detection score,
+        "labels": {task: {"label", "confidence",
         "unsure", "probabilities": {class: probability}}}}, and "age_years" if
         the prediction has it.
     """
@@ -280,6 +281,7 @@ def record(prediction: Prediction, least: float) -> dict:
     found = {
         "face": prediction.number,
         "box": [round(float(side), 1) for side in prediction.face.box],
+        "landmarks": prediction.face.landmarks.astype(float).round(1).tolist(),
         "score": round(float(prediction.face.score), 4),
         "labels": labels,
     }

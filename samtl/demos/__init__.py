@@ -1,0 +1,1 @@
+"""The image demo, which is the command `samtl`."""
