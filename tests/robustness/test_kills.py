@@ -48,6 +48,21 @@ def test_killed_preparations(tmp_path):
     assert set(verdicts) == {"survived"}
 
 
+@posix
+def test_killed_pairs():
+    command = [sys.executable, "-m", "tests.robustness.pairs", "--trials=6"]
+    done = subprocess.run(
+        [*command, "--kinds", "sets", "sweeps"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    COUNTS["tried"] += 6
+    assert done.returncode == 0, done.stdout + done.stderr
+    COUNTS["survived"] += 6
+
+
 class Witness:
     """Keeps every state of a folder between two changes.
 
