@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run demo test lint format clean help
+.PHONY: run demo web test lint format clean help
 
 help:
 	@echo "make run     train SA-MTL on synthetic faces, in a few minutes"
 	@echo "make demo    label the faces of a sample portrait and a sample clip"
+	@echo "make web     serve the page that labels faces in a browser"
 	@echo "make test    check the style and run all tests"
 	@echo "make lint    check the style only"
 	@echo "make format  correct the style"
@@ -19,6 +20,13 @@ run: $(VENV)/ready
 demo: $(VENV)/ready-demo
 	$(BIN)/python final_image_demo.py
 	$(BIN)/python final_video_demo.py
+
+# The server needs no further package, onnxruntime-web comes from npm.
+web: web/vendor
+	$(PYTHON) -m samtl.web --open
+
+web/vendor:
+	$(PYTHON) -m samtl.web --fetch
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
