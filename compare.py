@@ -11,22 +11,16 @@ round; failed.csv; table.md and report.html. runs/ below it has the runs'
 folders and logs.
 """
 
+# What loads pandas is imported in functions: it takes seconds, and --help and
+# a wrong flag should not.
+
 import collections
 import shlex
 from pathlib import Path
 
 from samtl.cli import command_line
-from samtl.common import files, flags, locks
+from samtl.common import files, flags
 from samtl.common.errors import UserError, run_script
-from samtl.comparison import (
-    plan,
-    progress,
-    protocol,
-    results,
-    states,
-    sweep,
-    tuning,
-)
 from samtl.distributed import cluster
 
 EXAMPLES = """examples:
@@ -79,6 +73,9 @@ def parser():
 def main(argv=None):
     """Returns the exit code: 1 where a run has failed."""
     args = command_line.parse(parser(), argv)
+    from samtl.common import locks
+    from samtl.comparison import plan, protocol, states
+
     name = args.plan.stem + ("-trials" if args.trials else "")
     out = args.out or Path("comparison", name)
     wanted = _wanted(args)
@@ -111,15 +108,14 @@ def main(argv=None):
 
 def _compare(args, wanted, runs, once, out):
     """Train what is left, and write the tables and the report."""
+    from samtl.comparison import plan, report, results, states, tuning
+
     for folder in (out, out / "figures"):
         files.sweep(folder)
     # Another comparison may have trained some meanwhile.
     found = {f: states.state(r, out, args.data_dir) for f, r in once.items()}
     if args.report_only:
         results.require_runs(out)
-    # It takes seconds to load; a list should not wait for it.
-    from samtl.comparison import report
-
     plan.write_plan(wanted, args.plan, out / "plan.toml")
     failures = {}
     if not args.report_only:
@@ -148,6 +144,8 @@ def _compare(args, wanted, runs, once, out):
 
 def _wanted(args):
     """The plan that a command line asks for."""
+    from samtl.comparison import plan, tuning
+
     if args.trials and args.seeds:
         raise UserError("--trials have seeds of their own; omit --seeds")
     wanted = plan.override(plan.read_plan(args.plan), args.seeds, args.limit)
@@ -155,6 +153,8 @@ def _wanted(args):
 
 
 def _list(runs, found, out, data_dir):
+    from samtl.comparison import states
+
     rows = [("state", "pair", "method", "seed", "command")]
     for run in runs:
         words = states.command(run, out, data_dir)
@@ -180,6 +180,8 @@ def _draw(runs, data_dir):
 
 def _train(runs, found, out, args, failures):
     """Train the runs to do, and add the errors of failed ones to `failures`."""
+    from samtl.comparison import progress, states, sweep
+
     done = [f for f, state in found.items() if state == states.DONE]
     todo = [run for run in runs if run.folder not in done]
     with (

@@ -104,7 +104,7 @@ def parse(
     Raises:
         UserError: a flag is unknown, out of range or contradicts another.
     """
-    words = sys.argv[1:] if argv is None else argv
+    words = parser.expanded(sys.argv[1:] if argv is None else argv)
     _add_task_flags(parser, [word.partition("=")[0] for word in words])
     words, notes = repair(words, _names(parser))
     for note in notes:

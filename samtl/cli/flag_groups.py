@@ -20,12 +20,21 @@ from samtl.common.flags import (
     limit,
     loss_weight,
     model,
+    shorten_help,
     strength,
     task,
     task_list,
     weighted,
 )
 
+# What --help shows, by the beginnings of the names.
+USUAL = (
+    *("dataset", "task_type", "unlabelled", "model", "epoch", "batch_size"),
+    *("learning_rate", "is_augmentation", "data_dir", "limit", "seed"),
+    *("run_dir", "resume", "is_naive", "is_distilled", "distill_t", "is_lnorm"),
+    *("is_interpolation", "selection_threshold", "is_MRF"),
+    *("is_trace_norm", "is_nuclear_norm", "is_matching"),
+)
 LOSS_LETTERS = {"emotion": "E", "pose": "P", "gender": "G", "age": "A"}
 
 
@@ -87,6 +96,7 @@ def add_task_flags(parser: Parser) -> None:
 
 def add_training_flags(parser: Parser) -> None:
     """The network and how it is trained."""
+    shorten_help(parser, USUAL)
     _add_network_flags(parser)
     group = parser.add_argument_group("training")
     flag = functools.partial(add_flag, group)

@@ -1,6 +1,7 @@
 """How a flag is declared, and the values that flags take."""
 
 import argparse
+import copy
 import functools
 import math
 import re
@@ -9,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from samtl.common import configuration
 from samtl.common.errors import UserError
 
+CONFIG = "--config"
 MODELS = ("mini_xception", "mini_resnet", "wide_resnet", "vggface")
 TASK_NUMBERS = {"0": "emotion", "1": "age", "2": "gender", "10": "pose"}
 
@@ -120,19 +123,83 @@ class Parser(argparse.ArgumentParser):
     family: what kind of training the script does, `cli.methods.Family`, where
         it has flags of methods.
     dataset_group: the group of its flags --dataset_<task>, where it has any.
+    usual: beginnings of the flags that --help shows, where it leaves the others
+        to --help_all; empty where it shows all.
     """
 
     family = None
     dataset_group = None
+    usual = ()
 
     def parse_known_args(self, args=None, namespace=None):
-        args = sys.argv[1:] if args is None else args
+        args = self.expanded(sys.argv[1:] if args is None else args)
         for word in args:
             flag, _, value = word.partition("=")
             # argparse would take it for a flag that has no value.
             if flag.startswith("--") and value == "--":
                 self.error(f"{flag}: '--' is not a value")
         return super().parse_known_args(args, namespace)
+
+    def expanded(self, words: list[str]) -> list[str]:
+        """A command line with the flags of its --config in front.
+
+        Flags that are given themselves replace the file's.
+
+        Raises:
+            UserError: the file cannot be read, or does not hold flags.
+        """
+        if not any(word.partition("=")[0] == CONFIG for word in words):
+            return words
+        place = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        place.error = self.error
+        place.add_argument(CONFIG, type=Path)
+        found, words = place.parse_known_args(words)
+        given = {word.lstrip("-").partition("=")[0] for word in words}
+        return [
+            *self._words(configuration.read(found.config), given),
+            *words,
+        ]
+
+    def _words(self, values, given):
+        """Values of flags as a command line, without those of `given`."""
+        for name, value in values.items():
+            if name in given or value is None:
+                continue
+            action = self._option_string_actions.get(f"--{name}")
+            if action and action.nargs == 0:
+                yield from [f"--{name}"] if value is True else []
+            else:
+                several = value if isinstance(value, list) else [value]
+                yield from (f"--{name}={one}" for one in several)
+
+    def format_help(self):
+        shown = copy.copy(self)
+        shown.usage = self._short_usage()
+        if not self.usual:
+            return super(Parser, shown).format_help()
+        shown._actions = [a for a in self._actions if self._is_usual(a)]
+        shown._action_groups = []
+        for group in self._action_groups:
+            part = copy.copy(group)
+            part._group_actions = [
+                a for a in group._group_actions if self._is_usual(a)
+            ]
+            if part._group_actions:
+                shown._action_groups.append(part)
+        return super(Parser, shown).format_help()
+
+    def _short_usage(self):
+        """What must be given, and that there are flags."""
+        words = ["%(prog)s"]
+        for action in self._actions:
+            if not action.option_strings:
+                words.append(f"[{action.metavar} ...]")
+            elif action.required:
+                words.append(f"{action.option_strings[0]} {action.metavar}")
+        return " ".join([*words, "[--FLAG=VALUE ...]"])
+
+    def _is_usual(self, action):
+        return action.dest.startswith((*self.usual, "help", "config"))
 
     def error(self, message):
         message = message.removeprefix("argument ")
@@ -141,7 +208,7 @@ class Parser(argparse.ArgumentParser):
 
 def parser(description: str, epilog: str | None) -> Parser:
     """A parser whose help shows `description` and `epilog` as written."""
-    return Parser(
+    made = Parser(
         description=description,
         epilog=epilog,
         allow_abbrev=False,
@@ -149,6 +216,34 @@ def parser(description: str, epilog: str | None) -> Parser:
             argparse.RawDescriptionHelpFormatter, width=80, max_help_position=26
         ),
     )
+    text = (
+        "TOML file of flags, or the args.json of a run; flags that are given "
+        "replace its"
+    )
+    # Never a value: `expanded` puts the file's flags in its place.
+    made.add_argument(
+        CONFIG, metavar="FILE", default=argparse.SUPPRESS, help=text
+    )
+    return made
+
+
+def shorten_help(parser: Parser, usual: tuple[str, ...]) -> None:
+    """Let --help show the flags that begin with `usual`, --help_all all."""
+    parser.usual = usual
+    parser.add_argument(
+        "--help_all",
+        action=_HelpAll,
+        nargs=0,
+        default=argparse.SUPPRESS,
+        help="show all flags and exit",
+    )
+
+
+class _HelpAll(argparse.Action):
+    def __call__(self, parser, namespace, values, option_string=None):
+        parser.usual = ()
+        parser.print_help()
+        parser.exit()
 
 
 def labels(text: str) -> str:

@@ -170,9 +170,12 @@ def write_args(run: Path, arguments: dict) -> None:
         key: str(value) if isinstance(value, Path) else value
         for key, value in arguments.items()
     }
-    files.write_json(
-        run / "args.json", {"arguments": plain, **_record()}, is_sealed=True
-    )
+    path = run / "args.json"
+    content = {"arguments": plain, **_record()}
+    if script := plain.get("script"):
+        words = ["python", f"{script}.py", f"--config={path}"]
+        content = {"repeated_by": shlex.join(words), **content}
+    files.write_json(path, content, is_sealed=True)
 
 
 def go_on(run: Path, images: dict[str, list[str]]) -> None:

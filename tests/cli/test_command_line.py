@@ -381,20 +381,29 @@ def test_bare_boolean_flag_does_not_eat_the_next_flag():
     assert args.votes is False
 
 
-def test_help_names_every_flag_with_its_default():
+def test_help_names_the_usual_flags_and_help_all_every_flag(capsys):
     parser = multitask_parser()
-    text = " ".join(parser.format_help().split())
+    short = parser.format_help()
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--help_all"])
+    text = capsys.readouterr().out
+    assert 2 * len(short.splitlines()) < len(text.splitlines())
+    text = " ".join(text.split())
     for action in parser._actions:
-        if isinstance(action, argparse._HelpAction):
-            continue
         assert action.help
+        assert action.option_strings[-1] in text
+        if action.default is argparse.SUPPRESS:
+            continue
         if isinstance(action.default, int | float | str):
             assert f"default: {action.default}" in " ".join(action.help.split())
     assert "python x.py" in text
 
 
-def test_help_needs_no_keras():
-    code = "import sys, samtl.cli.command_line; print('keras' in sys.modules)"
+def test_help_needs_neither_keras_nor_pandas():
+    code = (
+        "import sys, samtl.cli.command_line, compare; "
+        "print(not {'keras', 'pandas', 'matplotlib'} & set(sys.modules))"
+    )
     root = Path(__file__).parents[2]
     result = subprocess.run(
         [sys.executable, "-c", code],
@@ -403,7 +412,48 @@ def test_help_needs_no_keras():
         text=True,
         check=True,
     )
-    assert result.stdout.strip() == "False"
+    assert result.stdout.strip() == "True"
+
+
+def test_a_file_of_flags_is_the_base_of_a_command(tmp_path):
+    path = tmp_path / "flags.toml"
+    path.write_text(
+        "epoch = 7\nis_augmentation = true\ndensity_t = 0.5\n"
+        'dataset_emotion = ["expw", "ferplus"]\ndataset_pose = "mtfl"\n'
+        'dataset_smile = "mtfl"\n'
+    )
+    found = parse(f"--config {path} --dataset_emotion sfew --epoch=8")
+    written = (
+        "--epoch=8 --is_augmentation --density_t=0.5 --dataset_emotion sfew "
+        "--dataset_pose=mtfl --dataset_smile=mtfl"
+    )
+    assert vars(found) == vars(parse(written))
+    assert parse(f"--config={path}").dataset_emotion == ["expw", "ferplus"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch 7", "neither TOML"),
+        ("[training]\nepoch = 7", "is a table"),
+        ("epohc = 7", "did you mean --epoch"),
+        ("epoch = 0.5", "epoch"),
+    ],
+)
+def test_bad_files_of_flags_are_refused(tmp_path, text, message):
+    path = tmp_path / "flags.toml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        parse(f"--config={path}")
+    with pytest.raises(UserError, match="cannot read"):
+        parse(f"--config={tmp_path / 'none.toml'}")
+
+
+def test_the_arguments_of_a_run_repeat_it(stopped_run):
+    path = stopped_run / "args.json"
+    before = vars(parse("--epoch=9 --is_naive --data_dir=old --cache_gb=1"))
+    assert vars(parse(f"--config={path}")) == before
+    assert parse(f"--config={path} --seed=3").seed == 3
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ PARSERS = list(_parsers())
 NAMES = [
     action.dest
     for action in PARSERS[1]._actions
-    if action.dest not in ("help", "resume")
+    if action.dest not in ("help", "help_all", "resume")
 ]
 FLAGS = st.tuples(st.sampled_from(NAMES), WORDS).map("--{0[0]}={0[1]}".format)
 
@@ -107,7 +107,9 @@ FLAGS = st.tuples(st.sampled_from(NAMES), WORDS).map("--{0[0]}={0[1]}".format)
 @settings(max_examples=300)
 @given(st.sampled_from(PARSERS), st.lists(FLAGS | WORDS, max_size=4))
 def test_command_lines(parser, words):
-    if {"-h", "--help", "--resume"} & {word.split("=")[0] for word in words}:
+    if {"-h", "--help", "--help_all", "--resume"} & {
+        word.split("=")[0] for word in words
+    }:
         return
     args = attempt(lambda: command_line.parse(parser, words))
     if args is REFUSED:
