@@ -12,6 +12,7 @@ not be read; 2 for a mistake in the command; 130 after Ctrl-C.
 
 import contextlib
 import csv
+import itertools
 import json
 import math
 import sys
@@ -175,6 +176,12 @@ def _annotate(address, end, tools, tables, args):
     frames = video.ahead(source.frames(args.start, end, every))
     fps = source.fps / every
     found = video.ahead(_analysed(frames, fps, tools, args))
+    # A kill before it leaves no file.
+    first = next(found, None)
+    if first is None:
+        raise UserError(
+            f"no frame of {source.name} lies between --start and --end"
+        )
     total = _expected(source, args.start, end, every)
     layout = draw.VideoLayout(tools.predictor.tasks)
     target = tools.targets.reserve(source.name, ".mp4")
@@ -188,17 +195,14 @@ def _annotate(address, end, tools, tables, args):
         counter = _Counter(progress, total)
         tables.start(source.name if address is None else address)
         try:
-            _write(found, writer, layout, counter, tables, args)
+            results = itertools.chain([first], found)
+            _write(results, writer, layout, counter, tables, args)
         except KeyboardInterrupt:
             is_stopped = True
             source.stop()
     if is_stopped and counter.frames == 0:
         print("stopped before the first frame", file=sys.stderr)
         sys.exit(130)
-    if counter.frames == 0:
-        raise UserError(
-            f"no frame of {source.name} lies between --start and --end"
-        )
     silent = sound is not None and not writer.has_sound
     print(
         f"{counter.frames} frames, {output.count(len(counter.faces))}, "

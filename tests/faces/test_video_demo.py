@@ -269,6 +269,21 @@ def test_names_are_reserved(demo, clip, tmp_path, monkeypatch):
     assert len(_frames(tmp_path / "demo_output" / "walk_faces_2.mp4")) == 5
 
 
+def test_there_is_no_file_before_the_first_frame(
+    demo, clip, tmp_path, monkeypatch
+):
+    there = []
+
+    class Detector(stand_ins.Detector):
+        def __call__(self, image):
+            there.append(list((tmp_path / "demo_output").glob("*.mp4")))
+            return super().__call__(image)
+
+    monkeypatch.setattr(detect, "open", lambda *_, **__: Detector())
+    demo(clip, "--end=0.2")
+    assert there[0] == []
+
+
 @pytest.mark.skipif(os.name != "posix", reason="/dev/full")
 @pytest.mark.parametrize("flag", ["csv", "jsonl"])
 def test_tables_that_cannot_be_written(demo, clip, flag):
