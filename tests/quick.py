@@ -11,6 +11,7 @@ from samtl import networks
 from samtl.runs import onnx_export, plots
 
 SHAPE = (16, 16, 1)
+PICTURES = ("confusion", "curves", "contact_sheet", "weight_histogram")
 
 
 def shrink(patch):
@@ -34,7 +35,8 @@ def leave_out(patch):
 
 def leave_out_pictures(patch):
     """Leave pictures empty."""
-    patch.setattr(plots, "_save", lambda figure, path: path.touch())
+    for name in PICTURES:
+        patch.setattr(plots, name, lambda path, *_, **__: path.touch())
 
 
 def build(config, tasks, *_, **__):
