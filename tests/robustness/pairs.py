@@ -7,8 +7,8 @@ A trial starts two trainings with different seeds in one run folder, two
 preparations of a set from different sources, or two sweeps of a comparison,
 within milliseconds. SIGKILL ends each after a random time, which may be later
 than its own end. Two more follow, and then one alone. A process must end with
-its work, the kill, or one line for the user, and the result must be that of one
-process that was never disturbed.
+its work, the kill, or one line for the user. Where there is a result, after any
+of them, it must be that of one process that was never disturbed.
 
 Processes are forked: a copy costs a hundredth of a new one.
 """
@@ -23,6 +23,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -34,12 +35,12 @@ import pytest
 
 from samtl.common import files, flags
 from samtl.common.errors import UserError, run_script
+from samtl.data import tables
 from tests import tiny
 from tests.robustness import kills, slow_training, small_set
 
 TRIALS, PAIRS = 200, 2
-LATER = 1.5  # the latest kill, in durations of the work alone
-PICTURES = 24
+LATER = 3  # the latest kill, in durations of the work alone
 
 
 class Kind(NamedTuple):
@@ -48,7 +49,7 @@ class Kind(NamedTuple):
     Attributes:
         begin: makes what all trials read, in a folder.
         work: begins or goes on in a folder, as process 0 or 1.
-        read: of a folder that is done; the result as text.
+        read: the result in a folder as text, "" without one.
     """
 
     begin: Callable[[Path], None]
@@ -67,6 +68,8 @@ def _train(folder, number):
     import ALTERNATIVE_EP
     from tests import quick
 
+    if (folder / "result.json").exists():
+        return
     quick.shrink(pytest.MonkeyPatch())
     words = [f"--resume={folder}"]
     if not (folder / "args.json").exists():
@@ -80,6 +83,8 @@ def _read_run(folder):
     """The seed and all that it decides."""
     import keras
 
+    if not (folder / "result.json").exists():
+        return ""
     result = files.read_json(folder / "result.json")
     network = keras.saving.load_model(folder / "best.keras", compile=False)
     digest = hashlib.sha256()
@@ -95,7 +100,7 @@ def _read_run(folder):
 def _begin_set(folder):
     for seed, name in enumerate(("first", "second")):
         (folder / name).mkdir()
-        small_set.source(folder / name, PICTURES, seed)
+        small_set.source(folder / name, seed=seed)
 
 
 def _prepare(folder, number):
@@ -104,30 +109,34 @@ def _prepare(folder, number):
 
 
 def _read_set(folder):
-    return repr(sorted(kills.published(folder).items()))
+    try:
+        tables.read(kills.NAME, folder)
+    except UserError:
+        return ""
+    found = kills.published(folder).items()
+    return repr(sorted(x for x in found if not x[0].endswith(".dropped.csv")))
 
 
 def _sweep(folder, _):
     import compare
-    from samtl.comparison import report
+    from samtl.comparison import plan, protocol, report, results
 
     runs = [slow_training.run(seed) for seed in range(2)]
     with (
-        mock.patch.object(compare.plan, "runs", return_value=runs),
-        mock.patch.object(compare.protocol, "fault", return_value=None),
+        mock.patch.object(plan, "runs", return_value=runs),
+        mock.patch.object(protocol, "fault", return_value=None),
         mock.patch.object(compare, "_draw"),
-        mock.patch.object(compare.results, "write_tables"),
+        mock.patch.object(results, "write_tables"),
         mock.patch.object(report, "write_report", return_value=[]),
     ):
         compare.main([f"--out={folder}"])
 
 
 def _read_sweep(folder):
-    found = []
-    for seed in range(2):
-        run = folder / slow_training.run(seed).folder
-        found.append(slow_training.read(run))
-    return repr(found)
+    runs = [folder / slow_training.run(seed).folder for seed in range(2)]
+    if not all((run / "result.json").exists() for run in runs):
+        return ""
+    return repr([slow_training.read(run) for run in runs])
 
 
 KINDS = {
@@ -153,8 +162,6 @@ def start(work: Callable[[], None], log: Path) -> int:
     except SystemExit as error:
         status = error.code
     except BaseException:
-        import traceback
-
         traceback.print_exc()
     finally:
         with contextlib.suppress(Exception):
@@ -178,26 +185,36 @@ def pair(kind: Kind, folder: Path, log: Path, delays: np.ndarray) -> list[str]:
     ]
     began = time.monotonic()
     for number in np.argsort(delays):
-        time.sleep(max(0.0, began + delays[number] - time.monotonic()))
+        _wait(children[number], began + delays[number])
         os.kill(children[number], signal.SIGKILL)
     return [end(child) for child in children]
 
 
-def alone(kind: Kind, folder: Path, log: Path, number: int = 0) -> str:
-    """The result of a folder after one process, undisturbed; "" if it failed.
+def _wait(child, moment):
+    """Wait until a process has ended, or a moment has come."""
+    look = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    while time.monotonic() < moment and not os.waitid(os.P_PID, child, look):
+        time.sleep(0.002)
 
-    A finished run refuses to be resumed.
+
+def result(kind: Kind, folder: Path, log: Path, number: int | None) -> str:
+    """What a folder holds; with a number, after one undisturbed process.
+
+    Returns:
+        The result, "" without one, "failed" where the work or reading fails.
     """
 
     def work():
-        with contextlib.suppress(UserError):
+        if number is not None:
             kind.work(folder, number)
         answer.write_text(kind.read(folder), encoding="utf-8")
 
     answer = log.with_suffix(".result")
     answer.unlink(missing_ok=True)
     end(start(work, log))
-    return answer.read_text(encoding="utf-8") if answer.exists() else ""
+    if answer.exists():
+        return answer.read_text(encoding="utf-8")
+    return "failed"
 
 
 def trials(name: str, count: int, seed: int) -> collections.Counter:
@@ -213,19 +230,21 @@ def trials(name: str, count: int, seed: int) -> collections.Counter:
         log = place / "log"
         kind.begin(place)
         began = time.monotonic()
-        wholes = {alone(kind, place / f"whole{n}", log, n) for n in range(2)}
+        wholes = {result(kind, place / f"whole{n}", log, n) for n in range(2)}
+        assert not wholes & {"", "failed"}, log.read_text()
         latest = LATER * (time.monotonic() - began) / 2
         for number in range(count):
             rng = np.random.default_rng([seed, number])
             folder = place / f"trial{number}"
             log = place / f"log{number}"
-            ends = []
+            ends, results = [], []
             for _ in range(PAIRS):
                 ends += pair(kind, folder, log, rng.uniform(0, latest, 2))
-            is_whole = alone(kind, folder, log) in wholes - {""}
-            found.update(ends)
-            found["mixed"] += not is_whole
-            if not is_whole or "failed" in ends:
+                results.append(result(kind, folder, log, None) or "none")
+            results.append(result(kind, folder, log, 0))
+            is_mixed = not wholes.union(["none"]).issuperset(results)
+            found.update(ends, mixed=is_mixed)
+            if is_mixed or "failed" in ends:
                 print(f"{name} {number}: {ends}\n{log.read_text()[-3000:]}")
     return found
 

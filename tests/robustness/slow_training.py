@@ -11,7 +11,7 @@ from samtl.common import files
 from samtl.runs import run_folder
 from tests.comparison import stub
 
-ROUNDS, SECONDS = 8, 0.03
+ROUNDS, SECONDS = 8, 0.1
 
 
 def main(argv):
