@@ -195,54 +195,58 @@ function percent(share) {
 
 // Camera
 
-let stop = null;
+let stop = null; // ends the running camera
 
 byId("camera").onclick = async ({target}) => {
   if (stop) return stop();
+  stop = () => {}; // of a second press before the camera is ready
   try {
     const stream = await navigator.mediaDevices.getUserMedia({
       video: {facingMode: "user", width: {ideal: 1280}},
     });
     target.textContent = "Stop the camera";
-    target.ariaPressed = "true";
-    await run(stream);
-    target.textContent = "Use the camera";
-    target.ariaPressed = "false";
+    status.textContent = "The camera is on.";
+    await run(stream).finally(() =>
+      stream.getTracks().forEach((track) => track.stop()),
+    );
+    status.textContent = "The camera is off.";
   } catch (error) {
     status.textContent =
       `The camera cannot be used (${error.message}): connect it, allow this ` +
       "page to use it, and close other programs that do.";
   }
+  stop = null;
+  byId("live").replaceChildren();
+  target.textContent = "Use the camera";
 };
 
-/** Label the frames of a stream until the button is pressed again. */
+/** Label the frames of a stream until its end, or until the button's press. */
 async function run(stream) {
   const video = document.createElement("video");
   Object.assign(video, {srcObject: stream, muted: true, playsInline: true});
-  await video.play();
   const article = picture("Camera", video);
   article.querySelector(".remove").remove();
   byId("live").replaceChildren(article);
-  const tracks = new Tracks();
-  let isRunning = true;
-  stop = () => (isRunning = false);
+  const end = new Promise((resolve) => (stop = () => resolve(false)));
   stream.getVideoTracks()[0].onended = stop;
-  status.textContent = "The camera is on.";
+  await video.play();
+  const tracks = new Tracks();
   let before = performance.now();
-  while (isRunning) {
+  while (await Promise.race([end, nextFrame(video)])) {
     const found = await ask(await createImageBitmap(video), true);
     if (found.error) throw new Error(found.error);
     const now = performance.now();
-    const faces = tracks.update(found.faces, now / 1000);
-    show(article, {...found, faces});
-    const rate = Math.round(1000 / (now - before));
+    show(article, {...found, faces: tracks.update(found.faces, now / 1000)});
+    const rate = (1000 / (now - before)).toPrecision(2);
     article.querySelector(".count").append(`, ${rate} frames per second`);
     before = now;
   }
-  stop = null;
-  stream.getTracks().forEach((track) => track.stop());
-  article.remove();
-  status.textContent = "The camera is off.";
+}
+
+function nextFrame(video) {
+  return new Promise((resolve) =>
+    video.requestVideoFrameCallback(() => resolve(true)),
+  );
 }
 
 // Offline

@@ -28,16 +28,25 @@ export async function decode(source) {
 /**
  * Another size: the mean of the covered area (INTER_AREA) where the image
  * shrinks, linear interpolation (INTER_LINEAR) where it grows.
- *
- * Both are separable: an output pixel is a weighted sum of source pixels
- * across, and of such sums down.
  */
 export function resize(image, width, height) {
+  const isSmaller = width * height < image.width * image.height;
+  const data = isSmaller
+    ? shrunk(image, width, height)
+    : enlarged(image, width, height);
+  return {data, width, height, channels: image.channels};
+}
+
+/** A weighted sum of source pixels across, and of such sums down. */
+function shrunk(image, width, height) {
   const {data, channels} = image;
-  const across = weights(image.width, width);
-  const down = weights(image.height, height);
+  const across = areas(image.width, width);
+  const down = areas(image.height, height);
   const line = new Float32Array(width * channels);
   const sums = new Float32Array(line.length * height);
+  // At half the size, halves are rounded up.
+  const isHalf = image.width === 2 * width && image.height === 2 * height;
+  if (isHalf) sums.fill(1e-3);
   let row = -1;
   for (let d = 0; d < down.weight.length; d++) {
     if (down.from[d] !== row) {
@@ -58,32 +67,22 @@ export function resize(image, width, height) {
     for (let i = 0; i < line.length; i++) sums[start + i] += weight * line[i];
   }
   // The conversion rounds to the nearest level, halves to the even one.
-  return {data: new Uint8ClampedArray(sums), width, height, channels};
+  return new Uint8ClampedArray(sums);
 }
 
-/** The weights of source pixels in output pixels along one side. */
-function weights(before, after) {
+/** The weights of source pixels in the areas of output pixels, on one side. */
+function areas(before, after) {
   const found = {from: [], to: [], weight: []};
-  const add = (from, to, weight) => {
-    found.from.push(from);
-    found.to.push(to);
-    found.weight.push(weight);
-  };
   const scale = before / after;
   for (let to = 0; to < after; to++) {
-    if (scale >= 1) {
-      const start = to * scale;
-      const end = Math.min(start + scale, before);
-      for (let from = Math.floor(start); from < end; from++) {
-        const covered = Math.min(from + 1, end) - Math.max(from, start);
-        if (covered > 1e-3) add(from, to, covered / (end - start));
-      }
-    } else {
-      const place = (to + 0.5) * scale - 0.5;
-      const at = Math.min(Math.max(place, 0), before - 1);
-      const from = Math.floor(at);
-      add(from, to, 1 - (at - from));
-      if (at > from) add(from + 1, to, at - from);
+    const start = to * scale;
+    const end = Math.min(start + scale, before);
+    for (let from = Math.floor(start); from < end; from++) {
+      const covered = Math.min(from + 1, end) - Math.max(from, start);
+      if (covered < 1e-3) continue;
+      found.from.push(from);
+      found.to.push(to);
+      found.weight.push(covered / (end - start));
     }
   }
   return {
@@ -91,6 +90,40 @@ function weights(before, after) {
     to: Int32Array.from(found.to),
     weight: Float32Array.from(found.weight),
   };
+}
+
+/** Linear interpolation in OpenCV's fixed-point numbers, which round down. */
+function enlarged(image, width, height) {
+  const {data, channels} = image;
+  const result = new Uint8ClampedArray(width * height * channels);
+  const across = neighbours(image.width, width, channels);
+  const down = neighbours(image.height, height, image.width * channels);
+  let to = 0;
+  for (const [row, next, above, below] of down) {
+    for (const [column, beside, left, right] of across) {
+      for (let c = 0; c < channels; c++) {
+        const [at, under] = [row + c, next + c];
+        const upper = left * data[at + column] + right * data[at + beside];
+        const lower = left * data[under + column] + right * data[under + beside];
+        const sum =
+          ((above * (upper >> 4)) >> 16) + ((below * (lower >> 4)) >> 16);
+        result[to++] = (sum + 2) >> 2;
+      }
+    }
+  }
+  return result;
+}
+
+/** [offset, offset of the next, their weights of 2048] of output pixels. */
+function neighbours(before, after, stride) {
+  return Array.from({length: after}, (_, to) => {
+    const place = ((to + 0.5) * before) / after - 0.5;
+    const at = Math.min(Math.max(place, 0), before - 1);
+    const from = Math.floor(at);
+    const next = Math.min(from + 1, before - 1);
+    const weight = round(2048 * (at - from));
+    return [from * stride, next * stride, 2048 - weight, weight];
+  });
 }
 
 /** An RGB image in gray: 0.299 R + 0.587 G + 0.114 B, in 15 bits. */
