@@ -22,6 +22,7 @@ from samtl.cli.methods import (
     method_name,
     regularisers,
 )
+from samtl.common import quiet
 from samtl.common.errors import UserError
 
 # Flags that have the names of `TrainingConfig`'s fields.
@@ -52,6 +53,11 @@ def configure(args: Arguments, tasks: list[str], script: str):
     Raises:
         UserError: a flag names a dataset that is not trained on.
     """
+    with quiet.without_notes():
+        import keras
+
+        if keras.backend.backend() == "tensorflow":
+            keras.distribution.list_devices()  # is there a GPU?
     from samtl import networks
     from samtl.distributed.devices import DevicesConfig
     from samtl.training import config
