@@ -73,7 +73,7 @@ def commands(folder: Path):
         action.dest
         for actions in known.values()
         for action in actions or ()
-        if action.dest not in ("help", "resume")
+        if action.dest not in ("help", "help_all", "resume")
     }
     words = st.sampled_from(sorted(names)).flatmap(
         lambda name: (
@@ -89,7 +89,8 @@ def commands(folder: Path):
 
     def read(drawn):
         script, given = drawn
-        if not {"-h", "--help", "--resume"} & {w.split("=")[0] for w in given}:
+        leaves = {"-h", "--help", "--help_all", "--resume"}
+        if not leaves & {word.split("=")[0] for word in given}:
             scripts[script](given)
 
     return strategy, read

@@ -28,6 +28,7 @@ VGGFACE_URL = (
     "https://github.com/rcmalli/keras-vggface/releases/download/v2.0/"
     + VGGFACE_FILE
 )
+MEMBERS = ["config.json", "metadata.json", "model.weights.h5"]
 # What h5py and zipfile raise for files that are damaged or of another kind.
 UNREADABLE = (
     OSError,
@@ -172,6 +173,13 @@ def _open(path):
     if zipfile.is_zipfile(path):
         archives.check(path)
         with zipfile.ZipFile(path) as archive:
+            # Keras would unpack others to the disk.
+            if sorted(archive.namelist()) != MEMBERS:
+                raise UserError(
+                    f"{path} has other members than {', '.join(MEMBERS)}; it "
+                    "is no network for images that Keras has written: get it "
+                    "again or name another"
+                )
             source = io.BytesIO(archive.read("model.weights.h5"))
     else:
         source = path

@@ -43,7 +43,7 @@ REASONS = {
 def no_process(monkeypatch):
     """Read in this process: another one takes a second to start."""
     monkeypatch.setattr(
-        isolation, "call", lambda function, path, seconds: function(path)
+        isolation, "call", lambda function, path, **limits: function(path)
     )
 
 
