@@ -67,14 +67,9 @@ def train(config):
     from samtl.networks import image_shape
     from samtl.pseudo_labels import Kind, Teacher, joined, true_labels
     from samtl.pseudo_labels.filling import fill_missing
-    from samtl.training import Auxiliary, Experiment, start_network
+    from samtl.training import Experiment, start_network
     from utils import confusion
-    from utils.confusion import (
-        distillation,
-        distribution_matching,
-        label_transfer,
-        mrf,
-    )
+    from utils.confusion import distillation, label_transfer, mrf
 
     devices.distribute(config.devices)
     with devices.main_process_first():
@@ -89,20 +84,10 @@ def train(config):
     if kind == Kind.TRAINED_TEACHERS:
         soft = distillation.triples(config, splits, tasks, labels)
 
-    # Which further losses: those reported, and those of a method.
     mixture = confusion.Mixture(splits, config.training)
-    losses, auxiliary = confusion.split_losses(tasks), None
-    if is_transfer:
-        auxiliary = label_transfer.build(tasks)
-        losses |= label_transfer.losses(
-            auxiliary, network, tasks, config.training.loss_weights
-        )
-    elif kind == Kind.DISTRIBUTION_MATCHING:
-        auxiliary = distribution_matching.Relatedness(tasks)
-        losses |= auxiliary.losses(config.method.matching_weight)
-    experiment = Experiment(
-        config, datasets, network, teacher, Auxiliary(losses, auxiliary)
-    )
+    further = further_losses(config, tasks, network)
+    auxiliary = further.model
+    experiment = Experiment(config, datasets, network, teacher, further)
 
     for number in experiment.rounds([mixture.steps]):
         teacher.update(network)  # a frozen copy
@@ -128,6 +113,25 @@ def train(config):
         triples = [joined(a, b) for a, b in zip(labels, missing, strict=True)]
         experiment.train(mixture.generator(triples, config, number))
     experiment.report()
+
+
+def further_losses(config, tasks, network):
+    """The losses that are reported beside the first, and those of a method."""
+    from samtl.pseudo_labels import Kind
+    from samtl.training import Auxiliary
+    from utils import confusion
+    from utils.confusion import distribution_matching, label_transfer
+
+    losses, model = confusion.split_losses(tasks), None
+    if config.method.kind == Kind.LABEL_TRANSFER:
+        model = label_transfer.build(tasks)
+        losses |= label_transfer.losses(
+            model, network, tasks, config.training.loss_weights
+        )
+    elif config.method.kind == Kind.DISTRIBUTION_MATCHING:
+        model = distribution_matching.Relatedness(tasks)
+        losses |= model.losses(config.method.matching_weight)
+    return Auxiliary(losses, model)
 
 
 if __name__ == "__main__":

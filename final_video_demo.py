@@ -227,15 +227,11 @@ def _detector(args):
 
 def _analysed(frames, fps, tools, args):
     """Yield (Frame, list of Prediction, list of Face to anonymise)."""
-    tracker, predictor, detector = (
-        track.Tracker(),
-        tools.predictor,
-        tools.detector,
-    )
+    tracker, predictor = track.Tracker(), tools.predictor
     usual = 1 if args.blur_faces else min(5, math.ceil(fps / 2))
     every = args.detect_every or usual
     for number, frame in enumerate(frames):
-        faces = detector(frame.pixels) if number % every == 0 else None
+        faces = tools.detector(frame.pixels) if number % every == 0 else None
         tracks = tracker.update(frame.pixels, frame.time, faces)
         tracks.sort(key=lambda person: person.face.area, reverse=True)
         tracks = tracks[: args.max_faces]

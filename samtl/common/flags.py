@@ -193,7 +193,7 @@ class Parser(argparse.ArgumentParser):
         words = ["%(prog)s"]
         for action in self._actions:
             if not action.option_strings:
-                words.append(f"[{action.metavar} ...]")
+                words.append(_positional(action))
             elif action.required:
                 words.append(f"{action.option_strings[0]} {action.metavar}")
         return " ".join([*words, "[--FLAG=VALUE ...]"])
@@ -204,6 +204,11 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         message = message.removeprefix("argument ")
         raise UserError(f"{message} (--help lists all flags)")
+
+
+def _positional(action):
+    name = action.metavar or action.dest.upper()
+    return f"[{name} ...]" if action.nargs == "*" else name
 
 
 def parser(description: str, epilog: str | None) -> Parser:

@@ -211,7 +211,7 @@ def _check_in_child(path: Path, shape: tuple, tasks: list[str]) -> None:
 
 def _run_once(path, shape, tasks):
     # Other errors than a crash are reported by the parent, on loading.
-    with contextlib.suppress(cv2.error, UserError):
+    with contextlib.suppress(cv2.error, KeyError, UserError):
         _load_onnx(path, tasks)(np.zeros((1, *shape), np.float32))
 
 
@@ -227,9 +227,13 @@ def _load_onnx(path: Path, tasks: list[str]) -> Callable:
             "give the best.onnx of a run or a .keras file as --weights"
         ) from error
 
+    # OpenCV 5 computes all outputs of a network or none.
+    names = network.getUnconnectedOutLayersNames()
+
     def run(images):
         network.setInput(images)
-        return dict(zip(tasks, network.forward(tasks), strict=True))
+        outputs = dict(zip(names, network.forward(names), strict=True))
+        return {task: outputs[task] for task in tasks}
 
     return run
 

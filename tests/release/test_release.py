@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data_preparation import synthetic
-from samtl.common import files
+from samtl.common import files, shipped
 from samtl.common.errors import UserError
 from samtl.inference import loading
 from samtl.release import publish
@@ -39,9 +39,9 @@ class Synthetic:
 
 def test_the_shipped_networks_agree_on_a_thousand_synthetic_faces(tmp_path):
     for kind in publish.KINDS:
-        source = publish.WEIGHTS / f"{publish.NAME}.{kind}"
+        source = shipped.WEIGHTS / f"{publish.NAME}.{kind}"
         shutil.copyfile(source, tmp_path / f"best.{kind}")
-    source = publish.WEIGHTS / f"{publish.NAME}.json"
+    source = shipped.WEIGHTS / f"{publish.NAME}.json"
     shutil.copyfile(source, tmp_path / "labels.json")
     found = publish.agree(tmp_path, [Synthetic()])
     assert found["images"] == 1000
@@ -49,18 +49,18 @@ def test_the_shipped_networks_agree_on_a_thousand_synthetic_faces(tmp_path):
 
 
 def test_the_shipped_description_fits_the_files():
-    text = (publish.WEIGHTS / f"{publish.NAME}.json").read_text()
+    text = (shipped.WEIGHTS / f"{publish.NAME}.json").read_text()
     facts = json.loads(text)
     assert set(facts["sha256"]) == {
         f"{publish.NAME}.{kind}" for kind in publish.KINDS
     }
-    card = (publish.WEIGHTS / "MODEL_CARD.md").read_text()
+    card = (shipped.WEIGHTS / "MODEL_CARD.md").read_text()
     for name, digest in facts["sha256"].items():
-        assert files.sha256(publish.WEIGHTS / name) == digest
+        assert files.sha256(shipped.WEIGHTS / name) == digest
         assert digest in card
     assert facts["agreement"]["images"] == 1000
     assert facts["agreement"]["largest_difference"] <= 1e-4
-    assert (publish.WEIGHTS / f"{publish.NAME}.onnx").stat().st_size < 3e6
+    assert (shipped.WEIGHTS / f"{publish.NAME}.onnx").stat().st_size < 3e6
     assert set(loading.load().temperatures) == set(facts["tasks"])
 
 
