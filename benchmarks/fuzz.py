@@ -3,8 +3,9 @@
     python -m benchmarks.fuzz
     python -m benchmarks.fuzz --cases=1000 --kinds plans tables
 
-Hypothesis changes command lines, tables, plans, runs, networks and images. A
-case passes with a result, or with a UserError of one line that names a cure.
+Hypothesis changes command lines, files of flags, tables, plans, runs, networks
+and images. A case passes with a result, or with a UserError of one line that
+names a cure.
 """
 
 import argparse
@@ -25,7 +26,7 @@ import hypothesis
 
 from benchmarks import fuzz_kinds
 from samtl.common import flags
-from samtl.common.errors import UserError, run_script
+from samtl.common.errors import USERS, UserError, run_script
 from samtl.runs.results import peak_memory
 
 CASES = 20_000
@@ -98,6 +99,9 @@ def _try(read, value, count):
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
+        if getattr(error, "errno", None) in USERS:  # told by run_script
+            count.refused += 1
+            return
         place = traceback.extract_tb(error.__traceback__)[-1]
         kind = f"{type(error).__name__} in {place.filename}:{place.lineno}"
         count.failures.setdefault(kind, f"{value!r}: {error}"[:2000])
@@ -155,13 +159,13 @@ def main() -> int:
     # One line for each damaged image would follow.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     is_good, total = True, 0
-    print(f"{'kind':10} {'cases':>7} {'read':>7} {'refused':>7} {'MiB':>7}")
+    print(f"{'kind':14} {'cases':>7} {'read':>7} {'refused':>7} {'MiB':>7}")
     for name in kinds:
         before = peak_memory()
         count = fuzz(name, -(-args.cases // len(kinds)), args.seed)
         grown = peak_memory() - before
         print(
-            f"{name:10} {count.cases:7,} {count.read:7,} {count.refused:7,} "
+            f"{name:14} {count.cases:7,} {count.read:7,} {count.refused:7,} "
             f"{grown:7,.0f}  {len(count.failures)} failures",
             flush=True,
         )

@@ -184,21 +184,17 @@ def plans(folder: Path):
     """Plans of a comparison."""
     path = folder / "plan.toml"
     path.write_bytes((ROOT / "plans" / "smallest.toml").read_bytes())
-    strategy, read = on_files([path], lambda _: _runs(plan.read_plan(path)))
+    whole = path.read_text(encoding="utf-8")
     keys = st.sampled_from(["seeds", "settings", "pairs", "methods"])
     names = st.sampled_from(["passes", "limit", "labels", "epoch"]) | TEXTS
-    trees = st.tuples(keys, names, VALUES)
-
-    def read_any(value):
-        if len(value) == 2:
-            read(value)
-            return
-        key, name, part = value
-        text = path.read_text(encoding="utf-8")
-        text = _with(text, key, name, part)
-        read((path, text.encode(errors="surrogatepass")))
-
-    return strategy | trees, read_any
+    trees = st.tuples(keys, names, VALUES).map(
+        lambda drawn: (
+            path,
+            _with(whole, *drawn).encode(errors="surrogatepass"),
+        )
+    )
+    strategy, read = on_files([path], lambda _: _runs(plan.read_plan(path)))
+    return strategy | trees, read
 
 
 def _with(text, key, name, value):
@@ -216,6 +212,26 @@ def _with(text, key, name, value):
 
 def _runs(found):
     plan.runs(plan.override(found, [0], None))
+
+
+def configurations(folder: Path):
+    """Flags from a file."""
+    toml, saved = folder / "flags.toml", folder / "args.json"
+    toml.write_text('epoch = 30\nis_naive = true\ndataset_pose = ["mtfl"]\n')
+    arguments = {"epoch": 3, "dataset_pose": ["mtfl"], "weights": None}
+    saved.write_text(json.dumps({"arguments": arguments}))
+    names = st.sampled_from(["epoch", "dataset_x", "config", "runs"]) | TEXTS
+
+    def line(drawn):
+        name, value = drawn
+        text = f"{json.dumps(name)} = {json.dumps(value)}"  # nearly TOML
+        return toml, text.encode(errors="surrogatepass")
+
+    def read(path):
+        command_line.parse(ALTERNATIVE_EP.parser(), [f"--config={path}"])
+
+    strategy, read_changed = on_files([toml, saved], read)
+    return strategy | st.tuples(names, VALUES).map(line), read_changed
 
 
 def runs(folder: Path):
@@ -339,5 +355,14 @@ def pictures(folder: Path):
 
 KINDS = {
     kind.__name__: kind
-    for kind in (commands, sets, lists, plans, runs, networks, pictures)
+    for kind in (
+        commands,
+        configurations,
+        sets,
+        lists,
+        plans,
+        runs,
+        networks,
+        pictures,
+    )
 }

@@ -186,7 +186,8 @@ def _unknown(word, words, parser):
     name = word.lstrip("-").split("=")[0]
     before, _, value = words[max(words.index(word) - 1, 0)].partition("=")
     action = flags.get(before.lstrip("-"))
-    if value and action and action.nargs == "+" and word[0] != "-":
+    is_flag = word.startswith("-")
+    if value and action and action.nargs == "+" and not is_flag:
         return (
             f"unexpected word {word!r}; several values are given without =: "
             f"{before} {value} {word}"
@@ -194,7 +195,7 @@ def _unknown(word, words, parser):
     close = difflib.get_close_matches(name, flags, n=1)
     if close:
         return f"unknown flag {word.split('=')[0]}; did you mean --{close[0]}?"
-    if word.startswith("-"):
+    if is_flag:
         return f"unknown flag {word.split('=')[0]}; --help lists all flags"
     return f"unexpected word {word!r}; write flags as --name=value"
 

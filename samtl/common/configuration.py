@@ -31,12 +31,17 @@ def read(path: Path) -> dict:
             f"cannot read --config={path}: {reason(error)}; give a TOML file, "
             "or the args.json of a run"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             f"--config={path} is neither TOML nor the args.json of a run "
             f"({reason(error)}); write lines such as epoch = 30"
         ) from error
     for name, value in values.items():
+        if not name.isidentifier():
+            raise UserError(
+                f"--config={path}: {name!r} is not the name of a flag; --help "
+                "lists all flags"
+            )
         if isinstance(value, dict):
             raise UserError(
                 f"--config={path}: [{name}] is a table; write its flags "

@@ -148,16 +148,16 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UserError: the file cannot be read, or does not hold flags.
         """
-        if not any(word.partition("=")[0] == CONFIG for word in words):
-            return words
         place = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         place.error = self.error
         place.add_argument(CONFIG, type=Path)
-        found, words = place.parse_known_args(words)
-        given = {word.lstrip("-").partition("=")[0] for word in words}
+        found, others = place.parse_known_args(words)
+        if found.config is None:
+            return words
+        given = {word.lstrip("-").partition("=")[0] for word in others}
         return [
             *self._words(configuration.read(found.config), given),
-            *words,
+            *others,
         ]
 
     def _words(self, values, given):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from samtl import pseudo_labels
 from samtl.cli import command_line, legacy
 from samtl.cli.configuration import data_config
+from samtl.common import flags
 from samtl.common.errors import UserError
 from samtl.runs import run_folder
 
@@ -438,6 +439,8 @@ def test_a_file_of_flags_is_the_base_of_a_command(tmp_path):
         ("[training]\nepoch = 7", "is a table"),
         ("epohc = 7", "did you mean --epoch"),
         ("epoch = 0.5", "epoch"),
+        ('"a b" = 1', "'a b' is not the name of a flag"),
+        pytest.param(f"a = {'[' * 100_000}", "neither TOML", id="deep"),
     ],
 )
 def test_bad_files_of_flags_are_refused(tmp_path, text, message):
@@ -447,6 +450,12 @@ def test_bad_files_of_flags_are_refused(tmp_path, text, message):
         parse(f"--config={path}")
     with pytest.raises(UserError, match="cannot read"):
         parse(f"--config={tmp_path / 'none.toml'}")
+
+
+def test_words_after_two_dashes_are_no_file_of_flags():
+    parser = flags.parser("", None)
+    parser.add_argument("words", nargs="*")
+    assert parser.parse_args(["--", "--config=x"]).words == ["--config=x"]
 
 
 def test_the_arguments_of_a_run_repeat_it(stopped_run):

@@ -246,5 +246,5 @@ def test_plans_of_any_shape(kind, value):
 
 @pytest.mark.parametrize("text", ["", "-", "--", "=", "--=", "--=1", "\0"])
 def test_words_that_are_not_flags(text):
-    with case():
-        attempt(lambda: command_line.parse(PARSERS[0], [text]))
+    for words in ([text], ["--batch_size=8", text]):
+        attempt(lambda words=words: command_line.parse(PARSERS[0], words))
