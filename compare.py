@@ -21,6 +21,7 @@ from pathlib import Path
 from samtl.cli import command_line
 from samtl.common import files, flags
 from samtl.common.errors import UserError, run_script
+from samtl.common.text import printable
 from samtl.distributed import cluster
 
 EXAMPLES = """examples:
@@ -159,6 +160,7 @@ def _list(runs, found, out, data_dir):
     for run in runs:
         words = states.command(run, out, data_dir)
         command = shlex.join(["python", f"{run.script}.py", *words])
+        command = printable(command)
         names = (found[run.folder], run.pair, run.title, str(run.seed))
         rows.append((*names, command))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

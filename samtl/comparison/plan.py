@@ -36,6 +36,7 @@ from samtl.cli import command_line
 from samtl.common import files
 from samtl.common.errors import UserError, reason
 from samtl.common.flags import dataset
+from samtl.common.text import printable
 from samtl.comparison.trainings import OTHERS, SCRIPTS, listed, trainings
 
 COMPARE_FLAGS = (  # compare.py sets them
@@ -274,14 +275,18 @@ def _fault(plan):
         if not given or not all(given):
             return f"pair {name} needs a dataset for each of its tasks"
     for name, method in plan["methods"].items():
-        title = method.get("title")
-        is_line = isinstance(title, str) and len(title.splitlines()) == 1
-        if method.get("family") not in tuple(SCRIPTS) or not is_line:
+        is_titled = _is_line(method.get("title"))
+        if method.get("family") not in tuple(SCRIPTS) or not is_titled:
             families = ", ".join(SCRIPTS)
             return f"method {name} needs a title and a family: {families}"
-        if not isinstance(method.get("unequal", ""), str):
+        if not _is_line(method.get("unequal", "because")):
             return f"unequal of method {name} is not a text that says why"
     return None
+
+
+def _is_line(value):
+    """Whether a value is a text that can be printed, in one line."""
+    return isinstance(value, str) and value and printable(value) == value
 
 
 def _groups(plan):

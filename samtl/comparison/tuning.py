@@ -85,7 +85,8 @@ def print_choice(out: Path, plan: dict) -> None:
         ]
         mark = "best" if row["is_best"] else ""
         table.add_row(plan["methods"][name]["title"], *cells, mark)
-    Console().print(table)
+    # Titles may contain markup.
+    Console(markup=False, emoji=False).print(table)
 
 
 def _fault(plan):

@@ -209,6 +209,7 @@ def test_a_single_task_is_a_run_for_each_task(tmp_path):
         ('family = "joint"', 'family = ["joint"]', "dcn-ap needs a title"),
         ('"DCN-AP"', "5", "dcn-ap needs a title"),
         ('"DCN-AP"', '"DCN\\nAP"', "dcn-ap needs a title"),
+        ('"DCN-AP"', r'"DCN\u001b[2J"', "dcn-ap needs a title"),
         ("is_MRF", 'task_type = "pose"\nis_MRF', "task_type is not for a plan"),
         ("[pairs.all]", "[pairs.none]\n[pairs.all]", "pair none needs"),
         ('dataset_pose = "mtfl"', "dataset_pose = []", "pair all needs"),

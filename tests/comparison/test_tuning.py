@@ -100,7 +100,8 @@ def test_the_best_trial_has_the_highest_validation_accuracy(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setenv("COLUMNS", "120")
-    trials = tuning.trial_plan(_plan(tmp_path))
+    text = TEXT.replace('"Naive"', '"Naive [/b]"')  # no markup
+    trials = tuning.trial_plan(_plan(tmp_path, text))
     values = {
         "naive-1": ([0.5, 0.7], [0.8, 0.8]),  # seeds of emotion, of pose
         "naive-2": ([0.6, 0.3], [0.9, 0.9]),
@@ -121,7 +122,7 @@ def test_the_best_trial_has_the_highest_validation_accuracy(
         if line.startswith("│")
     }
     assert set(lines) == {
-        *(f"Naive: learning_rate = {rate}" for rate in (0.001, 0.003)),
+        *(f"Naive [/b]: learning_rate = {rate}" for rate in (0.001, 0.003)),
         "SLRM: lnorm_weight = 0.2, trace_norm_weight = 2.0",
     }
     found = [line for line in lines.values() if "best" in line]
