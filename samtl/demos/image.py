@@ -20,6 +20,7 @@ from samtl.common.errors import UserError, run_script
 from samtl.common.text import printable
 from samtl.faces import detect, inputs
 from samtl.faces.drawing import draw
+from samtl.faces.face import whole
 from samtl.faces.media import output
 from samtl.inference import loading
 
@@ -29,6 +30,8 @@ EXAMPLES = """examples:
   python final_image_demo.py photo.jpg holidays/ 'more/**/*.png' \\
       --json found.json --csv found.csv
       files, a folder and a pattern; all probabilities as JSON and CSV
+  python final_image_demo.py data/db/utkface/ --crops --csv labels.csv
+      crops of faces, without detection
   python final_image_demo.py photo.jpg --weights runs/.../best.onnx
       another network
 """
@@ -65,6 +68,9 @@ def parser():
         "megapixels to which a large photo is scaled at most to search for "
         "small faces; more finds smaller ones and takes longer",
     )
+    output.add_switch(
+        parser, "crops", "each image is the crop of one face: detect none"
+    )
     loading.add_flag(parser)
     detect.add_flag(parser)
     return parser
@@ -84,7 +90,9 @@ def main(argv=None):
         )
     output.check(args, [args.json, args.csv], paths)
     predictor = loading.load(args.weights)
-    detector = detect.open(args.detector_model, megapixels=args.max_search)
+    detector = None
+    if not args.crops:
+        detector = detect.open(args.detector_model, megapixels=args.max_search)
     targets = output.OutputPaths(args.output, args.overwrite, paths)
     found, failed = [], []
     try:
@@ -134,8 +142,9 @@ def _annotated(path, picture, predictions, targets, args):
 def _predicted(paths, predictor, detector, batch_size):
     """Yield (path, Picture or UserError, list of Prediction) in order.
 
-    Threads read images and detect faces, a few images ahead. The images wait
-    until their faces fill a batch or their pixels exceed HELD.
+    Threads read images and detect faces, a few images ahead; without a
+    detector, each image is a face. The images wait until their faces fill a
+    batch or their pixels exceed HELD.
     """
 
     def search(path):
@@ -143,8 +152,11 @@ def _predicted(paths, predictor, detector, batch_size):
             picture = inputs.read(path)
         except UserError as error:
             return path, error, [], []
-        faces = detector(picture.pixels)
-        crops = [predictor.crop(picture.pixels, face) for face in faces]
+        pixels = picture.pixels
+        if detector is None:
+            return path, picture, [whole(pixels)], [predictor.resized(pixels)]
+        faces = detector(pixels)
+        crops = [predictor.crop(pixels, face) for face in faces]
         return path, picture, faces, crops
 
     waiting, faces, held = [], 0, 0
@@ -234,7 +246,7 @@ def _write_results(args, predictor, detector, found):
         if args.json:
             content = {
                 "weights": predictor.name,
-                "detector": detector.name,
+                "detector": detector.name if detector else None,
                 "min_confidence": args.min_confidence,
                 "images": found,
             }

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 Box = tuple[float, float, float, float]
+# Of a crop, as shares of its width and height: those of the training crops,
+# with their margin of 0.7.
+LANDMARKS = np.float32(
+    [[0.3, 0.3], [0.7, 0.3], [0.5, 0.5], [0.35, 0.7], [0.65, 0.7]]
+)
 
 
 @dataclass(frozen=True)
@@ -29,3 +34,17 @@ class Face:
         """Area of the box in square pixels."""
         left, top, right, bottom = self.box
         return (right - left) * (bottom - top)
+
+
+def whole(image: np.ndarray) -> Face:
+    """The face of an image that is the crop of one face.
+
+    Its box is the image, its score 1, and its landmarks are where crops have
+    them on average.
+
+    Args:
+        image: uint8 [H, W, C].
+    """
+    height, width = image.shape[:2]
+    size = np.float32([width, height])
+    return Face((0.0, 0.0, float(width), float(height)), 1.0, size * LANDMARKS)

@@ -50,12 +50,20 @@ class Predictor:
         Returns:
             uint8 [height, width, channels], of the shape `shape`.
         """
+        window = cropping.window(face, self.margin)
+        turns = cropping.quarter_turns(face)
+        return self.resized(cropping.cut(image, window, turns))
+
+    def resized(self, pixels: np.ndarray) -> np.ndarray:
+        """The network's input for a crop.
+
+        Args:
+            pixels: uint8 [H, W, 3], RGB.
+
+        Returns:
+            uint8 [height, width, channels], of the shape `shape`.
+        """
         height, width, channels = self.shape
-        pixels = cropping.cut(
-            image,
-            cropping.window(face, self.margin),
-            cropping.quarter_turns(face),
-        )
         if channels == 1:
             pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
         shrinks = pixels.shape[0] > height

@@ -16,8 +16,9 @@ from PIL import Image
 import final_image_demo
 from samtl.common.errors import UserError, run_script
 from samtl.demos import image as image_demo
-from samtl.faces import detect, inputs
+from samtl.faces import detect, inputs, prediction
 from samtl.faces.media import output
+from samtl.inference import loading
 from tests.faces import stand_ins
 
 BOXES = [(40, 40, 100, 110), (180, 60, 260, 160)]
@@ -80,6 +81,42 @@ def test_results_as_json_and_csv(demo, tmp_path, capsys):
     assert "no face" in printed
     annotated = cv2.imread(image["annotated"])
     assert annotated.shape[0] > 240
+
+
+def test_the_yaw_is_in_degrees(demo, tmp_path):
+    _save(tmp_path / "two.png", BOXES)
+    demo("two.png", "--json=found.json", "--csv=found.csv")
+    (image,) = json.loads((tmp_path / "found.json").read_text())["images"]
+    with (tmp_path / "found.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for face, row in zip(image["faces"], rows, strict=True):
+        shares = face["labels"]["pose"]["probabilities"]
+        expected = prediction.yaw(shares)
+        assert face["yaw"] == pytest.approx(expected, abs=0.1)
+        assert float(row["yaw"]) == face["yaw"]
+
+
+def test_crops_are_faces_as_they_are(demo, tmp_path, monkeypatch):
+    monkeypatch.setattr(detect, "open", None)  # not called
+    predictor = loading.load(stand_ins.network(tmp_path))
+    sizes = {"square.png": (16, 16), "wide.png": (30, 50)}
+    for number, (name, size) in enumerate(sizes.items()):
+        rng = np.random.default_rng(number)
+        pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name)
+    demo(*sizes, "--crops", "--json=found.json")
+    content = json.loads((tmp_path / "found.json").read_text())
+    assert content["detector"] is None
+    for image in content["images"]:
+        (face,) = image["faces"]
+        height, width = sizes[image["file"]]
+        assert face["box"] == [0, 0, width, height]
+        gray = cv2.imread(image["file"], cv2.IMREAD_GRAYSCALE)
+        small = cv2.resize(gray, (16, 16), interpolation=cv2.INTER_AREA)
+        expected = predictor.probabilities([small[..., None]])
+        for task, entry in face["labels"].items():
+            shares = list(entry["probabilities"].values())
+            np.testing.assert_allclose(shares, expected[task][0], atol=5e-3)
 
 
 def test_the_expected_age_is_the_last_key_and_column(demo, tmp_path, capsys):

@@ -307,7 +307,7 @@ def test_faces_anywhere_can_be_cut_and_labelled(box, points, margin, least):
         record = output.record(found, least)
         columns = {"frame", "time", *output.columns(TASKS)}
         assert set(output.row(record)) <= columns
-        assert abs(draw.yaw(labels["pose"])) <= 90
+        assert abs(found.yaw) <= 90
         draw.blur(image, face)
         made = panels.sizes(image.shape, box)
         assert made == sorted(made, reverse=True)

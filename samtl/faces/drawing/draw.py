@@ -11,7 +11,7 @@ import numpy as np
 from samtl.faces.drawing import panels, text
 from samtl.faces.drawing.panels import DARK
 from samtl.faces.face import Face
-from samtl.faces.prediction import Prediction
+from samtl.faces.prediction import Prediction, has_yaw
 
 SMALLEST = 480  # pixels; images with a smaller longer side are enlarged
 COLOURS = (
@@ -22,14 +22,6 @@ COLOURS = (
     (60, 225, 200),
     (255, 150, 110),
 )
-# Yaw of the pose classes in degrees: the centres of their bins.
-YAW = {
-    "left profile": -67.5,
-    "left": -30.0,
-    "frontal": 0.0,
-    "right": 30.0,
-    "right profile": 67.5,
-}
 FRONTAL = 8.0  # degrees within which a ring is drawn instead of an arrow
 BLOCKS = 6  # of an anonymised face, per side
 
@@ -84,7 +76,7 @@ def annotate(
     is_numbered = is_video or len(predictions) > 1
     boxes = [_scaled(p.face.box, scale) for p in predictions]
     tags = _mark(canvas, predictions, boxes, is_numbered)
-    labelled = [p for p in predictions if _has_arrow(p.labels)]
+    labelled = [p for p in predictions if has_yaw(p.labels)]
     poses = [_pose(canvas.shape, p, scale) for p in labelled]
     arrows = [pose.box for pose in poses]
     taken, below = boxes + tags, []
@@ -108,7 +100,7 @@ def annotate(
     if is_video:
         layout.forget_all_but({p.number for p in predictions})
     tasks = layout.tasks if is_video else _tasks(predictions)
-    marks = bool(tasks), _has_arrow(tasks), least
+    marks = bool(tasks), has_yaw(tasks), least
     parts = [canvas, panels.legend(canvas.shape, len(boxes), *marks)]
     if below and not is_video:
         parts.insert(1, panels.grid(below, canvas.shape))
@@ -133,21 +125,6 @@ def blur(image: np.ndarray, face: Face) -> None:
     small = cv2.resize(target, (BLOCKS, BLOCKS), interpolation=cv2.INTER_AREA)
     size = target.shape[1::-1]
     target[:] = cv2.resize(small, size, interpolation=cv2.INTER_NEAREST)
-
-
-def yaw(poses: dict[str, float]) -> float:
-    """Expected yaw in degrees, positive towards the right edge of the image.
-
-    Classes on the other side than the most probable one do not count: between
-    two profiles, the mean is a frontal pose, which is neither.
-
-    Args:
-        poses: {class of YAW: probability in 0..1}.
-    """
-    side = YAW[max(poses, key=poses.get)]
-    shares = {n: share for n, share in poses.items() if YAW[n] * side >= 0}
-    total = sum(YAW[name] * share for name, share in shares.items())
-    return total / sum(shares.values())
 
 
 def _mark(canvas, predictions, boxes, is_numbered):
@@ -179,11 +156,6 @@ def _tasks(predictions):
     return {
         task: names for p in predictions for task, names in p.labels.items()
     }
-
-
-def _has_arrow(tasks):
-    """Whether {task: class names} has poses of known yaw."""
-    return "pose" in tasks and set(tasks["pose"]) <= YAW.keys()
 
 
 def _enlarged(image, scale):
@@ -297,7 +269,7 @@ def _pose(shape, prediction, scale):
     eyes, mouth = face.landmarks[:2].mean(0), face.landmarks[3:].mean(0)
     across, down = (mouth - eyes).tolist()
     roll = math.atan2(-across, down)
-    angle = yaw(prediction.labels["pose"])
+    angle = prediction.yaw
     size = bottom - top
     thickness = _thickness(shape, (left, top, right, bottom))
     radius = max(3, round(size * 0.05))

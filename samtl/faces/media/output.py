@@ -14,7 +14,7 @@ from PIL import Image
 
 from samtl.common import files, flags, isolation, pictures
 from samtl.common.errors import UserError
-from samtl.faces.prediction import Prediction
+from samtl.faces.prediction import Prediction, has_yaw
 
 ESCAPE = 27
 # Bytes. File systems allow names of 255, and temporary names are longer.
@@ -264,8 +264,8 @@ def record(prediction: Prediction, least: float) -> dict:
         {"face": number, "box": [left, top, right, bottom] and "landmarks":
         five [x, y], see `Face`, in pixels, "score": detection score,
         "labels": {task: {"label", "confidence",
-        "unsure", "probabilities": {class: probability}}}}, and "age_years" if
-        the prediction has it.
+        "unsure", "probabilities": {class: probability}}}}, and "yaw" in
+        degrees and "age_years" if the prediction has them.
     """
     labels = {}
     for task, probabilities in prediction.labels.items():
@@ -285,6 +285,8 @@ def record(prediction: Prediction, least: float) -> dict:
         "score": round(float(prediction.face.score), 4),
         "labels": labels,
     }
+    if prediction.yaw is not None:
+        found["yaw"] = round(prediction.yaw, 1)
     if prediction.age_years is not None:
         found["age_years"] = round(prediction.age_years, 1)
     return found
@@ -303,6 +305,7 @@ def columns(
     for task, classes in tasks.items():
         names += [task, f"{task}_confidence", f"{task}_unsure"]
         names += [f"{task}_{name}" for name in classes]
+    names += ["yaw"] if has_yaw(tasks) else []
     return [*names, "age_years"] if has_age_years else names
 
 
@@ -316,6 +319,5 @@ def row(face: dict) -> dict:
         values[f"{task}_unsure"] = int(entry["unsure"])
         for name, share in entry["probabilities"].items():
             values[f"{task}_{name}"] = share
-    if "age_years" in face:
-        values["age_years"] = face["age_years"]
-    return values
+    further = {key: face[key] for key in ("yaw", "age_years") if key in face}
+    return values | further

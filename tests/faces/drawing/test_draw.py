@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samtl.faces.drawing import draw, panels, text
-from samtl.faces.prediction import Prediction
+from samtl.faces.prediction import YAW, Prediction
 from tests.faces import stand_ins
 
 SURE = {
@@ -210,14 +210,6 @@ def test_panels_leave_arrows_visible(name):
     assert _is_near(line, draw.COLOURS[0]).all()
 
 
-def test_yaw_is_the_expectation():
-    # By hand; the side of the most probable class counts.
-    assert draw.yaw({"left": 0.25, "frontal": 0.25, "right": 0.5}) == 20
-    assert draw.yaw({"left": 0.25, "frontal": 0.5, "right": 0.25}) == 0
-    two = {"left profile": 0.5, "frontal": 0.1, "right profile": 0.4}
-    assert draw.yaw(two) == pytest.approx(-67.5 * 0.5 / 0.6)
-
-
 def test_a_blurred_face_has_blocks_of_uniform_colour():
     image = stand_ins.picture([(100, 60, 180, 160)])
     other = image.copy()
@@ -252,7 +244,7 @@ def test_arrows_end_inside_the_picture(pose, x):
     assert min(left, top) >= 0
     assert right <= 640
     assert bottom <= 480
-    assert (found.end[0] - found.start[0]) * draw.YAW[pose] > 0
+    assert (found.end[0] - found.start[0]) * YAW[pose] > 0
 
 
 def test_no_panel_covers_an_arrow():
