@@ -18,7 +18,7 @@ def read(path: Path) -> dict:
     """
     try:
         if path.suffix == ".json":
-            values = dict(files.read_json(path)["arguments"])
+            values = {**files.read_json(path)["arguments"]}
             values = {
                 name: value
                 for name, value in values.items()

@@ -133,12 +133,15 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):
         args = self.expanded(sys.argv[1:] if args is None else args)
-        for word in args:
+        self._check_values(args)
+        return super().parse_known_args(args, namespace)
+
+    def _check_values(self, words):
+        """Refuse --FLAG=--, which argparse takes for a flag without a value."""
+        for word in words:
             flag, _, value = word.partition("=")
-            # argparse would take it for a flag that has no value.
             if flag.startswith("--") and value == "--":
                 self.error(f"{flag}: '--' is not a value")
-        return super().parse_known_args(args, namespace)
 
     def expanded(self, words: list[str]) -> list[str]:
         """A command line with the flags of its --config in front.
@@ -148,6 +151,7 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UserError: the file cannot be read, or does not hold flags.
         """
+        self._check_values(words)
         place = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         place.error = self.error
         place.add_argument(CONFIG, type=Path)

@@ -258,7 +258,7 @@ def read_args(run: Path | str) -> dict:
     """
     path = Path(run) / "args.json"
     try:
-        return dict(files.read_json(path)["arguments"])
+        return {**files.read_json(path)["arguments"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{run} is not the folder of a run: it has no readable args.json "

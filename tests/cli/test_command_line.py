@@ -238,6 +238,7 @@ def test_method_names(command, name):
         ("--labels mtfl:smi-le", "'smi-le' is not the name of a task"),
         ("--limit=-1", "'-1' is not a whole number of at least 0"),
         ("--limit=--", "--limit: '--' is not a value"),
+        ("--config=--", "--config: '--' is not a value"),
         ("--dataset_pose=-x", "'-x' is not a dataset's name"),
         ("--limit=ferplus:x", "'x' is not a whole number"),
         ("--schedule=step", "cosine"),
@@ -440,6 +441,7 @@ def test_a_file_of_flags_is_the_base_of_a_command(tmp_path):
         ("epohc = 7", "did you mean --epoch"),
         ("epoch = 0.5", "epoch"),
         ('"a b" = 1', "'a b' is not the name of a flag"),
+        ('config = "--"', "'--' is not a value"),
         pytest.param(f"a = {'[' * 100_000}", "neither TOML", id="deep"),
     ],
 )

@@ -61,11 +61,10 @@ def run(tmp_path, network, monkeypatch):
 
 def test_damaged_arguments(run):
     path = run / "args.json"
-    words = [f"--resume={run}"]
 
-    def resumed():
+    def resumed(word=f"--resume={run}"):
         parser = STL_general_train.parser()
-        return vars(command_line.parse(parser, words))
+        return vars(command_line.parse(parser, [word]))
 
     whole = resumed()
     content = path.read_bytes()
@@ -86,6 +85,10 @@ def test_damaged_arguments(run):
         edited = {**saved["arguments"], name: value}
         path.write_text(json.dumps({**saved, "arguments": edited}))
         assert attempt(resumed) is REFUSED
+    for arguments in ([[1, 2]], [], "text", 3, None):
+        path.write_text(json.dumps({**saved, "arguments": arguments}))
+        for word in (f"--resume={run}", f"--config={path}"):
+            assert attempt(lambda word=word: resumed(word)) is REFUSED
 
 
 def _state(path):
