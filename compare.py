@@ -20,8 +20,8 @@ from pathlib import Path
 
 from samtl.cli import command_line
 from samtl.common import files, flags
-from samtl.common.errors import UserError, run_script
-from samtl.common.text import printable
+from samtl.common.errors import REPEAT, UserError, on_interrupt, run_script
+from samtl.common.text import counted, printable
 from samtl.distributed import cluster
 
 EXAMPLES = """examples:
@@ -99,6 +99,7 @@ def main(argv=None):
         return 0
     if fault:
         raise UserError(fault)
+    on_interrupt(REPEAT)
     with locks.held(
         out / ".lock",
         f"another compare.py works in {out}",
@@ -125,13 +126,10 @@ def _compare(args, wanted, runs, once, out):
         failures = results.read_failed(out, left)
         try:
             _train(list(once.values()), found, out, args, failures)
-        except KeyboardInterrupt:
-            print("stopped; the same command goes on from here")
-            raise
         finally:
             results.write_failed(runs, out, failures)
     if failures:
-        count = "1 run" if len(failures) == 1 else f"{len(failures)} runs"
+        count = counted(len(failures), "run")
         print(f"{count} failed: {out / 'failed.csv'} says why")
     results.write_tables(runs, out)
     if args.trials:

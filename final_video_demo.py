@@ -25,6 +25,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from samtl.common import flags
 from samtl.common.errors import UserError, run_script
+from samtl.common.text import counted
 from samtl.faces import detect, track
 from samtl.faces.drawing import draw
 from samtl.faces.media import output, recording, video
@@ -205,7 +206,8 @@ def _annotate(address, end, tools, tables, args):
         sys.exit(130)
     silent = sound is not None and not writer.has_sound
     print(
-        f"{counter.frames} frames, {output.count(len(counter.faces))}, "
+        f"{counted(counter.frames, 'frame')}, "
+        f"{output.count(len(counter.faces))}, "
         f"{counter.speed():.1f} frames per second -> {target}"
         + (" (its sound could not be copied)" if silent else "")
     )
@@ -365,7 +367,7 @@ def _expected(source, start, end, every):
 
 def _progress():
     return Progress(
-        TextColumn("{task.completed} frames"),
+        TextColumn("frame {task.completed}"),
         BarColumn(),
         TextColumn("{task.fields[speed]:.1f} fps"),
         TimeRemainingColumn(),

@@ -34,6 +34,7 @@ import pandas as pd
 from data_preparation import common, crops, raw
 from data_preparation.synthetic import pose_of
 from samtl.common.errors import UserError
+from samtl.common.text import counted
 from samtl.data.tasks import GENDER, GLASSES, POSE, Task
 
 DATASET = common.Dataset(
@@ -383,8 +384,8 @@ def check_yaw_sign(faces):
     turned = faces[is_turned & faces["nose"].notna()]
     if len(turned) < FEWEST:
         return (
-            f"sign of yaw not checked, {len(turned)} turned faces with "
-            "landmarks are too few"
+            f"sign of yaw not checked: {counted(len(turned), 'turned face')} "
+            "with landmarks, too few"
         )
     share = ((turned["nose"] > 0) == (turned["yaw"] > 0)).mean()
     if share < AGREEMENT:

@@ -17,6 +17,7 @@ from rich.console import Console
 from data_preparation import spreadsheet, staging
 from samtl.common import files, flags
 from samtl.common.errors import UserError
+from samtl.common.text import counted
 from samtl.data import tables
 from samtl.data.checks import SHARE_TOLERANCE, share_columns
 from samtl.data.tasks import AGE, GENDER, NAME, POSE, Task
@@ -57,7 +58,8 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     with staging.lock(args.name, args.data_dir):
         for task, count in annotate(args).items():
-            message = f"{args.name}: votes of {task} on {count:,} images"
+            images = counted(count, "image")
+            message = f"{args.name}: votes of {task} on {images}"
             Console().print(message, soft_wrap=True, highlight=False)
 
 
@@ -191,8 +193,8 @@ def _merged(rows, task, shares, places, args):
     is_voted = ~np.isnan(before[:, 0]) & free
     if is_voted.any() and not args.overwrite:
         raise UserError(
-            f"{is_voted.sum():,} images of {args.name} have votes of "
-            f"{task.name} already; give --overwrite to replace them"
+            f"{counted(is_voted.sum(), 'image')} of {args.name} already with "
+            f"votes of {task.name}; give --overwrite to replace them"
         )
     merged = np.where(free[:, None], given, before).round(6)
     merged = dict(zip(columns, merged.T, strict=True))

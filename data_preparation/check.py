@@ -29,6 +29,7 @@ from rich.table import Table
 from data_preparation import common, crops, duplicates, health
 from samtl.common import files, flags
 from samtl.common.errors import UserError
+from samtl.common.text import counted
 from samtl.data import images, tables
 from samtl.inference import loading
 from samtl.runs import plots
@@ -238,7 +239,7 @@ def _predict(predictor, paths):
         predictor.probabilities(
             list(decoder[range(i, min(i + BATCH, len(paths)))])
         )
-        for i in track(starts, f"predicting {len(paths):,} faces")
+        for i in track(starts, f"predicting {counted(len(paths), 'face')}")
     ]
     return {
         task: np.concatenate([part[task] for part in parts])
@@ -283,7 +284,7 @@ def _inspect(paths):
         n_jobs=-1 if len(batches) > crops.FEW else 1, return_as="generator"
     )
     results = parallel(delayed(_inspect_batch)(batch) for batch in batches)
-    title = f"reading {len(paths):,} images"
+    title = f"reading {counted(len(paths), 'image')}"
     return [
         facts
         for batch in track(results, title, total=len(batches))

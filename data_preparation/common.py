@@ -30,8 +30,8 @@ from rich.text import Text
 from data_preparation import crops, duplicates, splits, staging
 from data_preparation.dropped import Dropped
 from samtl.common import files, flags
-from samtl.common.errors import UserError
-from samtl.common.text import printable
+from samtl.common.errors import REPEAT, UserError, on_interrupt
+from samtl.common.text import counted, printable
 from samtl.data import tables
 from samtl.data.tasks import Task
 from samtl.distributed import cluster
@@ -181,6 +181,7 @@ def build(dataset, faces, args, layout, columns=()):
             return
         staging.require_own(dataset.name, args.data_dir, args.source)
         work = staging.Staging(dataset.name, args, origin)
+        on_interrupt(REPEAT)
         faces, dropped = _crop(dataset, faces, args, recipe, work)
         complete = _with_all_classes(dataset.partial, faces)
         dataset = replace(dataset, partial=complete)
@@ -198,6 +199,7 @@ def build(dataset, faces, args, layout, columns=()):
         prepared = Prepared(faces, dropped, tuple(columns), facts)
         _publish(dataset, prepared, work, args.data_dir)
         work.remove()
+        on_interrupt()
 
 
 def _crop(dataset, faces, args, recipe, work):
@@ -264,8 +266,8 @@ def _repetition(faces, tasks):
 def _cut(faces, work, recipe, args):
     """Crop the faces that have no crop yet; returns (faces, reasons)."""
     left = faces[~faces["crop"].isin(work.done.keys())]
-    if 0 < len(left) < len(faces):
-        say(f"{len(faces) - len(left):,} images are done, resuming")
+    if len(left) < len(faces):
+        say(f"resuming after {counted(len(faces) - len(left), 'image')}")
     cut = crops.cut(left, work.crops, recipe, args.jobs, args.scheduler)
     for done in cut:
         work.note(done)
@@ -329,8 +331,8 @@ def _publish(dataset, prepared, work, data_dir):
     summarise(name, faces, tasks, facts["dropped"])
     near = facts["near_duplicates"]
     say(
-        f"near-duplicates: {near['within_splits']:,} pairs within a split, "
-        f"{near['across_splits']:,} across splits"
+        f"near-duplicates: {counted(near['within_splits'], 'pair')} within a "
+        f"split, {near['across_splits']:,} across splits"
     )
     for pair in near["examples"]:
         say(f"  {pair[0]} ~ {pair[1]}")

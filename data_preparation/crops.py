@@ -16,6 +16,7 @@ from data_preparation.duplicates import digest, perceptual_hash
 from samtl.common import pictures
 from samtl.common.errors import UserError
 from samtl.common.pictures import open_image
+from samtl.common.text import counted
 from samtl.distributed import cluster
 from samtl.faces import inputs
 
@@ -151,13 +152,15 @@ def cut(faces, folder, recipe, jobs=0, scheduler=None):
     Raises:
         UserError: a crop cannot be written, or the cluster cannot be used.
     """
+    if faces.empty:  # a stopped preparation had all
+        return
     rows = list(zip(faces["source"], faces["box"], faces["crop"], strict=True))
     batches = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
     if scheduler:
         results = _cut_on_cluster(batches, folder, recipe, scheduler)
     else:
         results = _cut_locally(batches, folder, recipe, jobs)
-    title = f"cropping {len(rows):,} images"
+    title = f"cropping {counted(len(rows), 'image')}"
     yield from track(results, title, total=len(batches))
 
 

@@ -23,6 +23,7 @@ import pandas as pd
 from data_preparation import common, fer2013, raw
 from data_preparation.fer2013 import SIDE, USAGES, parse_pixels
 from samtl.common.errors import UserError
+from samtl.common.text import counted
 from samtl.data import tables
 from samtl.data.tasks import EMOTION_8, Task
 
@@ -211,8 +212,8 @@ def _read_tables(source):
     votes = raw.csv_table(votes_path, ["Usage", *JUDGED])
     if len(pixels) != len(votes):
         raise UserError(
-            f"{pixels_path} has {len(pixels)} rows but {votes_path} has "
-            f"{len(votes)}; get both files whole"
+            f"{pixels_path} has {counted(len(pixels), 'row')} but "
+            f"{votes_path} has {len(votes)}; get both files whole"
         )
     rows = []
     pairs = zip(pixels, votes, strict=True)

@@ -34,7 +34,7 @@ from data_preparation import common, labels, places, raw, spreadsheet
 from data_preparation.columns import normal
 from samtl.common import flags
 from samtl.common.errors import UserError
-from samtl.common.text import CONTROL
+from samtl.common.text import CONTROL, counted
 from samtl.data.tasks import NAME, TAKEN
 from samtl.faces import inputs
 
@@ -326,9 +326,9 @@ def read(
     good = np.flatnonzero(rows["reason"] == "")
     if not len(good):
         raise UserError(
-            f"{sheet.path}: none of {len(rows):,} images can be used, the "
-            f"first is {spreadsheet.shown(paths[0])} ({rows['reason'][0]}); "
-            f"write paths relative to {args.source}"
+            f"{sheet.path}: none of {counted(len(rows), 'image')} can be used, "
+            f"the first is {spreadsheet.shown(paths[0])} "
+            f"({rows['reason'][0]}); write paths relative to {args.source}"
         )
     part = sheet.take(good)
     found = labels.read(part, wanted(args))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data_preparation import spreadsheet
 from samtl.common.errors import UserError
+from samtl.common.text import counted
 from samtl.faces import inputs
 
 # Bytes of an archive: (their place in the file, its kind).
@@ -75,8 +76,8 @@ def csv_table(path, needed):
     for line, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise UserError(
-                f"{path}, row {line}: {len(row)} cells under {len(header)} "
-                "headings; download it again"
+                f"{path}, row {line}: {counted(len(row), 'cell')} under "
+                f"{counted(len(header), 'heading')}; download it again"
             )
     return [dict(zip(header, row, strict=True)) for row in rows]
 

@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from samtl.common.errors import UserError
+from samtl.common.text import counted
 
 # The held-out part is 1 / TEST or 1 / VALIDATION of the rows.
 TEST, VALIDATION = 5, 10
@@ -130,8 +131,9 @@ def draw_balanced(splits, official, labels, groups, seed):
         if not len(chosen) and len(rows):
             count = len(set(groups[rows]))
             raise UserError(
-                f"{len(rows):,} usable images, in {count:,} groups of the same "
-                "subject or picture, are too few to set labelled ones aside "
+                f"{counted(len(rows), 'usable image')}, in "
+                f"{counted(count, 'group')} of the same subject or picture: "
+                "too few to set labelled ones aside "
                 f"for {name}; add some, or write the splits into a column split"
             )
         splits[rows[chosen]] = name

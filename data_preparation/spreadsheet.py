@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from samtl.common.errors import UserError
-from samtl.common.text import CONTROL
+from samtl.common.text import CONTROL, counted
 
 # Most specific first: UTF-32's mark begins with that of UTF-16.
 MARKS = {
@@ -95,8 +95,9 @@ def read(path: Path) -> Sheet:
     for number, row in numbered:
         if any(row[len(header) :]):
             raise UserError(
-                f"{path}, row {number}: {len(row)} cells under {len(header)} "
-                "headings; put cells that hold the separator in quotes"
+                f"{path}, row {number}: {counted(len(row), 'cell')} under "
+                f"{counted(len(header), 'heading')}; put cells that "
+                "hold the separator in quotes"
             )
     cells = [row + [""] * (len(header) - len(row)) for _, row in numbered[1:]]
     columns = {

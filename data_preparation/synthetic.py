@@ -27,6 +27,7 @@ from data_preparation import common, staging
 from data_preparation.drawing import portrait, traits
 from samtl.common import files, flags
 from samtl.common.errors import UserError
+from samtl.common.text import counted
 from samtl.data import tables
 from samtl.data.tasks import AGE, EMOTION_7, GENDER, POSE, Task
 
@@ -258,7 +259,7 @@ def _draw_all(name, folder, images, size, seed, processes):
         delayed(_draw_batch)(name, folder, batch, size, seed)
         for batch in batches
     )
-    title = f"drawing {len(numbers):,} faces of {name}"
+    title = f"drawing {counted(len(numbers), 'face')} of {name}"
     rows = []
     for part in track(drawn, title, total=len(batches)):
         rows += part

@@ -36,6 +36,17 @@ def reason(error: Exception | str) -> str:
     return (text or type(error).__name__).splitlines()[0]
 
 
+INTERRUPTED = "interrupted"
+REPEAT = "stopped; the same command goes on from here"
+_interrupted = INTERRUPTED
+
+
+def on_interrupt(text: str = INTERRUPTED) -> None:
+    """Let Ctrl-C in `run_script` say from now on, in one line, how to go on."""
+    global _interrupted
+    _interrupted = text
+
+
 def run_script(main: Callable[[], int | None]) -> None:
     """Call main() and turn a UserError into one line and exit code 2.
 
@@ -72,7 +83,7 @@ def run_script(main: Callable[[], int | None]) -> None:
         )
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print(_interrupted, file=sys.stderr)
         sys.exit(130)
     if status:
         sys.exit(status)

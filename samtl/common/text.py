@@ -1,4 +1,4 @@
-"""Names from others, as text that is safe to print."""
+"""Text that is safe to print: names from others, and numbers of things."""
 
 import re
 
@@ -13,3 +13,12 @@ def printable(name) -> str:
     return UNPRINTABLE.sub(
         lambda found: found[0].encode("unicode_escape").decode(), str(name)
     )
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things as text, as in "1 frame" or "2,000 frames".
+
+    Args:
+        noun: in the singular; its plural ends with an added s.
+    """
+    return f"{number:,} {noun}{'s' * (number != 1)}"

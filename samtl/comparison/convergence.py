@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from samtl.common.text import counted
 from samtl.comparison.loading import Comparison
 
 ENOUGH = 0.3  # points that a converged run gains at most in the last quarter
@@ -45,9 +46,10 @@ def caveats(comparison: Comparison, gained: pd.DataFrame) -> list[str]:
     found = []
     seeds = comparison.results["seed"].nunique()
     if 0 < seeds < LEAST_SEEDS:
-        what = "1 seed does" if seeds == 1 else f"{seeds} seeds do"
+        verb = "does" if seeds == 1 else "do"
         found.append(
-            f"{what} not show how much a method varies from run to run"
+            f"{counted(seeds, 'seed')} {verb} not show how much a method "
+            "varies from run to run"
         )
     slow = gained[gained["gain"] > ENOUGH]
     if len(slow):

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from samtl.common.text import counted
 from samtl.comparison.plan import Run
 
 LIVE_PER_SECOND = 1
@@ -104,10 +105,8 @@ class Progress:
 
     def _headline(self):
         failed = f", {len(self.failed)} failed" if self.failed else ""
-        return (
-            f"{len(self.done)} of {len(self.runs)} runs done{failed}, "
-            f"{self._left()}"
-        )
+        runs = counted(len(self.runs), "run")
+        return f"{len(self.done)} of {runs} done{failed}, {self._left()}"
 
     def _under_way(self, folder, since):
         seconds = time.monotonic() - since

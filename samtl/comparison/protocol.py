@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from samtl.cli import command_line
+from samtl.common.text import counted
 from samtl.comparison import states
 from samtl.comparison.plan import Run
 from samtl.data import tables
@@ -41,8 +42,8 @@ class Seen(NamedTuple):
 
     def __str__(self):
         return (
-            f"{self.images:,} images, {self.per_step:,} a step in "
-            f"{self.steps:,} steps"
+            f"{counted(self.images, 'image')}, {self.per_step:,} a step in "
+            f"{counted(self.steps, 'step')}"
         )
 
 

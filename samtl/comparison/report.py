@@ -9,6 +9,7 @@ from pathlib import Path
 
 from samtl.common import files, flags
 from samtl.common.errors import UserError, run_script
+from samtl.common.text import counted
 from samtl.comparison import (
     convergence,
     diagnostics,
@@ -124,7 +125,7 @@ def markdown(comparison: Comparison, numbers: summary.Numbers) -> str:
             line += ["" if value is None else times(value) for value in values]
             lines.append(line)
         rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        note = "1 seed" if most == 1 else f"{most} seeds"
+        note = counted(most, "seed")
         varied = tested_over(numbers, pair)
         if varied:
             note += f", tested {varied}"

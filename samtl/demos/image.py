@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from samtl.common import files, flags
-from samtl.common.errors import UserError, run_script
+from samtl.common.errors import UserError, on_interrupt, run_script
 from samtl.common.text import printable
 from samtl.faces import detect, inputs
 from samtl.faces.drawing import draw
@@ -95,6 +95,7 @@ def main(argv=None):
         detector = detect.open(args.detector_model, megapixels=args.max_search)
     targets = output.OutputPaths(args.output, args.overwrite, paths)
     found, failed = [], []
+    on_interrupt("stopped: the results are complete up to here")
     try:
         for path, picture, predictions in _predicted(
             paths, predictor, detector, args.batch_size

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from samtl.common.text import counted
 from samtl.evaluation import calibration
 from samtl.release.figures import Task, groups, percent, table
 from samtl.runs import run_folder
@@ -66,7 +67,8 @@ def write_up(tasks: list[Task], facts: dict) -> str:
 
 
 def _files(facts):
-    name, count = facts["name"], facts["agreement"]["images"]
+    name, agreement = facts["name"], facts["agreement"]
+    crops = counted(agreement["images"], "test crop")
     meaning = {
         f"{name}.onnx": "pixels in, probabilities out; what the demos read",
         f"{name}.keras": "the same network as trained, for further training",
@@ -81,8 +83,8 @@ def _files(facts):
     rows.append(("[figures.md](figures.md)", text, ""))
     return (
         f"{table(('file', 'what', 'SHA-256'), rows, numbers=0)}\n"
-        f"On {count:,} test crops, the probabilities of the two networks "
-        f"differ by {facts['agreement']['largest_difference']:.1e} at most.\n"
+        f"On {crops}, the probabilities of the two networks differ by "
+        f"{agreement['largest_difference']:.1e} at most.\n"
     )
 
 
@@ -105,7 +107,7 @@ def _training(facts, arguments):
         [
             "## Training\n",
             f"Method {arguments['method']}, seed {arguments['seed']}, "
-            f"{result['rounds']} rounds; the network of round "
+            f"{counted(result['rounds'], 'round')}; the network of round "
             f"{result['best_round']}, with the best validation accuracy, "
             f"averaged over the tasks. Commit {commits}; "
             f"Keras {run['versions']['keras']} on {run['backend']}.{start}\n",
@@ -197,7 +199,7 @@ def _age_error(found):
     count, years = found
     return [
         f"Mean absolute error of the expected age: {years:.1f} years, on "
-        f"{count:,} test images with an age in years.\n"
+        f"{counted(count, 'test image')} with an age in years.\n"
     ]
 
 

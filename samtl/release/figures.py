@@ -9,8 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import softmax
 
+from samtl.common.text import counted
+from samtl.data.tables import Table
 from samtl.evaluation import calibration, scoring
 
+GROUPS = ("gender", "age", "ethnicity")  # of people
 CONFIDENCES = (0, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
 
 
@@ -59,6 +62,47 @@ class Outputs:
         return calibration.expected_calibration_error(
             probabilities, self.labels
         )
+
+
+def outputs(
+    split: list[tuple[Table, dict[str, np.ndarray]]], task: str
+) -> Outputs:
+    """Outputs of all images of a split that have the task's label.
+
+    Args:
+        split: one Table and {task: logits [N, C]} a dataset.
+    """
+    split = [
+        (table.take(rows), {name: f[rows] for name, f in found.items()})
+        for table, found in split
+        for rows in [np.flatnonzero(table.is_labelled(task))]
+        if len(rows)
+    ]
+    tables = [table for table, _ in split]
+    kinds = {}
+    for table in tables:
+        kinds = table.hidden | table.tasks | kinds
+    groups = {
+        name: Group(
+            kinds[name].classes,
+            np.concatenate([_known(table, kinds[name]) for table in tables]),
+        )
+        for name in GROUPS
+        if name in kinds
+    }
+    return Outputs(
+        np.concatenate([found[task] for _, found in split]),
+        np.concatenate([table.labels(task) for table in tables]),
+        {kind: g for kind, g in groups.items() if (g.labels >= 0).any()},
+    )
+
+
+def _known(table, kind):
+    """Labels of a Task, hidden ones too, int [N]; -1 where unknown."""
+    if kind.name in table.tasks:
+        return table.labels(kind.name)
+    hidden = table.truth(kind)
+    return np.full(len(table), -1) if hidden is None else hidden
 
 
 @dataclass(frozen=True)
@@ -141,7 +185,7 @@ def write_up(tasks: list[Task]) -> str:
 def _headline(task):
     scores = task.scores
     text = (
-        f"{scores['count']:,} test images: accuracy "
+        f"{counted(scores['count'], 'test image')}: accuracy "
         f"{percent(scores['accuracy'])}, balanced "
         f"{percent(scores['balanced_accuracy'])}"
     )

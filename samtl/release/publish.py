@@ -6,8 +6,10 @@ checks that best.onnx and best.keras of the run agree, and copies them to
 weights/four_tasks.onnx and .keras. One temperature a task is fitted on the
 validation images. Three more files are written: four_tasks.json (see
 samtl/inference/loading.py), figures.md with the figures on test, and
-MODEL_CARD.md. Several runs may differ in their seeds only. The one with the
-best validation accuracy is taken; the card lists all.
+MODEL_CARD.md. Other tasks than these four name the files and a folder of their
+own, as in weights/emotion_pose/emotion_pose.onnx. Several runs may differ in
+their seeds only. The one with the best validation accuracy is taken; the card
+lists all.
 """
 
 import argparse
@@ -21,19 +23,15 @@ import numpy as np
 from samtl.cli import command_line
 from samtl.common import files, flags, shipped
 from samtl.common.errors import UserError, run_script
+from samtl.common.text import counted
 from samtl.data.tasks import mirrored
 from samtl.faces import detect, inputs
 from samtl.inference import loading
 from samtl.release import ages, card, figures
 
-NAME = "four_tasks"
+NAME = "four_tasks"  # of the demos' network
 KINDS = ("onnx", "keras")
-FILES = (
-    *(f"{NAME}.{kind}" for kind in (*KINDS, "json")),
-    *("figures.md", "MODEL_CARD.md"),
-)
 CROPS, BATCH, TOLERANCE = 1000, 100, 1e-4
-GROUPS = ("gender", "age", "ethnicity")  # of people
 FILE_OF = {
     "tables_sha256": "a dataset's table",
     "classes": "a dataset's list of classes",
@@ -58,7 +56,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("run", type=Path, nargs="+", help=text)
     text = "folder of the prepared datasets"
     flags.add_flag(parser, "data_dir", Path, Path("data"), text)
-    text = "folder to write to (default: weights/ of this repository)"
+    text = (
+        "folder to write to (default: weights/ of this repository, or for "
+        "other tasks than the demos' four, a folder in it)"
+    )
     flags.add_flag(parser, "out", Path, None, text)
     text = "replace the files that are there"
     flags.add_flag(parser, "overwrite", flags.boolean, False, text)
@@ -69,7 +70,6 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Release a run: see the module's docstring."""
     given = parser().parse_args(argv)
-    given.out = given.out or shipped.WEIGHTS
     # Keras takes seconds to load; --help and a wrong flag should not.
     import keras
 
@@ -81,16 +81,16 @@ def main(argv: list[str] | None = None) -> None:
 
     seeds = compare_seeds(given.run)
     given.run = max(seeds, key=lambda seed: seed["validation"])["run"]
-    there = [name for name in FILES if (given.out / name).exists()]
+    written = _settle(given)
+    there = [name for name in written if (given.out / name).exists()]
     if there and not given.overwrite:
         raise UserError(f"{given.out} has {there[0]}; give --overwrite")
     saved = run_folder.read_args(given.run)
     require_tables(given.run, saved, given.data_dir)
     args = command_line.completed(saved)
     args.data_dir = given.data_dir
-    names = list(_read(given.run, "labels.json", "tasks"))
     opened = open_datasets(
-        data_config(args, names), networks.IMAGE_SHAPES[args.model]
+        data_config(args, given.tasks), networks.IMAGE_SHAPES[args.model]
     )
     datasets, tasks = opened.splits, opened.tasks
     agreement = agree(given.run, [parts["test"] for parts in datasets])
@@ -105,7 +105,7 @@ def main(argv: list[str] | None = None) -> None:
         figures.Task(
             task.name,
             task.classes,
-            *(_outputs(split, task.name) for split in splits),
+            *(figures.outputs(split, task.name) for split in splits),
         )
         for task in tasks
     ]
@@ -113,17 +113,33 @@ def main(argv: list[str] | None = None) -> None:
     # What is there is replaced when all that may fail is done.
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
-        _make(given.run, made, measured, agreement, means)
+        _make(given, made, measured, agreement, means)
         facts = _facts(given, made, datasets) | {"seeds": seeds}
         facts["age_error"] = ages.error(measured, means, splits[1])
         _write(made / "figures.md", figures.write_up(measured))
         _write(made / "MODEL_CARD.md", card.write_up(measured, facts))
         # All are copied before the first takes its place.
         with contextlib.ExitStack() as stack:
-            for name in FILES:
+            for name in written:
                 writing = files.write(given.out / name)
                 shutil.copyfile(made / name, stack.enter_context(writing))
     print(given.out)
+
+
+def _settle(given):
+    """Settle the files' name and their folder; returns what is written."""
+    given.tasks = list(_read(given.run, "labels.json", "tasks"))
+    given.name = file_name(given.tasks)
+    place = "" if given.name == NAME else given.name
+    given.out = given.out or shipped.WEIGHTS / place
+    names = [f"{given.name}.{kind}" for kind in (*KINDS, "json")]
+    return [*names, "figures.md", "MODEL_CARD.md"]
+
+
+def file_name(tasks: list[str]) -> str:
+    """What the files of a network are called, without suffix."""
+    is_demos = set(tasks) == set(flags.TASK_NUMBERS.values())
+    return NAME if is_demos else "_".join(tasks)
 
 
 def compare_seeds(folders: list[Path]) -> list[dict]:
@@ -240,7 +256,8 @@ def agree(run, parts):
         gaps += [np.abs(one[task] - other[task]).max() for task in one]
     # NumPy's maximum is NaN where one of them is.
     difference = float(np.max(gaps))
-    print(f"ONNX and Keras on {len(crops):,} crops: {difference:.1e} apart")
+    count = counted(len(crops), "crop")
+    print(f"ONNX and Keras on {count}: {difference:.1e} apart")
     # Not "greater": that is not so for NaN.
     if not difference <= TOLERANCE:
         raise UserError(
@@ -278,58 +295,23 @@ def _predicted(teacher, datasets, tasks, split):
     return found
 
 
-def _outputs(split, task):
-    """figures.Outputs of all images of a split that have the task's label."""
-    split = [
-        (table.take(rows), {name: f[rows] for name, f in found.items()})
-        for table, found in split
-        for rows in [np.flatnonzero(table.is_labelled(task))]
-        if len(rows)
-    ]
-    tables = [table for table, _ in split]
-    kinds = {}
-    for table in tables:
-        kinds = table.hidden | table.tasks | kinds
-    groups = {
-        name: figures.Group(
-            kinds[name].classes,
-            np.concatenate([_known(table, kinds[name]) for table in tables]),
-        )
-        for name in GROUPS
-        if name in kinds
-    }
-    return figures.Outputs(
-        np.concatenate([found[task] for _, found in split]),
-        np.concatenate([table.labels(task) for table in tables]),
-        {kind: g for kind, g in groups.items() if (g.labels >= 0).any()},
-    )
-
-
-def _known(table, kind):
-    """Labels of a Task, hidden ones too, int [N]; -1 where unknown."""
-    if kind.name in table.tasks:
-        return table.labels(kind.name)
-    hidden = table.truth(kind)
-    return np.full(len(table), -1) if hidden is None else hidden
-
-
 def _facts(given, made, datasets):
     """Facts for the card about the files in `made`; see `card.write_up`."""
-    description = _read(made, f"{NAME}.json")
+    description = _read(made, f"{given.name}.json")
     tables = [parts["train"].table for parts in datasets]
     descriptions = {
         table.name: _read(given.data_dir / "db", f"{table.name}.json")
         for table in tables
     }
     return {
-        "name": NAME,
+        "name": given.name,
         "args": _read(given.run, "args.json"),
         "result": {
             name: _read(given.run, "result.json", name)
             for name in ("rounds", "best_round")
         },
         "input": description["input"]["shape"][1:],
-        "size": (made / f"{NAME}.onnx").stat().st_size,
+        "size": (made / f"{given.name}.onnx").stat().st_size,
         "sha256": description["sha256"],
         "agreement": description["agreement"],
         "datasets": {
@@ -340,13 +322,14 @@ def _facts(given, made, datasets):
             }
             for table, parts in zip(tables, datasets, strict=True)
         },
-        "sample": _sample(made, detect.open(given.detector_model)),
+        "sample": _sample(given, made),
     }
 
 
-def _sample(made, detector):
+def _sample(given, made):
     """The released network's prediction for the demos' sample portrait."""
-    predictor = loading.load(made / f"{NAME}.onnx")
+    detector = detect.open(given.detector_model)
+    predictor = loading.load(made / f"{given.name}.onnx")
     pixels = inputs.read(inputs.portrait()).pixels
     faces = detector(pixels)
     if not faces:
@@ -375,12 +358,12 @@ def _read(folder, name, *keys):
     return found
 
 
-def _make(run, made, measured, agreement, means):
+def _make(given, made, measured, agreement, means):
     """The two networks and their description, in the folder `made`."""
     digests = {}
     for kind in KINDS:
-        target = made / f"{NAME}.{kind}"
-        shutil.copyfile(run / f"best.{kind}", target)
+        target = made / f"{given.name}.{kind}"
+        shutil.copyfile(given.run / f"best.{kind}", target)
         digests[target.name] = files.sha256(target)
     facts = {
         "margin": loading.MARGIN,
@@ -390,8 +373,8 @@ def _make(run, made, measured, agreement, means):
     }
     if means:
         facts["age_years"] = means
-    labels = _read(run, "labels.json")
-    files.write_json(made / f"{NAME}.json", labels | facts)
+    labels = _read(given.run, "labels.json")
+    files.write_json(made / f"{given.name}.json", labels | facts)
 
 
 if __name__ == "__main__":

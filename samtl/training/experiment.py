@@ -10,6 +10,7 @@ span all rounds, and a stopped run goes on where it was.
 """
 
 import functools
+import shlex
 import time
 from collections.abc import Iterator
 
@@ -19,6 +20,7 @@ from keras import ops
 
 from samtl import networks
 from samtl.common import files
+from samtl.common.errors import on_interrupt
 from samtl.data.batches import Batches
 from samtl.data.datasets import Datasets
 from samtl.distributed import devices
@@ -65,6 +67,8 @@ class Experiment:
     ):
         self.config = config.training
         self.run = open_run(config, datasets.fingerprints())  # its folder
+        words = ["python", f"{config.run.script}.py", f"--resume={self.run}"]
+        on_interrupt(f"stopped; go on with: {shlex.join(words)}")
         self.datasets = datasets
         self.network = network
         self.teacher = teacher
@@ -172,6 +176,7 @@ class Experiment:
         # the state for resuming no more (half a gigabyte with VGG-16).
         run_folder.write_result(self.run, result)
         (self.run / state.FILE).unlink()
+        on_interrupt()
         run_folder.print_results(result)
         run_folder.draw(self.run, self.rows, result)
         run_folder.release(self.run)

@@ -33,7 +33,7 @@ def test_a_table_is_its_rows_under_headings(tmp_path):
     [
         ("", "no column b in its first line but nothing"),
         ("a,c\n1,2\n", "no column b in its first line but a, c"),
-        ("a,b\n1,2\n1\n", "row 3: 1 cells under 2 headings"),
+        ("a,b\n1,2\n1\n", "row 3: 1 cell under 2 headings"),
     ],
 )
 def test_broken_tables_are_refused(tmp_path, text, message):

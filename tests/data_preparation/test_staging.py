@@ -100,7 +100,7 @@ def test_a_killed_run_is_resumed_and_ends_with_the_same_files(
 ):
     done = killed(source, tmp_path)
     prepare(source, tmp_path)
-    assert "images are done, resuming" in capsys.readouterr().out
+    assert "resuming after" in capsys.readouterr().out
     assert tree(tmp_path) == tree(whole)
     now = stamps(tmp_path / "db" / "mtfl")
     assert {name: now[name] for name in done} == done

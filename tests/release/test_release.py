@@ -65,6 +65,19 @@ def test_the_shipped_description_fits_the_files():
 
 
 @pytest.mark.parametrize(
+    ("tasks", "name"),
+    [
+        (["emotion", "pose", "gender", "age"], "four_tasks"),
+        (["age", "gender", "emotion", "pose"], "four_tasks"),
+        (["emotion", "pose"], "emotion_pose"),
+        (["emotion", "pose", "gender", "smile"], "emotion_pose_gender_smile"),
+    ],
+)
+def test_files_are_named_after_the_tasks(tasks, name):
+    assert publish.file_name(tasks) == name
+
+
+@pytest.mark.parametrize(
     ("gap", "is_good"), [(9e-5, True), (2e-4, False), (np.nan, False)]
 )
 def test_networks_that_differ_are_refused(monkeypatch, tmp_path, gap, is_good):

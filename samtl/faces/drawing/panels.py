@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from samtl.common.text import counted
 from samtl.faces.drawing import text
 from samtl.faces.prediction import Prediction, percent
 
@@ -244,7 +245,7 @@ def legend(
     """
     size = font_size(shape)
     none = "no face found"
-    count = {0: none, 1: "1 face"}.get(faces, f"{faces} faces")
+    count = counted(faces, "face") if faces else none
     items = [(None, count, WHITE)]
     if has_arrows:
         items += [

@@ -14,6 +14,7 @@ from PIL import Image
 
 from samtl.common import files, flags, isolation, pictures
 from samtl.common.errors import UserError
+from samtl.common.text import counted
 from samtl.faces.prediction import Prediction, has_yaw
 
 ESCAPE = 27
@@ -250,7 +251,7 @@ def printable(path: str | Path) -> str:
 
 def count(faces: int) -> str:
     """A number of faces as text, as in "2 faces"."""
-    return {0: "no face", 1: "1 face"}.get(faces, f"{faces} faces")
+    return counted(faces, "face") if faces else "no face"
 
 
 def record(prediction: Prediction, least: float) -> dict:
