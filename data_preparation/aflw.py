@@ -5,7 +5,7 @@ Source folder, the published database beside its unpacked photos:
     aflw.sqlite      tables Faces, FacePose, FaceRect; if there: FaceImages,
                      FaceMetaData (sex and glasses), FeatureCoords (21
                      landmarks)
-    flickr/0/  flickr/2/  flickr/3/    image00002.jpg ...
+    flickr/0/  flickr/2/  flickr/3/    image00002.jpg ... (or 0/  2/  3/)
 
 or an export of these tables, each with its column names in the first line:
 
@@ -34,7 +34,6 @@ import pandas as pd
 from data_preparation import common, crops, raw
 from data_preparation.synthetic import pose_of
 from samtl.common.errors import UserError
-from samtl.common.text import counted
 from samtl.data.tasks import GENDER, GLASSES, POSE, Task
 
 DATASET = common.Dataset(
@@ -239,14 +238,14 @@ def _rows(database, table, most):
 
 def _photos(source, data_dir):
     """{file name: path} of all photos; AFLW's names are unique."""
-    for folder in (source / "flickr", source / "images"):
-        if folder.is_dir():
-            paths = raw.images(folder, data_dir)
-            return {path.name: path for path in paths}
-    raise UserError(
-        f"{source} has no folder flickr or images (found: "
-        f"{raw.found(source)}); unpack aflw-images-0, -2 and -3 there"
-    )
+    folders = (source / "flickr", source / "images", source)
+    folder = next(folder for folder in folders if folder.is_dir())
+    paths = raw.images(folder, data_dir)
+    if not paths:
+        raise UserError(
+            f"{folder} has no photos; unpack aflw-images-0, -2 and -3 there"
+        )
+    return {path.name: path for path in paths}
 
 
 def _by_face(rows):
@@ -384,8 +383,8 @@ def check_yaw_sign(faces):
     turned = faces[is_turned & faces["nose"].notna()]
     if len(turned) < FEWEST:
         return (
-            f"sign of yaw not checked: {counted(len(turned), 'turned face')} "
-            "with landmarks, too few"
+            "sign of yaw not checked, too few turned faces with landmarks: "
+            f"{len(turned)}"
         )
     share = ((turned["nose"] > 0) == (turned["yaw"] > 0)).mean()
     if share < AGREEMENT:

@@ -193,8 +193,9 @@ def _merged(rows, task, shares, places, args):
     is_voted = ~np.isnan(before[:, 0]) & free
     if is_voted.any() and not args.overwrite:
         raise UserError(
-            f"{counted(is_voted.sum(), 'image')} of {args.name} already with "
-            f"votes of {task.name}; give --overwrite to replace them"
+            f"votes of {task.name} are there for "
+            f"{counted(is_voted.sum(), 'image')} of {args.name}; give "
+            "--overwrite to replace them"
         )
     merged = np.where(free[:, None], given, before).round(6)
     merged = dict(zip(columns, merged.T, strict=True))

@@ -11,7 +11,8 @@ test images, whose labels are not published, are not needed.
 
 As is usual in publications, Train trains and Val tests. A tenth of Train is
 drawn for validation, with the same mix of emotions; the faces of one film stay
-together. A file is named after its film.
+together. A file is named after its film, FILM_NUMBER_NUMBER.png. Others are
+taken too, each as of a film of its own.
 """
 
 import re
@@ -20,6 +21,7 @@ import pandas as pd
 
 from data_preparation import common, raw
 from samtl.common.errors import UserError
+from samtl.common.text import counted
 from samtl.data.tasks import EMOTION_7, Task
 
 EMOTION = Task("emotion", EMOTION_7)
@@ -39,8 +41,8 @@ DATASET = common.Dataset(
 )
 FACES = re.compile(r"(train|val)_aligned_faces", re.IGNORECASE)
 SPLITS = {"train": "train", "val": "test"}
+FILM = re.compile(r"(.+)_\d+_\d+")
 UNKNOWN_LABEL = "unknown label"
-MALFORMED = "malformed name"
 
 
 def add_arguments(parser):
@@ -79,6 +81,13 @@ def read(args):
         )
     faces = pd.DataFrame(rows)
     faces["box"] = None
+    is_alone = (faces["group"] == faces["name"]) & (faces["reason"] == "")
+    if is_alone.any():
+        common.say(
+            f"{counted(is_alone.sum(), 'face')} of an unknown film, such as "
+            f"{faces['name'][is_alone].iloc[0]}: one film may be in training "
+            "and validation"
+        )
     return faces
 
 
@@ -90,23 +99,18 @@ def parse_path(path):
 
     Returns:
         dict: name, crop, emotion (class index or -1), split ("": no aligned
-        face), group (the film) and reason.
+        face), group (the film, or the name) and reason.
     """
     label = path.parent.name.lower()
     parts = [FACES.match(part) for part in path.parent.parts]
     parts = [SPLITS[part[1].lower()] for part in parts if part]
-    film = re.fullmatch(r"(.+)_\d+_\d+", path.stem)
-    reason = ""
-    if label not in EMOTION_7:
-        reason = UNKNOWN_LABEL
-    elif not film:
-        reason = MALFORMED
+    film = FILM.fullmatch(path.stem)
     split = parts[-1] if parts else ""
     return {
         "name": path.as_posix(),
         "crop": f"{split}/{label}/{path.stem}.jpg",
         "emotion": EMOTION_7.index(label) if label in EMOTION_7 else -1,
         "split": split,
-        "group": film[1] if film else "",
-        "reason": reason,
+        "group": film[1] if film else path.as_posix(),
+        "reason": "" if label in EMOTION_7 else UNKNOWN_LABEL,
     }

@@ -21,4 +21,4 @@ def counted(number: int, noun: str) -> str:
     Args:
         noun: in the singular; its plural ends with an added s.
     """
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+    return f"{number:,} {noun if number == 1 else f'{noun}s'}"

@@ -300,9 +300,21 @@ def test_a_missing_column_is_named(tmp_path):
         prepare(tmp_path, tmp_path / "data")
 
 
+def test_photos_are_found_without_their_folder(tmp_path):
+    folder = tmp_path / "raw"
+    save_photos(folder / "flickr" / "0")
+    save_tables(good_tables(), folder)
+    prepare(folder, tmp_path / "one")
+    (folder / "flickr" / "0").rename(folder / "0")
+    (folder / "flickr").rmdir()
+    prepare(folder, tmp_path / "two")
+    one, two = (tmp_path / n / "db" / "aflw.csv" for n in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+
+
 def test_missing_photos_are_an_error(tmp_path):
     save_tables(good_tables(), tmp_path)
-    with pytest.raises(UserError, match="no folder flickr or images"):
+    with pytest.raises(UserError, match="has no photos; unpack aflw-images-0"):
         prepare(tmp_path, tmp_path / "data")
 
 

@@ -69,7 +69,9 @@ def test_votes_are_no_labels_over_labels(votes):
 
 def test_votes_are_replaced_on_demand_only(votes):
     _annotate(votes)
-    with pytest.raises(UserError, match="2 images of faces have votes of gend"):
+    with pytest.raises(
+        UserError, match="votes of gender are there for 2 images of faces"
+    ):
         _annotate(votes)
     table = _annotate(votes, "--overwrite", "--weight=1")
     assert table.vote_weights("gender")[:3].tolist() == [1, 1, 1]
