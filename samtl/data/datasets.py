@@ -118,6 +118,7 @@ def open_datasets(config: DataConfig, shape: tuple[int, int, int]) -> Datasets:
     tasks = [found[name] for name in ordered(found)]
     for task in tasks:
         _require_scored(task, splits)
+        _warn_of_one_class(task, splits)
     return Datasets(splits, tasks)
 
 
@@ -155,6 +156,23 @@ def _require_scored(task, splits):
             raise UserError(
                 f"no {name} image has a label of {task.name}; label some, or "
                 "give a dataset that has them"
+            )
+
+
+def _warn_of_one_class(task, splits):
+    """Tell of the splits in which all labels of a task are the same."""
+    for name in tables.SPLITS:
+        labels = set()
+        for table in (parts[name].table for parts in splits):
+            rows = table.is_labelled(task.name)
+            if rows.any():
+                labels |= set(table.labels(task.name)[rows])
+        if len(labels) == 1:
+            print(
+                f"warning: all {name} labels of {task.name} are "
+                f"{task.classes[labels.pop()]}; scores mean little until there "
+                "are images of other classes",
+                file=sys.stderr,
             )
 
 

@@ -1,5 +1,6 @@
 """Which labels of which dataset count, and what is refused."""
 
+import pandas as pd
 import pytest
 
 from samtl.common.errors import UserError
@@ -90,6 +91,18 @@ def test_class_weights_of_a_task_that_is_not_trained_are_noted(
     assert "class_weights" not in capsys.readouterr().err
     _open(data_dir, ["pose"], names, class_weights=("pose", "age"))
     assert "--class_weights=age changes nothing" in capsys.readouterr().err
+
+
+def test_a_split_of_one_class_is_noted_once(data_dir, capsys):
+    _open(data_dir, ["gender"], {"mtfl": ["gender"]})
+    assert "warning" not in capsys.readouterr().err
+    table = data_dir / "db" / "mtfl.csv"
+    rows = pd.read_csv(table)
+    rows.loc[rows["split"] == "test", "gender"] = 1
+    rows.to_csv(table, index=False)
+    _open(data_dir, ["gender"], {"mtfl": ["gender"]})
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: all test labels of gender are male; ")
 
 
 def test_several_datasets_take_turns_at_one_task(data_dir):
