@@ -79,8 +79,8 @@ async function label(files) {
     articles[i].ariaBusy = null;
     if (found.error) {
       const cause = "This browser cannot read it; convert it to JPEG or PNG.";
-      articles[i].querySelector(".count").textContent = cause;
-      articles[i].querySelector(".found").remove();
+      articles[i].querySelector(".count").textContent = "";
+      articles[i].querySelector(".found").textContent = cause;
       console.warn(`${file.name}: ${found.error}`);
       status.textContent = `${file.name}: ${cause}`;
       continue;

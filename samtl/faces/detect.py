@@ -55,6 +55,7 @@ SIZES = (320, 640, 1280)
 MEGAPIXELS = 5.0  # of the search in tiles, see `search.tiled`
 # In images of fewer rows or columns, OpenCV's YuNet finds boxes of any size.
 LEAST_SIDE = 64
+LOG_LEVEL = threading.Lock()  # OpenCV has one level for all threads
 
 
 def add_flag(parser: argparse.ArgumentParser) -> None:
@@ -262,11 +263,12 @@ def _yunet(data):
 def _only_errors():
     """Without warnings of OpenCV 5, whose detector sets what it ignores."""
     logging = cv2.utils.logging
-    before = logging.setLogLevel(logging.LOG_LEVEL_ERROR)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(before)
+    with LOG_LEVEL:
+        before = logging.setLogLevel(logging.LOG_LEVEL_ERROR)
+        try:
+            yield
+        finally:
+            logging.setLogLevel(before)
 
 
 def _face(row):

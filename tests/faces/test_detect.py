@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -347,6 +348,15 @@ def test_every_thread_has_its_own_network():
     for thread in threads:
         thread.join()
     assert len(made) == 3
+
+
+def test_threads_print_no_warning_and_keep_the_level(capfd):
+    data = detect.YUNET.read_bytes()
+    before = cv2.utils.logging.getLogLevel()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(detect._yunet, [data] * 200))
+    assert cv2.utils.logging.getLogLevel() == before
+    assert capfd.readouterr().err == ""
 
 
 def test_the_flag():

@@ -159,11 +159,15 @@ def test_keyboard_and_screen_reader(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_page_fits_a_phone(page, scheme):
+def test_page_fits_a_phone(page, scheme, tmp_path):
+    broken = tmp_path / f"{'long_name_' * 8}.jpg"
+    broken.write_bytes(b"not a photo")
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": 390, "height": 844})
-    page.locator("#files").set_input_files(inputs.portrait())
-    page.locator(".face").wait_for(timeout=comparison.TIMEOUT)
+    page.locator("#files").set_input_files([inputs.portrait(), broken])
+    page.get_by_text(f"{broken.name}: This").wait_for(
+        timeout=comparison.TIMEOUT
+    )
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     colour = "getComputedStyle(document.body).backgroundColor"
     level = int(page.evaluate(colour).split("(")[1].split(",")[0])
