@@ -53,7 +53,7 @@ def configure(args: Arguments, tasks: list[str], script: str):
     Raises:
         UserError: a flag names a dataset that is not trained on.
     """
-    _load_keras()
+    quiet.load_keras()
     from samtl import networks
     from samtl.distributed.devices import DevicesConfig
     from samtl.training import config
@@ -99,15 +99,6 @@ def configure(args: Arguments, tasks: list[str], script: str):
         method=method(args),
         regularisers=regularisers(args),
     )
-
-
-def _load_keras():
-    """Load Keras and its backend without their notes about the machine."""
-    with quiet.without_notes():
-        import keras
-
-        if keras.backend.backend() == "tensorflow":
-            keras.distribution.list_devices()  # is there a GPU?
 
 
 def data_config(args: Arguments, tasks: list[str]):

@@ -16,6 +16,15 @@ NOTES = re.compile(
 )
 
 
+def load_keras() -> None:
+    """Load Keras and its backend, without the notes."""
+    with without_notes():
+        import keras
+
+        if keras.backend.backend() == "tensorflow":
+            keras.distribution.list_devices()  # is there a GPU?
+
+
 @contextlib.contextmanager
 def without_notes() -> Iterator[None]:
     """Leave the lines of NOTES out of standard error.

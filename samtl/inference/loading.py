@@ -35,7 +35,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from samtl.common import files, flags, isolation, shipped
+from samtl.common import files, flags, isolation, quiet, shipped
 from samtl.common.errors import UserError, reason
 from samtl.common.text import printable
 from samtl.data.tasks import mirrored
@@ -241,6 +241,7 @@ def _load_onnx(path: Path, tasks: list[str]) -> Callable:
 def _load_keras(path: Path, tasks: list[str]) -> Callable:
     """`Predictor.run` of a .keras file, computed by Keras."""
     # Imported here: it takes seconds, and .onnx files do not need it.
+    quiet.load_keras()
     import keras
 
     from samtl import networks

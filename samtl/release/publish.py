@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from samtl.cli import command_line
-from samtl.common import files, flags, shipped
+from samtl.common import files, flags, quiet, shipped
 from samtl.common.errors import UserError, run_script
 from samtl.common.text import counted
 from samtl.data.tasks import mirrored
@@ -71,6 +71,7 @@ def main(argv: list[str] | None = None) -> None:
     """Release a run: see the module's docstring."""
     given = parser().parse_args(argv)
     # Keras takes seconds to load; --help and a wrong flag should not.
+    quiet.load_keras()
     import keras
 
     from samtl import networks, pseudo_labels

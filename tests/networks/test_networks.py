@@ -271,6 +271,7 @@ def test_probabilities_are_softmax_of_logits(images):
 
 
 def test_default_precision(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
     assert networks.default_precision("mini_xception") == "float32"
     monkeypatch.setattr(networks, "_cpu_knows_bfloat16", lambda: True)
     assert networks.default_precision("vggface") == "bfloat16"
