@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -325,6 +326,21 @@ def test_a_killed_run_resumes_to_the_same_weights(
     assert again["loss"].tolist() == rows["loss"].tolist()
     with pytest.raises(UserError, match="is finished"):
         ALTERNATIVE_EP.main([f"--resume={killed}"])
+
+
+@pytest.mark.parametrize("flags", [[], ["--batch_size", "ferplus:8", "mtfl:6"]])
+def test_the_command_of_args_json_repeats_the_run(
+    data_dir, tmp_path, monkeypatch, flags
+):
+    quick.shrink(monkeypatch)
+    run, again = tmp_path / "a run", tmp_path / "again"
+    _alternate(data_dir, run, *flags)
+    saved = json.loads((run / "args.json").read_text())
+    python, script, *words = shlex.split(saved["repeated_by"])
+    assert (python, script) == ("python", "ALTERNATIVE_EP.py")
+    ALTERNATIVE_EP.main([*words, f"--run_dir={again}"])
+    one, other = (pd.read_csv(r / "metrics.csv")["loss"] for r in (run, again))
+    assert one.tolist() == other.tolist()
 
 
 def test_jax_runs_a_round(data_dir, tmp_path):

@@ -6,8 +6,11 @@ from pathlib import Path
 from samtl.common import files
 from samtl.common.errors import UserError, reason
 
-# Of one run only, or not a flag.
-UNREPEATED = ("resume", "run_dir", "script", "images_fingerprint")
+# Of one run only, or facts beside its flags (see `training.opening`).
+UNREPEATED = (
+    *("resume", "run_dir", "method", "script", "tables_sha256", "classes"),
+    *("weights_sha256", "teachers", "images_fingerprint"),
+)
 
 
 def read(path: Path) -> dict:
