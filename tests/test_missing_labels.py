@@ -108,6 +108,29 @@ def test_half_a_table_is_labelled_with_regularisers(data_dir):
     _check(run, tasks, is_pseudo=False)
 
 
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (ALTERNATIVE_general_train, ["--cluster_k=1", "--class_weights=pose"]),
+        (CONFUSION_EP_multitask, ["--is_MRF", "--mrf_neighbours=3"]),
+        (CONFUSION_EP_multitask, ["--is_matching"]),
+    ],
+)
+def test_a_class_may_have_no_training_image(data_dir, capsys, script, words):
+    path = tables.csv_path("poses", data_dir)
+    rows = pd.read_csv(path)
+    rows = rows[(rows["split"] != "train") | (rows["pose"] != 4)]
+    rows.to_csv(path, index=False)
+    datasets = ["--dataset_smile=faces", "--dataset_pose=poses"]
+    run, tasks = _run(script, data_dir, *datasets, *words)
+    assert "no training image of pose is right profile" in (
+        capsys.readouterr().err
+    )
+    assert tasks["pose"]["test"]["count"] == 10
+    found = pd.read_csv(run / "predictions_pose_test.csv")
+    assert np.isfinite(found.select_dtypes("number")).all().all()
+
+
 @pytest.mark.parametrize("words", [[], ["--is_pseudo", "--cluster_k=1"]])
 def test_a_single_task_learns_from_a_pool(data_dir, words):
     run, tasks = _run(

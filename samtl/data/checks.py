@@ -181,24 +181,6 @@ def check_shares(path: Path, rows: pd.DataFrame, task: Task) -> None:
             )
 
 
-def require_training_classes(path: Path, table) -> None:
-    """Refuse a Table without a training row of some class."""
-    train = table.split("train")
-    for task in table.tasks.values():
-        labels = train.labels(task.name)
-        numbers = np.bincount(labels[labels >= 0], minlength=len(task))
-        voted = train.has_target(task.name) & (labels < 0)
-        if voted.any():
-            numbers = numbers + train.targets(task.name)[voted].sum(axis=0)
-        if not numbers.all():
-            empty = int(numbers.argmin())
-            raise UserError(
-                f"{path} has no training row of {task.name} {empty} "
-                f"({task.classes[empty]}); add some or take the class out of "
-                f"{path.with_suffix('.json').name} and renumber the rest"
-            )
-
-
 def prepare_again(path: Path) -> str:
     """The command that prepares a dataset again, for messages.
 

@@ -4,6 +4,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from samtl.common.errors import UserError
 from samtl.data import images, tables
 from samtl.data.images import Split
@@ -118,7 +120,7 @@ def open_datasets(config: DataConfig, shape: tuple[int, int, int]) -> Datasets:
     tasks = [found[name] for name in ordered(found)]
     for task in tasks:
         _require_scored(task, splits)
-        _warn_of_one_class(task, splits)
+        _warn_of_classes(task, splits)
     return Datasets(splits, tasks)
 
 
@@ -159,8 +161,8 @@ def _require_scored(task, splits):
             )
 
 
-def _warn_of_one_class(task, splits):
-    """Tell of the splits in which all labels of a task are the same."""
+def _warn_of_classes(task, splits):
+    """Tell of a single class in a split, and of classes without training."""
     for name in tables.SPLITS:
         labels = set()
         for table in (parts[name].table for parts in splits):
@@ -174,6 +176,18 @@ def _warn_of_one_class(task, splits):
                 "are images of other classes",
                 file=sys.stderr,
             )
+    shares = np.zeros(len(task))
+    for table in (parts["train"].table for parts in splits):
+        rows = table.has_target(task.name)
+        if rows.any():
+            shares += table.targets(task.name)[rows].sum(axis=0)
+    if 1 < (shares > 0).sum() < len(task):
+        absent = np.array(task.classes)[shares == 0]
+        print(
+            f"warning: no training image of {task.name} is "
+            f"{' or '.join(absent)}; the network will not predict it",
+            file=sys.stderr,
+        )
 
 
 def _agreed(read):

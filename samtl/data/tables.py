@@ -30,7 +30,6 @@ from samtl.data.checks import (
     one_line,
     prepare_again,
     refuse_repeated,
-    require_training_classes,
     share_columns,
 )
 from samtl.data.tasks import NAME, ORDER, TAKEN, Task, ordered
@@ -199,9 +198,7 @@ def read(
         known = {t: known[t] for t in known if (rows[t] != UNKNOWN).any()}
     needed = {t: known[t] for t in known if t in tasks}
     hidden = {t: known[t] for t in known if t not in needed}
-    table = Table(name, data_dir, rows.drop(columns=others), needed, hidden)
-    require_training_classes(path, table)
-    return table
+    return Table(name, data_dir, rows.drop(columns=others), needed, hidden)
 
 
 def labelled_tasks(name: str, data_dir: Path) -> dict[str, Task]:

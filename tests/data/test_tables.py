@@ -251,13 +251,6 @@ def test_empty_split_is_refused(data_dir):
     assert "no row for split validation" in message
 
 
-def test_class_without_training_row_is_refused_where_it_is_needed(data_dir):
-    change(data_dir, "b.png,train,1", "b.png,train,0")
-    message = error_of(tables.read, "toy", data_dir, ["pose"])
-    assert "no training row of pose 1 (right)" in message
-    assert len(tables.read("toy", data_dir, ["gender"])) == 4
-
-
 @pytest.mark.parametrize(
     "content", [b"", b"\xff\xfe\x00", b'path,split\n"a,b\n', b"a,b\n1\n1,2,3"]
 )
