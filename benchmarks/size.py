@@ -53,17 +53,18 @@ MISSING_COSTS = 1.2  # most CPU seconds of a half empty table, relative
 STEEPEST = {"density, exact": 2.2, "density, estimated": 1.2}
 STEEPEST["distribution"] = 1.2
 FOLDERS = IMAGES = 1000
+POSES = Task("pose", POSE)
 
 
-def make(data_dir, count, missing=0.0):
-    """Write a dataset "crowd" of `count` rows that share 1,000 images.
+def make(data_dir, count, missing=0.0, name="crowd", task=POSES):
+    """Write a dataset of `count` rows that share 1,000 images.
 
     A share `missing` of the labels is empty.
 
     No two rows may have one path: 1,000 links from the folder to itself give
     each image as many.
     """
-    folder = data_dir / "db" / "crowd"
+    folder = data_dir / "db" / name
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     for number in range(IMAGES):
@@ -73,18 +74,18 @@ def make(data_dir, count, missing=0.0):
         (folder / str(number)).symlink_to(".", target_is_directory=True)
     paths = itertools.product(range(FOLDERS), range(IMAGES))
     splits = rng.choice(tables.SPLITS, count, p=(0.8, 0.1, 0.1))
-    labels = rng.integers(len(POSE), size=count).astype(str)
+    labels = rng.integers(len(task), size=count).astype(str)
     labels[rng.random(count) < missing] = ""
-    with (folder.parent / "crowd.csv").open("w", encoding="utf-8") as file:
-        file.write("path,split,pose\n")
+    with folder.with_suffix(".csv").open("w", encoding="utf-8") as file:
+        file.write(f"path,split,{task.name}\n")
         file.writelines(
-            f"db/crowd/{link}/{number}.png,{split},{label}\n"
+            f"db/{name}/{link}/{number}.png,{split},{label}\n"
             for (link, number), split, label in zip(
                 paths, splits, labels, strict=False
             )
         )
     files.write_json(
-        folder.parent / "crowd.json", {"tasks": {"pose": list(POSE)}}
+        folder.with_suffix(".json"), {"tasks": {task.name: list(task.classes)}}
     )
 
 
@@ -112,7 +113,7 @@ def start(count, missing=0.0):
 
 
 def _first_batch(split):
-    true = true_labels(split, [Task("pose", POSE)], DataConfig({}, ()))
+    true = true_labels(split, [POSES], DataConfig({}, ()))
     return Batches(split, true, batch_size=64, seed=0)[0]
 
 
