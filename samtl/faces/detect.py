@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from samtl.common import flags, isolation, shipped
+from samtl.common import flags, isolation, onnx_files, shipped
 from samtl.common.errors import UserError
 from samtl.faces import search
 from samtl.faces.face import Face
@@ -285,21 +285,20 @@ def _load(path):
         UserError: the file cannot be read or is not YuNet.
     """
     try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"cannot read the face detector {path}: {error.strerror}; get the "
-            f"repository's weights/ folder again, or {URL}"
-        ) from error
-    try:
+        data = onnx_files.read(Path(path))
         if hashlib.sha256(data).hexdigest() != SHA256:
             # OpenCV crashes on some damaged files.
             isolation.call(_use, data, seconds=PATIENCE)
         _use(data)
-    except (cv2.error, ChildProcessError) as error:
+    except (cv2.error, ChildProcessError, ValueError) as error:
         raise UserError(
             f"{path} is not a YuNet model that OpenCV {cv2.__version__} "
             f"reads; get the repository's weights/ folder again, or {URL}"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"cannot read the face detector {path}: {error.strerror}; get the "
+            f"repository's weights/ folder again, or {URL}"
         ) from error
     return functools.partial(_yunet, data)
 

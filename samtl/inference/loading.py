@@ -35,7 +35,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from samtl.common import files, flags, isolation, quiet, shipped
+from samtl.common import files, flags, isolation, onnx_files, quiet, shipped
 from samtl.common.errors import UserError, reason
 from samtl.common.text import printable
 from samtl.data.tasks import mirrored
@@ -219,9 +219,9 @@ def _load_onnx(path: Path, tasks: list[str]) -> Callable:
     """`Predictor.run` of an .onnx file, computed by OpenCV."""
     try:
         # Bytes, as OpenCV crashes on a file name that is not valid UTF-8.
-        data = np.frombuffer(path.read_bytes(), np.uint8)
+        data = np.frombuffer(onnx_files.read(path), np.uint8)
         network = cv2.dnn.readNetFromONNX(data)
-    except cv2.error as error:
+    except (cv2.error, ValueError) as error:
         raise UserError(
             f"{path} is not a network that OpenCV {cv2.__version__} reads; "
             "give the best.onnx of a run or a .keras file as --weights"

@@ -14,17 +14,19 @@ import zipfile
 
 import h5py
 import numpy as np
+import onnx
 import pytest
+from onnx.external_data_helper import set_external_data
 from PIL import Image
 from scipy.io import savemat
 
 from data_preparation import aflw, crops, imdb
 from samtl import networks
-from samtl.common import archives
+from samtl.common import archives, onnx_files
 from samtl.common.errors import UserError
 from samtl.data import images
 from samtl.data.tasks import POSE, Task
-from samtl.faces import inputs
+from samtl.faces import detect, inputs
 from samtl.faces.media import video
 from samtl.inference import loading
 from samtl.runs import results
@@ -146,6 +148,69 @@ def test_keras_archives_are_not_unpacked(tmp_path, network, name, monkeypatch):
     ):
         assert attempt(read) is REFUSED
     assert not made
+
+
+def _in_initializer(network, tensor):
+    network.graph.initializer[0].CopyFrom(tensor)
+
+
+def _in_attribute(network, tensor):
+    node = onnx.helper.make_node("Constant", [], ["unused"], value=tensor)
+    network.graph.node.append(node)
+
+
+def _in_branch(network, tensor):
+    inner = onnx.helper.make_graph([], "inner", [], [], [tensor])
+    node = onnx.helper.make_node("If", ["w"], ["x"], then_branch=inner)
+    network.graph.node.append(node)
+
+
+@pytest.mark.parametrize("put", [_in_initializer, _in_attribute, _in_branch])
+def test_onnx_shows_no_other_file(tmp_path, secret, put):
+    path = stand_ins.network(tmp_path, sha256={})
+    network = onnx.load(path)
+    tensor = onnx.TensorProto()
+    tensor.CopyFrom(network.graph.initializer[0])
+    set_external_data(tensor, str(secret))
+    tensor.ClearField("raw_data")
+    put(network, tensor)
+    path.write_bytes(network.SerializeToString())
+    for read in (lambda: loading.load(path), lambda: detect.open(path)):
+        with case(), pytest.raises(UserError, match="another file") as error:
+            read()
+        check_message(error.value)
+
+
+def test_onnx_with_values_beside_it_is_put_into_one_file(tmp_path):
+    path = stand_ins.network(tmp_path, {"location": ["in", "out"]}, sha256={})
+    assert set(loading.load(path).tasks) == {"location"}
+    whole = onnx.load(path)
+    onnx.save(
+        whole, path, save_as_external_data=True, size_threshold=0, location="w"
+    )
+    assert attempt(lambda: loading.load(path)) is REFUSED
+    onnx.save(onnx.load(path), path)  # as the message says
+    assert set(loading.load(path).tasks) == {"location"}
+
+
+def test_every_way_to_a_tensor_is_known():
+    leads = set(onnx_files.FIELDS)
+    found, new = {}, [onnx.ModelProto.DESCRIPTOR]
+    while new:
+        kind = new.pop()
+        inner = {f.number: f.message_type for f in kind.fields}
+        found[kind.name] = {n: kind for n, kind in inner.items() if kind}
+        new += [k for k in found[kind.name].values() if k.name not in found]
+    for name, fields in found.items():
+        ways = {n: kind.name for n, kind in fields.items()}
+        ways = {n: kind for n, kind in ways.items() if kind in leads}
+        assert ways == onnx_files.FIELDS.get(name, {}), name
+    (external,) = (
+        number
+        for number, kind in found["TensorProto"].items()
+        if kind.name == "StringStringEntryProto" and number < 14
+    )
+    assert external == onnx_files.EXTERNAL
 
 
 POSTSCRIPT = b"""%!PS-Adobe-3.0 EPSF-3.0
