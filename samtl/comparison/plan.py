@@ -286,7 +286,7 @@ def _fault(plan):
 
 def _is_line(value):
     """Whether a value is a text that can be printed, in one line."""
-    return isinstance(value, str) and value and printable(value) == value
+    return isinstance(value, str) and value == printable(value) != ""
 
 
 def _groups(plan):

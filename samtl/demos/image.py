@@ -78,6 +78,8 @@ def parser():
 
 def main(argv=None):
     args = parser().parse_args(argv)
+    if args.crops and args.detector_model:
+        raise UserError("--crops detects nothing; omit --detector_model")
     if args.images:
         paths = inputs.find(args.images)
         if others := inputs.skipped(args.images):

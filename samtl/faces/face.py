@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 Box = tuple[float, float, float, float]
-# Of a crop, as shares of its width and height: those of the training crops,
-# with their margin of 0.7.
+# Of an upright face, as shares of its crop's width and height: the extent that
+# the margin of 0.7 leaves.
 LANDMARKS = np.float32(
     [[0.3, 0.3], [0.7, 0.3], [0.5, 0.5], [0.35, 0.7], [0.65, 0.7]]
 )
@@ -39,8 +39,8 @@ class Face:
 def whole(image: np.ndarray) -> Face:
     """The face of an image that is the crop of one face.
 
-    Its box is the image, its score 1, and its landmarks are where crops have
-    them on average.
+    Its box is the image, its score 1, and its landmarks are LANDMARKS, wherever
+    those of the face are.
 
     Args:
         image: uint8 [H, W, C].

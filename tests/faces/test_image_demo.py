@@ -119,6 +119,11 @@ def test_crops_are_faces_as_they_are(demo, tmp_path, monkeypatch):
             np.testing.assert_allclose(shares, expected[task][0], atol=5e-3)
 
 
+def test_crops_need_no_detector(demo):
+    with pytest.raises(UserError, match="omit --detector_model"):
+        demo("--crops", "--detector_model=yunet.onnx")
+
+
 def test_the_expected_age_is_the_last_key_and_column(demo, tmp_path, capsys):
     _save(tmp_path / "two.png", BOXES)
     results = "--json=found.json", "--csv=found.csv", "--overwrite"

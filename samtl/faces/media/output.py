@@ -23,6 +23,7 @@ LONGEST_STEM = 200
 JPEG_QUALITY = 95
 LARGEST_WINDOW = 1000  # pixels of the longer side of a new window
 PATIENCE = 30  # seconds for the first window
+FURTHER = ("yaw", "age_years")  # of a prediction, where it has them
 NO_WINDOWS = (
     "--show needs an OpenCV with windows; install opencv-python, not "
     "opencv-python-headless"
@@ -286,10 +287,10 @@ def record(prediction: Prediction, least: float) -> dict:
         "score": round(float(prediction.face.score), 4),
         "labels": labels,
     }
-    if prediction.yaw is not None:
-        found["yaw"] = round(prediction.yaw, 1)
-    if prediction.age_years is not None:
-        found["age_years"] = round(prediction.age_years, 1)
+    for name in FURTHER:
+        value = getattr(prediction, name)
+        if value is not None:
+            found[name] = round(value, 1)
     return found
 
 
@@ -320,5 +321,4 @@ def row(face: dict) -> dict:
         values[f"{task}_unsure"] = int(entry["unsure"])
         for name, share in entry["probabilities"].items():
             values[f"{task}_{name}"] = share
-    further = {key: face[key] for key in ("yaw", "age_years") if key in face}
-    return values | further
+    return values | {name: face[name] for name in FURTHER if name in face}
