@@ -15,6 +15,7 @@ folders and logs.
 # a wrong flag should not.
 
 import collections
+import contextlib
 import shlex
 from pathlib import Path
 
@@ -99,6 +100,10 @@ def main(argv=None):
         return 0
     if fault:
         raise UserError(fault)
+    if args.report_only:
+        found = [(r, states.state(r, out, args.data_dir)) for r in runs]
+        done = {run.folder for run, state in found if state == states.DONE}
+        return _report(args, wanted, runs, done, out)
     on_interrupt(REPEAT)
     with locks.held(
         out / ".lock",
@@ -110,35 +115,59 @@ def main(argv=None):
 
 def _compare(args, wanted, runs, once, out):
     """Train what is left, and write the tables and the report."""
-    from samtl.comparison import plan, report, results, states, tuning
+    from samtl.comparison import results, states
 
-    for folder in (out, out / "figures"):
-        files.sweep(folder)
+    results.require_runs(out, once)
     # Another comparison may have trained some meanwhile.
     found = {f: states.state(r, out, args.data_dir) for f, r in once.items()}
-    if args.report_only:
-        results.require_runs(out)
-    plan.write_plan(wanted, args.plan, out / "plan.toml")
-    failures = {}
-    if not args.report_only:
-        # Those of an earlier call, until they are tried again.
-        left = [f for f, state in found.items() if state != states.DONE]
-        failures = results.read_failed(out, left)
-        try:
-            _train(list(once.values()), found, out, args, failures)
-        finally:
+    # Those of an earlier call, until they are tried again.
+    left = [f for f, state in found.items() if state != states.DONE]
+    failures = results.read_failed(out, left)
+    try:
+        _train(list(once.values()), found, out, args, failures)
+    finally:
+        with _tables(out):
             results.write_failed(runs, out, failures)
     if failures:
         count = counted(len(failures), "run")
         print(f"{count} failed: {out / 'failed.csv'} says why")
-    results.write_tables(runs, out)
+    _report(args, wanted, runs, once, out)
+    return 1 if failures else 0
+
+
+def _report(args, wanted, runs, safe, out):
+    """Write the tables and the report of the finished runs.
+
+    Args:
+        safe: see `results.require_runs`.
+
+    Returns:
+        the exit code, 0.
+    """
+    from samtl.comparison import plan, report, results, tuning
+
+    with _tables(out):
+        results.require_runs(out, safe)
+        plan.write_plan(wanted, args.plan, out / "plan.toml")
+        results.write_tables(runs, out)
+        caveats = report.write_report(out)
     if args.trials:
         tuning.print_choice(out, wanted)
-    caveats = report.write_report(out)
     print(out / "report.html")
     if caveats:
         print("not to be concluded from this:", "; ".join(caveats))
-    return 1 if failures else 0
+    return 0
+
+
+@contextlib.contextmanager
+def _tables(out):
+    """Write tables as the only process, once others have; for `with`."""
+    from samtl.common import locks
+
+    with locks.held(out / ".tables", None):
+        for folder in (out, out / "figures"):
+            files.sweep(folder)
+        yield
 
 
 def _wanted(args):

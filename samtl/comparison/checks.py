@@ -18,7 +18,7 @@ FOLDER = re.compile(r"[\w+-]+")  # name of a pair or method
 LARGEST = 2**53  # whole numbers up to it are exact
 TEXT_COLUMNS = (
     *("pair", "method", "task", "split", "commit", "error", "run"),
-    *("dataset", "confusion", "correct", "classes"),
+    *("dataset", "confusion", "correct", "classes", "command"),
 )
 SHARES = (
     *("accuracy", "balanced_accuracy", "macro_f1", "one_off_accuracy"),

@@ -10,12 +10,11 @@ import pandas as pd
 from samtl.common.errors import UserError
 from samtl.comparison import checks, plan
 from samtl.comparison.checks import TEXT_COLUMNS
-from samtl.comparison.results import FAILED, IMAGES, RESULTS
+from samtl.comparison.results import FAILED, NEWER, RESULTS, ROUNDS
 from samtl.comparison.text import shortened
 
 # Where no plan tells which methods these are.
 BASELINE, REFERENCE = "single-task", "all-in-one"
-ROUNDS = ("pair", "method", "seed")  # and the rounds' metrics
 
 
 @dataclass(frozen=True)
@@ -105,10 +104,10 @@ def read_comparison(out: Path) -> Comparison:
             f"{out} has no results.csv; give the folder that compare.py "
             "writes to (--out)"
         )
-    columns = [name for name in RESULTS if name not in IMAGES]
+    columns = [name for name in RESULTS if name not in NEWER]
     path = out / "results.csv"
     results = _read_csv(path, columns, checks.check_results)
-    for name in IMAGES:
+    for name in NEWER:
         results[name] = results.get(name, np.nan)
     toml = out / "plan.toml"
     planned = plan.read_plan(toml) if toml.exists() else None

@@ -28,6 +28,7 @@ import argparse
 import importlib
 import itertools
 import re
+import shlex
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,12 @@ class Run:
     def datasets(self) -> list[str]:
         """Names of the datasets that it trains on, in their order."""
         return list(command_line.wanted_datasets(self.args, self.tasks))
+
+    @property
+    def command(self) -> str:
+        """The command line that trains it, without folders."""
+        script = self.script.rpartition(".")[2]
+        return shlex.join(["python", f"{script}.py", *self.words])
 
 
 def read_plan(path: Path) -> dict:

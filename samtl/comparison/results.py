@@ -1,7 +1,7 @@
 """Gathers the results of a comparison's runs in three tables."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 from samtl.common import files
 from samtl.common.errors import UserError
 from samtl.comparison.plan import Run
+from samtl.comparison.states import is_recorded
 from samtl.runs import run_folder
 
 SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "one_off_accuracy")
@@ -21,8 +22,7 @@ COSTS = (
     "images_per_second",
     "peak_memory_mib",
 )
-# Images that went forward and backward, and forward alone, for pseudo labels;
-# runs of earlier versions have not counted them.
+# Images that went forward and backward, and forward alone, for pseudo labels.
 IMAGES = ("trained_images", "predicted_images")
 RESULTS = (
     "pair",
@@ -41,7 +41,9 @@ RESULTS = (
     "correct",
     "run",
     "classes",
+    "command",
 )
+NEWER = (*IMAGES, "command")  # tables of earlier versions lack them
 UNREADABLE = (
     OSError,
     ValueError,
@@ -50,6 +52,7 @@ UNREADABLE = (
     KeyError,
     TypeError,
 )
+ROUNDS = ("pair", "method", "seed")  # and the rounds' metrics
 FAILED = ("pair", "method", "seed", "error", "run")
 
 
@@ -60,9 +63,10 @@ def write_tables(runs: list[Run], out: Path) -> None:
     the matrix as JSON, rows true; `correct` has a bit for each test image, 1
     for a right prediction, as the hexadecimal digits of `numpy.packbits`, in
     the order of the run's predictions; `forgetting` is the drop of
-    `evaluation.forgetting`; `run` is the run's folder relative to `out`.
-    rounds.csv has one row a run and round: the runs' metrics.csv. The rows are
-    in the order of the plan: pair, method, seed, task.
+    `evaluation.forgetting`; `run` is the run's folder relative to `out`, and
+    `command` is what trained it. rounds.csv has one row a run and round: the
+    runs' metrics.csv. The rows are in the order of the plan: pair, method,
+    seed, task. Those of a run whose folder has gone stay as they are.
 
     Args:
         runs: list of `plan.Run`; those without a result are skipped.
@@ -71,24 +75,46 @@ def write_tables(runs: list[Run], out: Path) -> None:
     Raises:
         UserError: a run's files cannot be read.
     """
-    finished = [
-        run
-        for run in _ordered(runs)
-        if (out / run.folder / "result.json").exists()
-    ]
-    rows = [row for run in finished for row in _results(run, out)]
-    _write_csv(out / "results.csv", pd.DataFrame(rows, columns=RESULTS))
-    # The rounds of a single-task run that pairs share are repeated per pair.
-    rounds = [_rounds(run, out) for run in finished]
-    empty = pd.DataFrame(columns=["pair", "method", "seed"])
-    _write_csv(out / "rounds.csv", pd.concat(rounds) if rounds else empty)
+    tables = {"results.csv": [], "rounds.csv": []}
+    recorded = {}
+    if any(is_recorded(run, out) for run in runs):
+        paths = {name: out / name for name in tables}
+        recorded = {n: _read_text(p) for n, p in paths.items() if p.exists()}
+    for run in _ordered(runs):
+        if (out / run.folder / "result.json").exists():
+            # As objects, so that no cell depends on those of other runs.
+            found = pd.DataFrame(_results(run, out), dtype=object)
+            tables["results.csv"].append(found.reindex(columns=RESULTS))
+            tables["rounds.csv"].append(_rounds(run, out))
+        elif is_recorded(run, out):
+            for name, table in recorded.items():
+                tables[name].append(_rows_of(run, table))
+    for name, columns in (("results.csv", RESULTS), ("rounds.csv", ROUNDS)):
+        empty = pd.DataFrame(columns=columns)
+        parts = tables[name]
+        _write_csv(out / name, pd.concat(parts) if parts else empty)
 
 
-def require_runs(out: Path) -> None:
-    """Refuse to write tables anew from runs that are gone.
+def _rows_of(run, table):
+    """Rows of a pair, method and seed."""
+    wanted = [run.pair, run.method, str(run.seed)]
+    return table[(table[list(ROUNDS)] == wanted).all(axis=1)]
+
+
+def _read_text(path):
+    """A table as text, cell by cell."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def require_runs(out: Path, safe: Collection[Path]) -> None:
+    """Refuse to write tables anew without runs that are known from them alone.
+
+    Args:
+        out: folder of the comparison.
+        safe: folders of the runs whose rows stay, or are trained again.
 
     Raises:
-        UserError: results.csv has a run whose result is not in `out`.
+        UserError: results.csv has another run, whose result is not in `out`.
     """
     path = out / "results.csv"
     if not path.exists():
@@ -100,14 +126,14 @@ def require_runs(out: Path) -> None:
     gone = [
         name
         for name in names.unique()
-        if not (out / name / "result.json").exists()
+        if Path(name) not in safe and not (out / name / "result.json").exists()
     ]
     if gone:
         what = f"{gone[0]} is" if len(gone) == 1 else f"{len(gone)} runs are"
         raise UserError(
-            f"{what} in {path} but not in {out}, and would be lost from the "
-            "table; write the report from the table alone with python -m "
-            f"samtl.comparison.report {out}"
+            f"{what} in {path} but neither in {out} nor in the plan, and would "
+            "be lost from the table; choose another --out, or write the report "
+            f"from the table alone: python -m samtl.comparison.report {out}"
         )
 
 
@@ -194,6 +220,7 @@ def _results(run, out):
                 "correct": np.packbits(is_right).tobytes().hex(),
                 "run": str(run.folder),
                 "classes": json.dumps(entry["classes"]),
+                "command": run.command,
             }
     except UNREADABLE as error:
         raise _unreadable(folder, error) from error
@@ -223,7 +250,7 @@ def _unreadable(folder, error):
 def _rounds(run, out):
     folder = out / run.folder
     try:
-        metrics = pd.read_csv(folder / "metrics.csv")
+        metrics = _read_text(folder / "metrics.csv")
     except UNREADABLE as error:
         raise _unreadable(folder, error) from error
     metrics.insert(0, "seed", run.seed)

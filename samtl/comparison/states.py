@@ -1,7 +1,9 @@
 """Which runs of a comparison are done, stopped or still to do."""
 
 import contextlib
+import csv
 import dataclasses
+import functools
 from pathlib import Path
 
 from samtl.cli import command_line
@@ -59,18 +61,21 @@ def _furthest(equal, out, data_dir):
 def state(run: Run, out: Path, data_dir: Path) -> str:
     """Whether a run is done, stopped or still to do.
 
+    A run without a folder is done where results.csv has it, so that tables
+    outlive their runs' folders.
+
     Args:
         run: of the plan.
         out: folder of the comparison.
         data_dir: folder of the prepared datasets.
 
     Raises:
-        UserError: its folder holds a run with other arguments, or a damaged
-            one.
+        UserError: its folder or results.csv holds a run with other arguments,
+            or the folder a damaged one.
     """
     folder = out / run.folder
     if not (folder / "args.json").exists():
-        return TO_DO
+        return DONE if is_recorded(run, out) else TO_DO
     try:
         saved = run_folder.read_args(folder)
     except UserError as error:
@@ -101,6 +106,48 @@ def state(run: Run, out: Path, data_dir: Path) -> str:
                 f"{asks} for {value}; {CURE}"
             )
     return DONE if (folder / "result.json").exists() else STOPPED
+
+
+def is_recorded(run: Run, out: Path) -> bool:
+    """Whether results.csv has a run whose folder has gone.
+
+    Raises:
+        UserError: it has one of that name with other arguments.
+    """
+    if (out / run.folder / "args.json").exists():
+        return False
+    found = _recorded(out).get(str(run.folder))
+    if found and found != run.command:
+        raise UserError(
+            f"{out}/results.csv has {run.folder} from other arguments than the "
+            f"plan asks for: {found}; move that table away or choose another "
+            "--out"
+        )
+    return bool(found)
+
+
+def _recorded(out):
+    """{run's folder: its command} of results.csv; empty if it is damaged."""
+    path = out / "results.csv"
+    try:
+        facts = path.stat()
+    except OSError:
+        return {}
+    return _commands(path, facts.st_mtime_ns, facts.st_size)
+
+
+@functools.lru_cache(maxsize=1)
+def _commands(path, *_changes):
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            # Tables of earlier versions have no commands.
+            return {
+                row["run"]: row["command"]
+                for row in csv.DictReader(file)
+                if row.get("command")
+            }
+    except (OSError, ValueError, KeyError, csv.Error):
+        return {}
 
 
 def command(run: Run, out: Path, data_dir: Path) -> list[str]:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import compare
-from samtl.common import files
+from samtl.common import files, locks
 from samtl.common.errors import UserError
 from samtl.comparison import plan, results, states, sweep
 from tests.comparison import small_plan, stub
@@ -298,19 +298,48 @@ def test_another_plan_does_not_overwrite_runs(data_dir, tmp_path):
         compare.main(small_plan.words(data_dir, tmp_path))
 
 
-def test_tables_of_runs_that_are_gone_are_kept(whole, data_dir, tmp_path):
+@pytest.mark.parametrize("gone", ["emotion-pose/sa-mtl-hard", ""])
+def test_tables_outlive_the_folders_of_their_runs(
+    whole, data_dir, tmp_path, monkeypatch, gone
+):
     out = tmp_path / "out"
     shutil.copytree(whole, out)
-    words = [*small_plan.words(data_dir, out), "--report_only=True"]
+    words = small_plan.words(data_dir, out)
     names = ("results.csv", "rounds.csv", "plan.toml")
     before = [(out / name).read_bytes() for name in names]
+    monkeypatch.setattr(sweep, "train", _none_to_train)
+    shutil.rmtree(out / "runs" / gone)
     assert compare.main(words) == 0
     assert [(out / name).read_bytes() for name in names] == before
-    for gone, said in (("sa-mtl-hard", "seed0 is in"), ("", "2 runs are in")):
-        shutil.rmtree(out / "runs" / "emotion-pose" / gone)
-        with pytest.raises(UserError, match=rf"{said} .*python -m samtl\.comp"):
-            compare.main(words)
-        assert [(out / name).read_bytes() for name in names] == before
+    with locks.held(out / ".lock", "another one trains"):
+        assert compare.main([*words, "--report_only=True"]) == 0
+    assert [(out / name).read_bytes() for name in names] == before
+
+
+def _none_to_train(todo, *_):
+    assert not todo
+    return []
+
+
+def test_rows_that_the_plan_would_lose_are_kept(whole, data_dir, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    words = small_plan.words(data_dir, out)
+    shutil.rmtree(out / "runs" / "emotion-pose" / "sa-mtl-hard")
+    one = r"sa-mtl-hard/seed0 is in .*python -m samtl\.comp"
+    with pytest.raises(UserError, match=one):
+        compare.main([*words, "--seeds", "1"])
+    text = (data_dir / "plan.toml").read_text()
+    other = tmp_path / "other.toml"
+    other.write_text(f"{text}cluster_k = 9\n")
+    with pytest.raises(UserError, match=r"from other arguments .*--epoch=8"):
+        compare.main([f"--plan={other}", *words[1:]])
+    # A table of an earlier version does not say what it is from.
+    table = pd.read_csv(out / "results.csv", dtype=str)
+    assert len(table) == 4
+    table.drop(columns="command").to_csv(out / "results.csv", index=False)
+    with pytest.raises(UserError, match=one):
+        compare.main([*words, "--report_only=True"])
 
 
 def test_the_plan_in_the_folder_is_that_of_its_tables(
