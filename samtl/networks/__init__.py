@@ -87,17 +87,17 @@ def default_precision(model: str) -> str:
     """The meaning of `--precision auto`: "float32" or "bfloat16".
 
     Measured on two CPU cores. VGG-16 trains 1.8 times faster in bfloat16 with
-    AVX-512 BF16 (4.4 against 2.4 images/s), and 4 to 5 times with AMX.
-    wide_resnet trains 1.8 times faster with AMX (194 against 110), mini_resnet
-    1.2 times. Before `normalisation.fuse`, mini_Xception gained nothing, as
-    much of its time is batch normalisation, in float32. A CPU without such
-    instructions could only emulate bfloat16. JAX 0.11 compiles the poolings in
-    bfloat16 for a CPU to values that are not finite.
+    AVX-512 BF16 (4.4 against 2.4 images/s), and 4 to 5 times with AMX;
+    wide_resnet 1.4 and 1.8 times, mini_resnet 1.2 to 1.3 times with either.
+    mini_Xception gains 5 %: much of its time is batch normalisation, in
+    float32. Both small networks are as accurate (docs/performance.md). A CPU
+    without such instructions could only emulate bfloat16. JAX 0.11 compiles
+    the poolings in bfloat16 for a CPU to values that are not finite.
     """
     gpu = any(Path("/dev").glob("nvidia[0-9]*"))
     cpu = keras.backend.backend() == "tensorflow" and _cpu_knows_bfloat16()
     faster = (model == "vggface" and (gpu or cpu)) or (
-        model == "wide_resnet" and cpu and not gpu
+        model in ("wide_resnet", "mini_resnet") and cpu and not gpu
     )
     return "bfloat16" if faster else "float32"
 

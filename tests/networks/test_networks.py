@@ -277,6 +277,7 @@ def test_default_precision(monkeypatch):
     assert networks.default_precision("vggface") == "bfloat16"
     monkeypatch.setattr(networks.Path, "glob", lambda *_: [])
     assert networks.default_precision("wide_resnet") == "bfloat16"
-    assert networks.default_precision("mini_resnet") == "float32"
+    assert networks.default_precision("mini_resnet") == "bfloat16"
+    assert networks.default_precision("mini_xception") == "float32"
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     assert networks.default_precision("vggface") == "float32"
