@@ -9,19 +9,19 @@ written; 2 for a mistake in the command; 130 after Ctrl-C, with the results so
 far written.
 """
 
-import csv
 import sys
+import tempfile
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from samtl.common import files, flags
+from samtl.common import flags
 from samtl.common.errors import UserError, on_interrupt, run_script
 from samtl.common.text import printable
 from samtl.faces import detect, inputs
 from samtl.faces.drawing import draw
 from samtl.faces.face import whole
-from samtl.faces.media import output
+from samtl.faces.media import output, records
 from samtl.inference import loading
 
 EXAMPLES = """examples:
@@ -96,28 +96,28 @@ def main(argv=None):
     if not args.crops:
         detector = detect.open(args.detector_model, megapixels=args.max_search)
     targets = output.OutputPaths(args.output, args.overwrite, paths)
-    found, failed = [], []
     on_interrupt("stopped: the results are complete up to here")
-    try:
-        for path, picture, predictions in _predicted(
-            paths, predictor, detector, args.batch_size
-        ):
-            try:
-                found.append(
-                    _annotated(path, picture, predictions, targets, args)
-                )
-            except UserError as error:
-                failed.append(str(error))
-                found.append(
-                    {"file": output.printable(path), "error": failed[-1]}
-                )
-    finally:
-        if failed:
-            print(f"{len(failed)} of {len(paths)} failed:", file=sys.stderr)
-            for reason in failed:
-                print(f"  {reason}", file=sys.stderr)
-        if found:
-            _write_results(args, predictor, detector, found)
+    images = _predicted(paths, predictor, detector, args.batch_size)
+    with tempfile.TemporaryFile(buffering=0) as file:
+        found, failed = records.Records(file), []
+        try:
+            for path, picture, predictions in images:
+                try:
+                    record = _annotated(
+                        path, picture, predictions, targets, args
+                    )
+                except UserError as error:
+                    failed.append(str(error))
+                    name = output.printable(path)
+                    record = {"file": name, "error": failed[-1]}
+                found.add(record)
+        finally:
+            if failed:
+                print(f"{len(failed)} of {len(paths)} failed:", file=sys.stderr)
+                for reason in failed:
+                    print(f"  {reason}", file=sys.stderr)
+            if found:
+                _write_results(args, predictor, detector, found)
     if failed:
         sys.exit(1)
 
@@ -247,29 +247,16 @@ def _record(path, picture, predictions, target, least):
 def _write_results(args, predictor, detector, found):
     try:
         if args.json:
-            content = {
+            head = {
                 "weights": predictor.name,
                 "detector": detector.name if detector else None,
                 "min_confidence": args.min_confidence,
-                "images": found,
             }
-            files.write_json(args.json, content)
+            records.write_json(args.json, head, found)
     finally:
         if args.csv:
             columns = output.columns(predictor.tasks, bool(predictor.ages))
-            _write_table(args.csv, columns, found)
-
-
-def _write_table(path, columns, found):
-    with (
-        files.write(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, ("file", *columns))
-        writer.writeheader()
-        for image in found:
-            for face in image.get("faces", ()):
-                writer.writerow({"file": image["file"], **output.row(face)})
+            records.write_csv(args.csv, columns, found)
 
 
 def command():
