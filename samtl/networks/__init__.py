@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 
+from samtl.common.errors import UserError
 from samtl.networks import (
     heads,
     mini_resnet,
@@ -67,13 +68,16 @@ def build(
             model.
 
     Raises:
-        UserError: cross_stitch with one task.
+        UserError: cross_stitch with one task, or bfloat16 where the backend
+            computes wrong values in it.
         TypeError: options beside a NetworkConfig.
     """
     if isinstance(config, str):
         config = NetworkConfig(config, **options)
     elif options:
         raise TypeError(f"set {', '.join(options)} in the NetworkConfig")
+    if config.precision == "bfloat16":
+        _require_bfloat16()
     with heads.precision_policy(config.precision):
         return MODULES[config.model].build(config, tasks, label_embeddings)
 
@@ -91,8 +95,7 @@ def default_precision(model: str) -> str:
     wide_resnet 1.4 and 1.8 times, mini_resnet 1.2 to 1.3 times with either.
     mini_Xception gains 5 %: much of its time is batch normalisation, in
     float32. Both small networks are as accurate (docs/performance.md). A CPU
-    without such instructions could only emulate bfloat16. JAX 0.11 compiles
-    the poolings in bfloat16 for a CPU to values that are not finite.
+    without such instructions could only emulate bfloat16.
     """
     gpu = any(Path("/dev").glob("nvidia[0-9]*"))
     cpu = keras.backend.backend() == "tensorflow" and _cpu_knows_bfloat16()
@@ -100,6 +103,20 @@ def default_precision(model: str) -> str:
         model in ("wide_resnet", "mini_resnet") and cpu and not gpu
     )
     return "bfloat16" if faster else "float32"
+
+
+def _require_bfloat16():
+    """Refuse JAX on a CPU from 0.11 on, see docs/performance.md."""
+    if keras.backend.backend() != "jax":
+        return
+    import jax
+
+    if jax.default_backend() == "cpu" and jax.__version_info__ >= (0, 11):
+        raise UserError(
+            f"JAX {jax.__version__} computes wrong values in bfloat16 on CPUs; "
+            "use --precision=float32, a JAX before 0.11, or another "
+            "KERAS_BACKEND"
+        )
 
 
 def _cpu_knows_bfloat16():

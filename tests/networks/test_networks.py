@@ -270,6 +270,15 @@ def test_probabilities_are_softmax_of_logits(images):
     )
 
 
+def test_bfloat16_is_refused_where_jax_is_wrong(monkeypatch):
+    jax = pytest.importorskip("jax")
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    monkeypatch.setattr(jax, "__version_info__", (0, 12, 0))
+    with pytest.raises(UserError, match="bfloat16 on CPUs; use --precision"):
+        networks.build("mini_resnet", TASKS, precision="bfloat16")
+
+
 def test_default_precision(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
     assert networks.default_precision("mini_xception") == "float32"
