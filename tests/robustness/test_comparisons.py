@@ -103,6 +103,21 @@ def test_other_tables_of_a_comparison(compared, name, column):
         path.write_text(whole)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["", "\0" * 50, "path,task\na,pose\n", "task,weight,selected\npose,x,1\n"],
+)
+def test_tables_of_weights(compared, text):
+    run = compared / "runs" / "emotion-pose" / "naive" / "seed0"
+    run.mkdir(parents=True, exist_ok=True)
+    path = run / "weights_round1.csv"
+    path.write_text(text)
+    try:
+        assert attempt(lambda: report.write_report(compared)) is REFUSED
+    finally:
+        path.unlink()
+
+
 def test_figures_behind_a_link_are_not_written(compared, tmp_path):
     figures = compared / "figures"
     figures.symlink_to(tmp_path)
