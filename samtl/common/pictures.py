@@ -28,9 +28,13 @@ def open_image(file) -> Image.Image:
         PIL.UnidentifiedImageError: it is of another format.
         Exception: of any type, on a damaged header.
     """
+    return Image.open(file, formats=known_formats())
+
+
+def known_formats() -> list[str]:
+    """Those of FORMATS that Pillow reads here."""
     Image.init()
-    known = [name for name in FORMATS if name in Image.OPEN]
-    return Image.open(file, formats=known)
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def load(image: Image.Image, file: io.BufferedIOBase) -> None:
@@ -46,8 +50,12 @@ def load(image: Image.Image, file: io.BufferedIOBase) -> None:
     Raises:
         Exception: of any type, if the file is damaged.
     """
-    tile = image.tile[0] if getattr(image, "tile", None) else ()
-    is_deep = image.mode in ("RGB", "RGBA") and ";16" in str(tile)
+    tile = image.tile[0] if getattr(image, "tile", None) else None
+    is_deep = (
+        tile is not None
+        and image.mode in ("RGB", "RGBA")
+        and (";16" in str(tile.args) or tile.args == ("RGB", 65535))  # PPM
+    )
     image.load()
     if is_deep:
         file.seek(0)
@@ -75,7 +83,9 @@ def simple(image: Image.Image) -> Image.Image:
         values = np.nan_to_num(values, posinf=0, neginf=0)
         if image.mode.startswith("F"):
             values *= 65535 / max(values.max(), 1e-9)
-        return Image.fromarray(_eight_bits(values))
+        profile = image.info.get("icc_profile")
+        image = Image.fromarray(_eight_bits(values))
+        image.info["icc_profile"] = profile
     image = _to_srgb(image)
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
@@ -105,6 +115,10 @@ def _to_srgb(image):
     if image.mode in ("P", "PA"):
         has_alpha = "transparency" in image.info or image.mode == "PA"
         image = image.convert("RGBA" if has_alpha else "RGB")
+    if image.mode == "LA":  # not a mode of profiles for gray
+        colours = _to_srgb(image.convert("L"))
+        colours.putalpha(image.getchannel("A"))
+        return colours
     try:
         given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if ImageCms.getProfileDescription(given).startswith("sRGB"):

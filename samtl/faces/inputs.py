@@ -11,13 +11,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from samtl.common import pictures
 from samtl.common.errors import UserError, reason
-from samtl.common.pictures import FORMATS, open_image
+from samtl.common.pictures import open_image
 
 SUFFIXES = {
     *(".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg"),
@@ -37,6 +37,10 @@ RAW = {
     *(".raw", ".rw2", ".srw"),
 }
 PHOTOS = SUFFIXES.union(PLUGINS, RAW)  # also those that are not read
+# First bytes of formats.
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+JPEG, JXL = b"\xff\xd8\xff", (b"\xff\x0a", b"\0\0\0\x0cJXL ")
+USUAL = (JPEG, b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"RIFF")
 WILDCARDS = set("*?[")
 REDUCED = 8  # factor by which a huge JPEG is reduced
 
@@ -190,20 +194,18 @@ def read(path: str | Path) -> Picture:
     if str(path).startswith(("http:/", "https:/")) and not path.exists():
         raise UserError(f"{path} is an address; download it and name the file")
     try:
-        _register(path.suffix.lower())
         with _opened(path) as file:
-            if not file.read(1):
+            start = file.read(12)
+            if not start:
                 raise UserError(f"{path} is empty; get the file again")
+            suffix = _true_suffix(path, start)
+            _register(suffix)
             try:
                 return _decoded(file)
             except Image.DecompressionBombError as error:
                 return _read_huge(path, file, error)
     except UnidentifiedImageError as error:
-        names = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-        why = f"is not an image ({names}); the content decides, not the name"
-        if (suffix := path.suffix.lower()) in RAW.union(PLUGINS):
-            why = f"has a format that Pillow cannot read: {_cure(suffix)}"
-        raise UserError(f"{path} {why}") from error
+        raise UserError(f"{path} {_foreign(suffix, start)}") from error
     except UserError:
         raise
     # On damaged files, Pillow's decoders raise exceptions of any type.
@@ -221,6 +223,34 @@ def size(path: str | Path) -> int:
             with open_image(path) as image:
                 return image.width * image.height
     return 0
+
+
+def _true_suffix(path, start):
+    """The suffix of PLUGINS by a file's first bytes, or else that of its name.
+
+    The photos of iPhones are often HEIC, whatever their name says.
+    """
+    if start[4:8] == b"ftyp" and start[8:] in HEIC_BRANDS:
+        return ".heic"
+    if start.startswith(JXL):
+        return ".jxl"
+    return path.suffix.lower()
+
+
+def _foreign(suffix, start):
+    """Why Pillow cannot identify a file, and the cure."""
+    if suffix in RAW.union(PLUGINS):
+        return f"has a format that Pillow cannot read: {_cure(suffix)}"
+    if start.startswith(USUAL):
+        return (
+            "is damaged, or of a kind that Pillow cannot read; get the file "
+            "again, or convert it to JPEG"
+        )
+    *names, last = pictures.known_formats()
+    return (
+        f"is not an image ({', '.join(names)} or {last}); the content decides, "
+        "not the name"
+    )
 
 
 def _register(suffix):
@@ -241,30 +271,32 @@ def _decoded(file):
     with open_image(file) as image:
         frames = getattr(image, "n_frames", 1)
         note = f"first of {frames} frames" if frames > 1 else ""
-        pictures.load(image, file)  # raises on damaged pixels
-        upright = image
-        # Pillow raises on invalid EXIF data of PNG and WebP.
-        with contextlib.suppress(Exception):
-            upright = ImageOps.exif_transpose(image)
-        pixels = np.array(pictures.simple(upright).convert("RGB"))
-        return Picture(pixels, note)
+        return Picture(_upright(image, file), note)
+
+
+def _upright(image, file):
+    """The pixels of an image that was opened from a file, uint8 [H, W, 3]."""
+    pictures.load(image, file)  # raises on damaged pixels
+    upright = image
+    # Pillow raises on invalid EXIF data of PNG and WebP.
+    with contextlib.suppress(Exception):
+        upright = ImageOps.exif_transpose(image)
+    return np.array(pictures.simple(upright).convert("RGB"))
 
 
 def _read_huge(path, file, error):
     """A JPEG at 1/8 of its size; `error` is Pillow's."""
     file.seek(0)
-    data = file.read()
-    pixels = None
-    if data.startswith(b"\xff\xd8\xff"):
-        # libjpeg decodes to the reduced size, without the full image in memory.
-        with contextlib.suppress(cv2.error):
-            pixels = cv2.imdecode(
-                np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_8
-            )
-    if pixels is None:
+    is_jpeg = file.read(3) == JPEG
+    file.seek(0)
+    if not is_jpeg:
         limit = round(2 * Image.MAX_IMAGE_PIXELS / 1e6)
         raise UserError(
             f"{path} has more than {limit} megapixels; make a smaller copy"
         ) from error
-    pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    # This class has no limit. libjpeg decodes to the reduced size, without the
+    # full image in memory.
+    with JpegImageFile(file) as image:
+        image.draft(image.mode, [side // REDUCED for side in image.size])
+        pixels = _upright(image, file)
     return Picture(pixels, f"read at 1/{REDUCED} of its size")

@@ -263,6 +263,22 @@ def test_a_package_reads_its_formats(tmp_path, monkeypatch):
     assert registered.calls == [1]
 
 
+HEIC = b"\0\0\0\x18ftypheic" + bytes(99)
+
+
+def test_the_content_names_the_package_that_reads_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(inputs, "_has_plugin", lambda _: False)
+    path = tmp_path / "IMG_1.JPG"
+    path.write_bytes(HEIC)
+    assert "pip install pillow-heif" in _refused(path)
+    path.write_bytes(b"\xff\x0a" + bytes(99))
+    assert "pip install pillow-jxl-plugin" in _refused(path)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert "is damaged, or of a kind" in _refused(path)
+    path.write_text("dear diary")
+    assert "HEIF" not in _refused(path)
+
+
 @pytest.mark.parametrize("suffix", [".jp2", ".tga", ".ppm"])
 def test_further_formats(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
