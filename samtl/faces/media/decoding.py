@@ -34,7 +34,8 @@ CONTAINED = ("-format_whitelist", ",".join(FORMATS))
 LOCAL = ("-protocol_whitelist", "file", *CONTAINED)
 DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
 STREAM = re.compile(r"Stream #0:\d+.*?: (Video|Audio): (\w+)")
-RATE = re.compile(r", ([\d.]+) (?:fps|tbr)\b")
+START = re.compile(r"Duration: .*, start: (-?\d+\.\d+)")
+RATE = re.compile(r", ([\d.]+)(k?) (?:fps|tbr)\b")  # 1k for 1000
 TIME_BASE = re.compile(r"showinfo.* config in time_base: (\d+)/(\d+)")
 STAMP = re.compile(r"showinfo.* n: *\d+ pts: *(-?\d+|NOPTS)")
 # Messages of FFmpeg about files that end too early.
@@ -89,6 +90,9 @@ class Decoder:
         """
         words = [
             *("-loglevel", "level+info", "-max_pixels", str(MOST_PIXELS)),
+            # Otherwise, times of MPEG-TS and DVDs begin with the first frame,
+            # and not with the sound before it.
+            "-copyts",
             *(*options, "-i", place, "-map", "0:V:0", "-vf", ",".join(FILTERS)),
             *("-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm"),
             "pipe:1",
@@ -109,8 +113,8 @@ class Decoder:
         """The next frame.
 
         Returns:
-            (time in seconds or None if it is unknown, uint8 [H, W, 3]); None
-            after the last frame.
+            (seconds from the start of the source or None if they are unknown,
+            uint8 [H, W, 3]); None after the last frame.
         """
         with self._watched():
             # The header of a PPM image: "P6", width and height, 255.
@@ -143,16 +147,19 @@ class Decoder:
 
     def _follow(self):
         """Read FFmpeg's messages: the header, times, and errors."""
-        is_header, base = True, 1.0
+        is_header, base, start = True, 1.0, 0.0
         for line in self._process.stderr:
             text = line.decode(errors="replace").strip()
             if found := STAMP.search(text):
                 is_known = found[1] != "NOPTS"
-                self._stamps.put(int(found[1]) * base if is_known else None)
+                moment = int(found[1]) * base - start if is_known else None
+                self._stamps.put(moment)
             elif found := TIME_BASE.search(text):
                 base = int(found[1]) / int(found[2])
             elif is_header:
                 is_header = not text.startswith("[info] Output #0")
+                if found := START.search(text):
+                    start = float(found[1])
                 self._note(text)
             self.is_cut |= bool(CUT.search(text))
         self._process.stderr.close()
@@ -170,7 +177,8 @@ class Decoder:
             self.header.sound = self.header.sound or found[2]
         elif self.header.fps is None:
             # That of DV is 60k, before the right one.
-            rates = (float(rate) for rate in RATE.findall(text))
+            found = RATE.findall(text)
+            rates = (float(rate) * (1000 if k else 1) for rate, k in found)
             good = [rate for rate in rates if 0 < rate <= HIGHEST_FPS]
             self.header.fps = _exact(good[0]) if good else None
 

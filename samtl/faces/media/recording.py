@@ -183,9 +183,12 @@ class Writer:
             words += self._of(sound)
         words += ["-c:v", "copy", "-movflags", "+faststart"]
         with files.write(self._path) as temporary:
-            process = ffmpeg.start(
-                [*words, str(temporary.absolute())], stdin=subprocess.DEVNULL
-            )
+            words.append(str(temporary.absolute()))
+            if sound is not None:
+                # In MPEG-TS and on DVDs, the times of FFmpeg begin with the
+                # first track that it uses, so it has to use the video, too.
+                words += ["-map", "1:V:0", "-c", "copy", "-f", "null", "-"]
+            process = ffmpeg.start(words, stdin=subprocess.DEVNULL)
             if process.wait():
                 raise subprocess.CalledProcessError(process.returncode, "")
 

@@ -99,13 +99,10 @@ class Source:
             every: n >= 1.
         """
         begin = self._first[0] or 0.0
-        timed = self._timed(self._first, 0.0)
-        self._first = None
+        item, self._first = self._first, None
         if self._is_file and self.duration and start - begin > NEAR:
-            self._decoder.stop()
-            if not self._is_stopped:
-                self._decoder = self._decode(start)
-            timed = self._timed(self._decoder.read(), start)
+            item = self._sought(start, begin)
+        timed = self._timed(item)
         index = first = None  # `first` is that of the first frame after `start`
         try:
             for moment, pixels in timed:
@@ -124,6 +121,24 @@ class Source:
         finally:
             self._decoder.stop()
 
+    def _sought(self, start, begin):
+        """The item of the decoder at `start`, after a seek.
+
+        MPEG-TS and DVDs have no index: FFmpeg may seek to a place after the
+        key frame that `start` needs. Then it seeks to an earlier one.
+        """
+        back, item = 0.0, None
+        while not self._is_stopped:
+            self._decoder.stop()
+            is_near = start - back - begin <= NEAR
+            self._decoder = self._decode(0.0 if is_near else start - back)
+            item = self._decoder.read()
+            is_late = item is None or (item[0] or 0.0) > start + 1 / self.fps
+            if is_near or not is_late or start > self.duration + 1:
+                break
+            back = max(NEAR, 3 * back)
+        return item
+
     def _decode(self, start=0.0):
         """A Decoder from `start`, in seconds."""
         if self._is_url:
@@ -140,31 +155,28 @@ class Source:
                 "pipe:0", decoding.CONTAINED, stdin=pipe.fileno()
             )
 
-    def _timed(self, item, offset):
-        """Yield (time, pixels), from an item of the decoder on.
-
-        `offset`, in seconds, is added to the decoder's times.
-        """
+    def _timed(self, item):
+        """Yield (time, pixels), from an item of the decoder on."""
         began, moment, before = time.monotonic(), None, None
         while item is not None and not self._is_stopped:
             stamp, pixels = item
             if self._is_live:
                 moment = time.monotonic() - began
             elif moment is None:
-                moment = max(offset + (stamp or 0.0), 0.0)
+                moment = max(stamp or 0.0, 0.0)
             else:
-                moment += self._step(before, stamp, offset)
+                moment += self._step(before, stamp)
             before = stamp
             yield moment, pixels
             item = self._decoder.read()
 
-    def _step(self, before, stamp, offset):
+    def _step(self, before, stamp):
         """Seconds between two frames, by the decoder's times.
 
         Damaged times do not increase, or increase by far too much.
         """
         if before is not None and stamp is not None:
-            is_within = self.duration and offset + stamp <= self.duration + 1
+            is_within = self.duration and stamp <= self.duration + 1
             longest = math.inf if is_within else LONGEST_GAP
             if 0 < stamp - before < longest:
                 return stamp - before

@@ -113,7 +113,9 @@ def test_frames_that_cannot_be_converted_are_none(tmp_path, monkeypatch):
         video.Source(str(path))
 
 
-@pytest.mark.parametrize("rate", ["24000/1001", "30000/1001", "480", "12.5"])
+@pytest.mark.parametrize(
+    "rate", ["24000/1001", "30000/1001", "480", "1000", "12.5"]
+)
 def test_the_frame_rate_is_exact(tmp_path, rate):
     pattern = ("-f", "lavfi", "-i", f"testsrc=s=64x48:r={rate}:d=0.2")
     clips.ffmpeg(*pattern, tmp_path / "a.mp4")
@@ -129,14 +131,35 @@ def test_the_frame_rate_of_dv(tmp_path):
     assert next(source.frames()).pixels.shape == (480, 640, 3)
 
 
-def test_times_are_those_of_a_player(tmp_path):
+@pytest.mark.parametrize("name", ["a.mkv", "a.ts", "a.vob"])
+def test_times_are_those_of_a_player(tmp_path, name):
     late = ("-itsoffset", "0.844", *clips.PATTERN)
     sound = ("-f", "lavfi", "-i", "sine=d=1")
-    clips.ffmpeg(*late, *sound, tmp_path / "a.mkv")
-    times = [f.time for f in video.Source(str(tmp_path / "a.mkv")).frames()]
+    kept = ("-fps_mode", "passthrough")
+    clips.ffmpeg(*late, *sound, *kept, tmp_path / name)
+    times = [f.time for f in video.Source(str(tmp_path / name)).frames()]
     expected = 0.844 + np.arange(5) / 25
     # Matroska rounds to milliseconds; the sound may begin a little earlier.
     assert times == pytest.approx(list(expected), abs=0.03)
+
+
+@pytest.mark.parametrize("words", [(), ("-itsoffset", "0.5")])
+@pytest.mark.parametrize("name", ["a.ts", "a.vob"])
+def test_no_frame_is_missing_after_a_seek_without_an_index(
+    tmp_path, name, words
+):
+    path = tmp_path / name
+    long = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=20")
+    sound = ("-f", "lavfi", "-i", "sine=d=20")
+    clips.ffmpeg(*words, *long, *sound, "-g", "50", path)
+    whole = list(video.Source(str(path)).frames())
+    for start in (11.0, 15.01, 18.5):
+        found = next(video.Source(str(path)).frames(start))
+        expected = next(f for f in whole if f.time >= start)
+        assert found.index == expected.index
+        assert found.time == pytest.approx(expected.time, abs=1e-4)
+        np.testing.assert_array_equal(found.pixels, expected.pixels)
+    assert list(video.Source(str(path)).frames(50)) == []
 
 
 def test_a_distant_start_is_reached_by_seeking(tmp_path, monkeypatch):

@@ -101,7 +101,19 @@ TONE = ("-f", "lavfi", "-i", "aevalsrc='gt(t,1)*sin(2000*t)':d=3:s=8000")
 
 def _onset(path):
     """Seconds of silence at the start of a video's sound."""
-    words = ("-i", path, "-f", "f32le", "-ac", "1", "-ar", "8000", "pipe:1")
+    filled = ("-af", "aresample=async=1:first_pts=0")  # gaps are silence
+    words = (
+        "-i",
+        path,
+        *filled,
+        "-f",
+        "f32le",
+        "-ac",
+        "1",
+        "-ar",
+        "8000",
+        "pipe:1",
+    )
     samples = np.frombuffer(clips.ffmpeg(*words), np.float32)
     return np.flatnonzero(np.abs(samples) > 0.1)[0] / 8000, len(samples) / 8000
 
@@ -124,6 +136,24 @@ def test_the_sound_is_that_of_the_frames(tmp_path, start, codec):
     onset, duration = _onset(copy)
     assert onset == pytest.approx(1 - start, abs=0.05)
     assert duration == pytest.approx(1.5, abs=0.1)
+
+
+@pytest.mark.parametrize("late", ["picture", "sound"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.ts", "a.vob"])
+def test_a_track_that_begins_later(tmp_path, name, late):
+    clip, copy = tmp_path / name, tmp_path / "copy.mp4"
+    pattern = ("-f", "lavfi", "-i", "testsrc=s=64x48:r=25:d=3")
+    delay, kept = ("-itsoffset", "0.6"), ("-fps_mode", "passthrough")
+    if late == "picture":
+        clips.ffmpeg(*delay, *pattern, *TONE, "-ar", "32000", *kept, clip)
+    else:
+        clips.ffmpeg(*pattern, *delay, *TONE, "-ar", "32000", *kept, clip)
+    source = video.Source(str(clip))
+    with recording.Writer(copy, FPS, source.sound) as writer:
+        for frame in source.frames():
+            writer.write(frame.pixels, frame.time)
+    onset, _ = _onset(copy)
+    assert onset == pytest.approx(0.4 if late == "picture" else 1.6, abs=0.1)
 
 
 def test_without_its_sound_the_video_is_finished(tmp_path):
