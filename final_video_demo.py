@@ -181,7 +181,8 @@ def _annotate(address, end, tools, tables, args):
     first = next(found, None)
     if first is None:
         raise UserError(
-            f"no frame of {source.name} lies between --start and --end"
+            f"no frame of {source.name} lies between --start and --end (its "
+            f"duration in seconds: {source.duration or 'unknown'}); move them"
         )
     total = _expected(source, args.start, end, every)
     layout = draw.VideoLayout(tools.predictor.tasks)

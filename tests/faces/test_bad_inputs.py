@@ -135,7 +135,7 @@ VIDEOS = {
         "a.mp4",
         lambda path: path.write_bytes(_clip(path).replace(b"avc1", b"zzz9")),
         2,
-        "unknown codec; convert it to H.264 with a",
+        "no decoder found",
     ),
     "truncated": ("a.avi", _truncated, 1, "a ended too early, after"),
     "missing": ("b.mp4", lambda path: None, 2, "cannot read b.mp4: No such"),

@@ -38,6 +38,7 @@ START = re.compile(r"Duration: .*, start: (-?\d+\.\d+)")
 RATE = re.compile(r", ([\d.]+)(k?) (?:fps|tbr)\b")  # 1k for 1000
 TIME_BASE = re.compile(r"showinfo.* config in time_base: (\d+)/(\d+)")
 STAMP = re.compile(r"showinfo.* n: *\d+ pts: *(-?\d+|NOPTS)")
+ERROR = re.compile(r"\[(?:error|fatal)\] (.+)")
 # Messages of FFmpeg about files that end too early.
 CUT = re.compile(r"partial file|Error during demuxing|Truncat|truncat")
 
@@ -67,6 +68,7 @@ class Decoder:
     Attributes:
         header: Header, complete after the first `read`.
         is_cut: whether FFmpeg reported that the source ended too early.
+        error: FFmpeg's first error, or "".
     """
 
     def __init__(
@@ -97,7 +99,7 @@ class Decoder:
             *("-fps_mode", "passthrough", "-f", "image2pipe", "-c:v", "ppm"),
             "pipe:1",
         ]
-        self.header, self.is_cut = Header(), False
+        self.header, self.is_cut, self.error = Header(), False, ""
         self._patience = patience
         self._stamps = queue.SimpleQueue()
         self._process = ffmpeg.start(
@@ -162,6 +164,8 @@ class Decoder:
                     start = float(found[1])
                 self._note(text)
             self.is_cut |= bool(CUT.search(text))
+            if not self.error and (found := ERROR.search(text)):
+                self.error = found[1]
         self._process.stderr.close()
 
     def _note(self, text):

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from samtl.common.errors import UserError
+from samtl.common.text import printable
 from samtl.faces import inputs
 from samtl.faces.media import decoding, recording
 from samtl.faces.media.camera import Camera
@@ -65,7 +66,7 @@ class Source:
         self._decoder = self._decode()
         self._first = self._decoder.read()
         if self._first is None:
-            raise UserError(_unreadable(address, self._is_url))
+            raise UserError(_unreadable(address, self._is_url, self._decoder))
         self.name = _stem(address, self._is_url)
         header = self._decoder.header
         given = header.fps or USUAL_FPS
@@ -325,12 +326,23 @@ def _place(path):
     return f"file:{Path(path).absolute()}"
 
 
-def _unreadable(address, is_url):
+def _unreadable(address, is_url, decoder):
+    """Why there is no frame of a source, and the cure."""
     if not is_url:
+        if decoder.header.sound:
+            return f"{address} has no frame but sound; name a video"
+        if decoder.error == "moov atom not found":
+            return (
+                f"{address} has no frame: it is not an MP4 file, or was cut "
+                "before its index; get the file again"
+            )
+        if inputs.size(address):
+            return f"{address} is an image: python final_image_demo.py"
         return (
             f"{address} has no frame that FFmpeg can decode: "
-            "it is not a video, damaged, or of an unknown codec; convert it to "
-            "H.264 with a program that plays it"
+            "it is not a video, damaged, or of an unknown codec "
+            f"({printable(decoder.error)}); "
+            "convert it to H.264 with a program that plays it"
         )
     kind = address.partition("://")[0].lower()
     check = "in a browser" if kind in ("http", "https") else "in VLC or ffplay"
