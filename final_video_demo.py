@@ -177,12 +177,11 @@ def _annotate(address, end, tools, tables, args):
     frames = video.ahead(source.frames(args.start, end, every))
     fps = source.fps / every
     found = video.ahead(_analysed(frames, fps, tools, args))
-    # A kill before it leaves no file.
-    first = next(found, None)
+    first = next(found, None)  # a kill before it leaves no file
     if first is None:
         raise UserError(
-            f"no frame of {source.name} lies between --start and --end (its "
-            f"duration in seconds: {source.duration or 'unknown'}); move them"
+            f"no frame of {source.name} lies between --start and --end; its "
+            f"duration in seconds is {source.duration or 'unknown'}"
         )
     total = _expected(source, args.start, end, every)
     layout = draw.VideoLayout(tools.predictor.tasks)

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import wave
 
 import numpy as np
 import pytest
@@ -418,18 +417,18 @@ def test_advice_fits_the_kind_of_file(demo, clip, tmp_path):
     clips.ffmpeg(*clips.PATTERN, tmp_path / "whole.mp4")
     whole = (tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
-    with wave.open(str(tmp_path / "sound.wav"), "wb") as file:
-        file.setparams((1, 2, 8000, 0, "NONE", ""))
-        file.writeframes(bytes(16000))
+    for name in ("sound.wav", "sound.m4a"):
+        clips.ffmpeg("-f", "lavfi", "-i", "sine=d=1", tmp_path / name)
     Image.new("RGB", (64, 48)).save(tmp_path / "photo.jpg")
     (tmp_path / "text.avi").write_text("dear diary")
     for name, cause in (
         ("cut.mp4", "was cut before its index; get the file again"),
-        ("sound.wav", "has no frame but sound"),
+        ("sound.wav", "format is that of sound"),
+        ("sound.m4a", "has no frame but sound"),
         ("photo.jpg", "is an image: python final_image_demo.py"),
         ("text.avi", r"unknown codec \(.*Invalid data"),
     ):
         with pytest.raises(UserError, match=cause):
             demo(tmp_path / name)
-    with pytest.raises(UserError, match=r"duration in seconds: 2\.0"):
+    with pytest.raises(UserError, match=r"duration in seconds is 2\.0"):
         demo(clip, "--start", 50)

@@ -338,6 +338,11 @@ def _unreadable(address, is_url, decoder):
             )
         if inputs.size(address):
             return f"{address} is an image: python final_image_demo.py"
+        if "not on whitelist" in decoder.error:
+            return (
+                f"{address} has no frame: its format is that of sound, of a "
+                "playlist or the like; name a video"
+            )
         return (
             f"{address} has no frame that FFmpeg can decode: "
             "it is not a video, damaged, or of an unknown codec "
