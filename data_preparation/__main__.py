@@ -21,6 +21,7 @@ from data_preparation import (
     imdb,
     mtfl,
     own,
+    raw,
     sfew,
     synthetic,
     utkface,
@@ -76,6 +77,8 @@ def main(argv=None):
             f"--source={args.source} is not a directory; give the one that "
             f"holds the files of {name}"
         )
+    if "source" in args:
+        args.source = raw.unpacked(args.source, name)
     module.prepare(args)
 
 

@@ -57,9 +57,11 @@ USAGES = {
     "PublicTest": "validation",
     "PrivateTest": "test",
 }
+# Usage in lower case -> split.
+SPLIT_OF = {usage.lower(): split for usage, split in USAGES.items()}
 # Names of folders, in lower case.
 SPLITS = {
-    **{usage.lower(): split for usage, split in USAGES.items()},
+    **SPLIT_OF,
     "train": "train",
     "val": "validation",
     "valid": "validation",
@@ -140,7 +142,7 @@ def parse_row(emotion, pixels, usage):
     Args:
         emotion: one of LABELS, "0" to "6" in the published tables.
         pixels: 48 * 48 numbers in 0..255, separated by blanks.
-        usage: one of USAGES.
+        usage: one of USAGES, in any case.
 
     Returns:
         dict: source (uint8 [48, 48] or None), emotion (class index or -1),
@@ -148,7 +150,7 @@ def parse_row(emotion, pixels, usage):
     """
     image = parse_pixels(pixels)
     label = LABELS.get(emotion.strip().lower(), -1)
-    split = USAGES.get(usage.strip(), "")
+    split = SPLIT_OF.get(usage.strip().lower(), "")
     reason = ""
     if image is None:
         reason = MALFORMED

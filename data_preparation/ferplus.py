@@ -21,7 +21,12 @@ import numpy as np
 import pandas as pd
 
 from data_preparation import common, fer2013, raw
-from data_preparation.fer2013 import SIDE, USAGES, parse_pixels
+from data_preparation.fer2013 import (
+    SIDE,
+    SPLIT_OF,
+    USAGES,
+    parse_pixels,
+)
 from samtl.common.errors import UserError
 from samtl.common.text import counted
 from samtl.data import tables
@@ -218,16 +223,16 @@ def _read_tables(source):
     rows = []
     pairs = zip(pixels, votes, strict=True)
     for line, (image, judged) in enumerate(pairs, start=2):
-        usage = image["Usage"].strip()
-        if usage != judged["Usage"].strip() or usage not in USAGES:
+        usage = image["Usage"].strip().lower()
+        if usage != judged["Usage"].strip().lower() or usage not in SPLIT_OF:
             raise UserError(
-                f"row {line}: Usage is {usage!r} in {pixels_path} and "
+                f"row {line}: Usage is {image['Usage']!r} in {pixels_path} and "
                 f"{judged['Usage']!r} in {votes_path}; it must be the same "
                 f"one of {', '.join(USAGES)}"
             )
         face = parse_pair(image["pixels"], [judged[name] for name in JUDGED])
         face["name"] = face["name"] or f"{votes_path.name}, row {line}"
-        rows.append({**face, "split": USAGES[usage]})
+        rows.append({**face, "split": SPLIT_OF[usage]})
     return rows
 
 

@@ -21,6 +21,9 @@ ARCHIVES = {
     b"Rar!": (0, "rar"),
 }
 WHOLE = re.compile(r"^\s*(-?\d+)\.0+\s*$")
+COMMA = re.compile(r"^\s*([+-]?\d+),(\d+(?:[eE][+-]?\d+)?)\s*$")
+# Names of archives.
+PACKED = (".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip")
 
 
 def lines(path):
@@ -33,21 +36,25 @@ def lines(path):
 
 
 def csv_rows(path):
-    """The rows of a CSV file, a list of str each; empty lines are skipped.
+    """The rows of a CSV file, a list of str each; empty rows are skipped.
 
-    The separator is a comma, a semicolon or a tab. Whole numbers that a
-    program wrote as 3.0 are 3 again.
+    The separator is a comma, a semicolon or a tab; beside the latter two, a
+    number may have a decimal comma. Whole numbers that a program wrote as 3.0
+    are 3 again.
 
     Raises:
         UserError: the file is missing or is not a CSV file.
     """
     text = _text(path)
+    separator = spreadsheet.separator_of(text)
+
+    def usual(cell):
+        cell = cell if separator == "," else COMMA.sub(r"\1.\2", cell)
+        return WHOLE.sub(r"\1", cell)
+
     try:
-        rows = csv.reader(
-            text.splitlines(keepends=True),
-            delimiter=spreadsheet.separator_of(text),
-        )
-        return [[WHOLE.sub(r"\1", cell) for cell in row] for row in rows if row]
+        rows = csv.reader(text.splitlines(keepends=True), delimiter=separator)
+        return [list(map(usual, row)) for row in rows if "".join(row).strip()]
     except csv.Error as error:
         raise UserError(
             f"cannot read {path}: {error}; download it again"
@@ -59,14 +66,17 @@ def csv_table(path, needed):
 
     Args:
         path: of the file.
-        needed: headings that must be there.
+        needed: headings that must be there, in any case.
 
     Raises:
         UserError: the file cannot be read, lacks a heading, or has a row with
-            more or fewer cells than headings.
+            more or fewer cells than headings. Empty cells at its end do not
+            count.
     """
     header, *rows = csv_rows(path) or [[]]
+    known = {column.lower(): column for column in needed}
     header = [column.strip() for column in header]
+    header = [known.get(column.lower(), column) for column in header]
     missing = [column for column in needed if column not in header]
     if missing:
         raise UserError(
@@ -74,12 +84,13 @@ def csv_table(path, needed):
             f"{', '.join(header) or 'nothing'}; download it again"
         )
     for line, row in enumerate(rows, start=2):
-        if len(row) != len(header):
+        if "".join(row[len(header) :]).strip() or len(row) < len(header):
             raise UserError(
                 f"{path}, row {line}: {counted(len(row), 'cell')} under "
                 f"{counted(len(header), 'heading')}; download it again"
             )
-    return [dict(zip(header, row, strict=True)) for row in rows]
+    # Those without a heading are left out.
+    return [dict(zip(header, row, strict=False)) for row in rows]
 
 
 def images(folder, data_dir, suffixes=(".png", ".jpg", ".jpeg")):
@@ -125,9 +136,32 @@ def _walk(folder, closed):
             yield path
 
 
+def unpacked(folder, name):
+    """The folder of a set's files, in `folder` or where its archive put it.
+
+    Archives hold one folder, called like the set or like themselves. Hidden
+    files, those of macOS, and archives beside it do not count.
+    """
+    paths = [
+        path
+        for path in folder.iterdir()
+        if not (path.name.startswith(".") or inputs.is_apples(path))
+        and not path.name.lower().endswith(PACKED)
+    ]
+    names = [path.name.lower() for path in paths if path.is_dir()]
+    is_doubled = names in ([name], [folder.resolve().name.lower()])
+    if is_doubled and len(paths) == 1:
+        return unpacked(paths[0], name)
+    return folder
+
+
 def found(folder, most=6):
     """The first `most` names in a folder, for the end of an error message."""
     names = sorted(path.name for path in folder.iterdir())
+    names = [
+        f"{name}, to be unpacked" if name.lower().endswith(PACKED) else name
+        for name in names
+    ]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return (", ".join(names[:most]) or "nothing") + more
 

@@ -181,7 +181,7 @@ def change(path, old, new):
 @pytest.mark.parametrize(
     ("name", "old", "new", "words"),
     [
-        ("fer2013.csv", "Usage", "usage", "no column Usage"),
+        ("fer2013.csv", "Usage", "split", "no column Usage"),
         ("fer2013new.csv", "NF", "face", "no column NF"),
         ("fer2013new.csv", "PublicTest", "Test", "row 4: Usage"),
         ("fer2013new.csv", ",fer1.png", "", "row 3: 11 cells under 12"),

@@ -82,3 +82,11 @@ def test_a_cluster_writes_the_same_files(tmp_path, scheduler, monkeypatch):
     assert "utkface.csv" in here
     for name, content in here.items():
         assert there[name] == content, name
+
+
+def test_the_source_may_hold_the_folder_of_the_archive(tmp_path, monkeypatch):
+    (tmp_path / "MTFL").mkdir()
+    found = []
+    monkeypatch.setattr(command.mtfl, "prepare", found.append)
+    command.main(["mtfl", f"--source={tmp_path}"])
+    assert found[0].source == tmp_path / "MTFL"

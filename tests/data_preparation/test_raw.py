@@ -126,6 +126,33 @@ def test_tables_of_spreadsheets_are_read(tmp_path, encoding, separator):
     assert raw.csv_table(path, ["pixels"]) == [expected]
 
 
+def test_what_spreadsheets_add_does_not_count(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(
+        "Emotion;YAW;Usage\r\n3,0;-0,25;Test;;\r\n4;1,5E-3;Test\r\n"
+        ";;\r\n  \r\n\r\n"
+    )
+    first, second = raw.csv_table(path, ["emotion", "yaw", "Usage"])
+    assert first == {"emotion": "3", "yaw": "-0.25", "Usage": "Test"}
+    assert second == {"emotion": "4", "yaw": "1.5E-3", "Usage": "Test"}
+    path.write_text('a,b\n"1,5",2\n')
+    assert raw.csv_rows(path) == [["a", "b"], ["1,5", "2"]]
+
+
+def test_the_folder_of_an_archive_is_found(tmp_path):
+    source = tmp_path / "raw"
+    inner = source / "MTFL" / "mtfl"
+    touch(inner / "training.txt")
+    for name in (".DS_Store", "__MACOSX/a", "MTFL.zip", "MTFL/._mtfl"):
+        touch(source / name)
+    assert raw.unpacked(source, "mtfl") == inner
+    assert raw.unpacked(source, "expw") == source
+    assert raw.unpacked(source / "MTFL", "expw") == inner
+    assert "MTFL.zip, to be unpacked" in raw.found(source)
+    touch(source / "testing.txt")
+    assert raw.unpacked(source, "mtfl") == source
+
+
 @pytest.mark.parametrize("kind", ["tar", "gztar", "bztar", "xztar", "zip"])
 def test_an_archive_is_no_table(tmp_path, kind):
     (tmp_path / "in").mkdir()
