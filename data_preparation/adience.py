@@ -133,8 +133,8 @@ def _lines(path):
     Raises:
         UserError: the file cannot be read or lacks a heading.
     """
-    header, *lines = raw.lines(path) or [""]
-    header = [word.strip() for word in header.split("\t")]
+    header, *rows = raw.csv_rows(path) or [[]]
+    header = [word.strip().lower() for word in header]
     missing = [column for column in COLUMNS if column not in header]
     if missing:
         raise UserError(
@@ -142,7 +142,11 @@ def _lines(path):
             f"..., tabs between, but has no {missing[0]} among "
             f"{', '.join(header)[:80]!r}; download it again"
         )
-    return [(header, line) for line in lines]
+    count = len(header)
+    return [
+        (header, "\t".join(row if any(row[count:]) else row[:count]))
+        for row in rows
+    ]
 
 
 def parse_line(line, header):

@@ -121,9 +121,8 @@ def parse_line(line):
         "emotion": -1,
         "reason": MALFORMED,
     }
-    # From the right, because a photo's name may hold blanks.
-    words = line.rsplit(maxsplit=7)
-    if len(words) != 8:
+    words = raw.cells(line, 8)  # a photo's name may hold blanks
+    if not words:
         return bad
     photo, face, *sides, confidence, label = words
     is_good = (

@@ -135,8 +135,8 @@ def parse_line(line):
         "group": "",
         "reason": MALFORMED,
     }
-    words = line.split()
-    if len(words) != 15:
+    words = raw.cells(line, 15)
+    if not words:
         return bad
     name = words[0].replace("\\", "/")
     try:

@@ -35,6 +35,22 @@ def lines(path):
     return [line for line in _text(path).splitlines() if line.strip()]
 
 
+def cells(line, count):
+    """The cells of a line, with blanks, tabs, semicolons or commas between.
+
+    Whole numbers that a program wrote as 3.0 are 3 again.
+
+    Returns:
+        list of str [count], of which only the first may hold blanks; empty
+        where the line has fewer cells.
+    """
+    for separator in (None, ";", ","):
+        words = line.strip().rsplit(separator, count - 1)
+        if len(words) == count:
+            return [WHOLE.sub(r"\1", word.strip()) for word in words]
+    return []
+
+
 def csv_rows(path):
     """The rows of a CSV file, a list of str each; empty rows are skipped.
 

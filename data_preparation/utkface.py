@@ -40,8 +40,9 @@ DATASET = common.Dataset(
 )
 # One published name has a blank before .jpg; another one has no dot. Copies of
 # the set have shorter names.
-ENDING = r" ?\.?jpg(?:\.chip\.jpg)?"
+ENDING = r" ?\.?(?i:jpe?g|png)(?:\.chip\.jpg)?"
 NAME = re.compile(rf"([0-9]{{1,3}})_([01])_([0-4])_[0-9]+{ENDING}")
+SUFFIXES = (".jpg", ".jpeg", ".png")
 # Digit in the name -> class name.
 GENDERS = {"0": "male", "1": "female"}
 OLDEST = 116
@@ -60,7 +61,7 @@ def prepare(args):
 
 
 def read(args):
-    """Read the labels from the names of the JPEG files.
+    """Read the labels from the names of the images.
 
     Returns:
         DataFrame as described in `common`, with `age_years`.
@@ -71,8 +72,11 @@ def read(args):
     folder = args.source
     while (folder / "UTKFace").is_dir():  # unpacked in a folder of that name
         folder /= "UTKFace"
-    paths = [p for p in folder.glob("*.jpg") if not inputs.is_apples(p)]
-    paths = sorted(paths)
+    paths = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not inputs.is_apples(path)
+    )
     rows = [parse_name(path.name) for path in paths]
     if all(row["reason"] == MALFORMED for row in rows):
         raise UserError(

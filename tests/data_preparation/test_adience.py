@@ -4,6 +4,7 @@ import csv
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -273,3 +274,18 @@ def test_well_formed_lines_are_read_back(user, image, face, age, gender):
     assert parsed["group"] == user
     assert parsed["crop"] == f"{user}/{face}.{image}.jpg"
     assert GENDER[parsed["gender"]] == {"f": "female", "m": "male"}[gender]
+
+
+def test_folds_of_a_spreadsheet_are_read(source, tmp_path):
+    args = flags.parser(adience.__doc__, None)
+    adience.add_arguments(args)
+    args = args.parse_args([f"--source={source}", f"--data_dir={tmp_path}"])
+    expected = adience.read(args)
+    for path in source.glob("fold_*.txt"):
+        header, *rows = csv.reader(path.open(), delimiter="\t")
+        rows = [["User_ID", *header[1:]], *rows, [""] * len(header)]
+        with path.open("w", newline="", encoding="utf-16") as file:
+            csv.writer(file, delimiter=";").writerows([*r, ""] for r in rows)
+    found = adience.read(args)
+    columns = ["crop", "age", "gender", "reason"]
+    pd.testing.assert_frame_equal(found[columns], expected[columns])

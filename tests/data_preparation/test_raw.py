@@ -173,3 +173,11 @@ def test_files_of_macos_are_no_images(tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.touch()
     assert raw.images(tmp_path, tmp_path) == [tmp_path / "a.jpg"]
+
+
+@pytest.mark.parametrize("separator", [" ", "\t", ";", ","])
+def test_cells_of_a_line(separator):
+    words = ["my photo.jpg", "0", "-3", "3.0", "0.5"]
+    found = raw.cells(separator.join(words) + "\r\n", 5)
+    assert found == ["my photo.jpg", "0", "-3", "3", "0.5"]
+    assert raw.cells("a b;c", 5) == []

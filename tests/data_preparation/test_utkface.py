@@ -1,5 +1,6 @@
 """UTKFace from a tiny hand-made folder of chips."""
 
+import argparse
 import csv
 import json
 import re
@@ -245,3 +246,17 @@ def test_nested_folders_and_short_names(source, tmp_path):
     facts = json.loads((tmp_path / "data/db/utkface.json").read_text())
     assert facts["counts"]["train"]["rows"] > 0
     assert "malformed name" not in facts["dropped"]["no split"]
+
+
+@pytest.mark.parametrize("suffix", [".JPG", ".jpeg", ".png"])
+def test_chips_of_other_suffixes(source, tmp_path, suffix):
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    for path in source.glob("116_*.jpg.chip.jpg"):
+        name = path.name.removesuffix(".jpg.chip.jpg")
+        with Image.open(path) as image:
+            image.save(folder / f"{name}{suffix}")
+    faces = utkface.read(argparse.Namespace(source=folder))
+    assert len(faces) > 0
+    assert set(faces["reason"]) == {""}
+    assert all(name.count(".") == 1 for name in faces["crop"])
