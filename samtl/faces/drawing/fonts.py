@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import os
 import sys
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,10 +51,21 @@ def _path(characters):
     some = "".join(sorted(c for c in characters if not c.isascii()))
     print(
         f"no font has {some!r}, so that boxes stand for it; install one, such "
-        "as Noto Sans CJK for Chinese, Japanese and Korean",
+        f"as {_usual(needed)}",
         file=sys.stderr,
     )
     return next(_places(), None)
+
+
+def _usual(needed):
+    """The usual font for the first script that DejaVu Sans lacks."""
+    usual = _covered(*next(_places(), ("", 0)))
+    missing = chr(min(needed - usual, default=min(needed)))
+    if unicodedata.category(missing).startswith("S"):
+        return "Noto Emoji"
+    script = unicodedata.name(missing, "CJK").split()[0].title()
+    is_cjk = script in ("Cjk", "Hangul", "Hiragana", "Katakana")
+    return f"Noto Sans {'CJK' if is_cjk else script}"
 
 
 def _places() -> Iterator[tuple[str, int]]:

@@ -86,3 +86,23 @@ def test_other_scripts_are_in_a_font_of_the_system(
     assert capsys.readouterr().err == ""
     assert "DejaVu" in fonts.font("\u60b2", 30).getname()[0]
     assert "no font has '\u60b2'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("label", "cure"),
+    [
+        ("\u60b2", "Noto Sans CJK"),
+        ("\ud589\ubcf5", "Noto Sans CJK"),
+        ("\u0916\u0941\u0936\u0940", "Noto Sans Devanagari"),
+        ("\u0e2a\u0e38\u0e02 99%", "Noto Sans Thai"),
+        ("\U0001fae0", "Noto Emoji"),
+    ],
+)
+def test_the_font_to_install_is_that_of_the_script(
+    monkeypatch, capsys, label, cure
+):
+    monkeypatch.setattr(fonts, "_system_fonts", lambda: iter(()))
+    fonts._path.cache_clear()
+    fonts.font(label, 30)
+    assert f"such as {cure}\n" in capsys.readouterr().err
+    fonts._path.cache_clear()
