@@ -193,7 +193,8 @@ def _text(path):
         for start, (place, kind) in ARCHIVES.items():
             if data[place : place + len(start)] == start:
                 raise UserError(f"{path} is a {kind} archive; unpack it there")
-        return data.decode(spreadsheet.encoding_of(data)).removeprefix("\ufeff")
+        text = data.decode(spreadsheet.encoding_of(data))
+        return spreadsheet.HINT.sub("", text.removeprefix("\ufeff"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"cannot read {path}: {error}; download it again"

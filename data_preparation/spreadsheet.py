@@ -6,6 +6,7 @@ read is an error that names file, row and cure.
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ MARKS = {
     b"\xef\xbb\xbf": "utf-8-sig",
 }
 SEPARATORS = ",;\t"
+# A first line for Excel.
+HINT = re.compile(r"\Asep=.(?=\r?\n)", re.IGNORECASE)
 MOST_COLUMNS = 1000
 # First bytes of a workbook, which is an archive, or in the older format.
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
@@ -124,7 +127,7 @@ def _text(path):
         raise UserError(f"{path} is a workbook, not a CSV file; {SAVE_AGAIN}")
     encoding = encoding_of(data)
     try:
-        return data.decode(encoding)
+        return HINT.sub("", data.decode(encoding))
     except UnicodeDecodeError as error:
         row = data[: error.start].count(b"\n") + 1
         raise UserError(

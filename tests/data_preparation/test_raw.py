@@ -129,7 +129,7 @@ def test_tables_of_spreadsheets_are_read(tmp_path, encoding, separator):
 def test_what_spreadsheets_add_does_not_count(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text(
-        "Emotion;YAW;Usage\r\n3,0;-0,25;Test;;\r\n4;1,5E-3;Test\r\n"
+        "sep=;\r\nEmotion;YAW;Usage\r\n3,0;-0,25;Test;;\r\n4;1,5E-3;Test\r\n"
         ";;\r\n  \r\n\r\n"
     )
     first, second = raw.csv_table(path, ["emotion", "yaw", "Usage"])
