@@ -220,3 +220,20 @@ def test_every_face_of_a_crowd_gets_its_turn():
             person.smooth(labels, time, 0.5)
             labelled.append(person.number)
     assert set(labelled) == set(range(26))
+
+
+@pytest.mark.parametrize("brightness", [1, 0.5, 0.35, 0.25])
+def test_a_cut_between_people_of_one_outline(brightness):
+    face = stand_ins.face((100, 60, 180, 160), 1)
+
+    def person(seed):
+        image = np.full((240, 320, 3), 20, np.uint8)
+        image[20:200, 60:220] = 220
+        image[20:45, 60:220] = 60 + 90 * (seed % 2)  # hair
+        image[60:160, 100:180] = _person(seed, True)[60:160, 100:180]
+        return cv2.convertScaleAbs(image, alpha=brightness)
+
+    tracker = Tracker()
+    for number in range(1, 9):
+        (track,) = tracker.update(person(number), number / 25, [face])
+        assert track.number == number
