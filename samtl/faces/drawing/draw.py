@@ -169,16 +169,14 @@ def _enlarged(image, scale):
 def _stack(parts):
     """Images one below the other, the narrow ones padded in a dark colour."""
     width = max(part.shape[1] for part in parts)
-    wide = [
-        cv2.copyMakeBorder(
-            part,
-            *(0, 0, 0, width - part.shape[1]),
-            cv2.BORDER_CONSTANT,
-            value=DARK,
-        )
-        for part in parts
-    ]
-    return np.vstack(wide)
+    stacked = np.empty((sum(map(len, parts)), width, 3), np.uint8)
+    top = 0
+    for part in parts:
+        rows = stacked[top : top + len(part)]
+        rows[:, : part.shape[1]] = part
+        rows[:, part.shape[1] :] = DARK
+        top += len(part)
+    return stacked
 
 
 def _colour(prediction):

@@ -223,8 +223,9 @@ def grid(panels: list[Panel], shape: Sequence[int]) -> np.ndarray:
     return sheet
 
 
+@functools.lru_cache(maxsize=64)  # most frames of a video have the same
 def legend(
-    shape: Sequence[int],
+    shape: tuple[int, ...],
     faces: int,
     has_labels: bool,
     has_arrows: bool,
@@ -241,7 +242,7 @@ def legend(
         least: confidence in 0..1 below which a class is marked.
 
     Returns:
-        uint8 [h, at least shape[1], 3].
+        uint8 [h, at least shape[1], 3], not to be changed.
     """
     size = font_size(shape)
     none = "no face found"

@@ -52,7 +52,7 @@ def blend(
 
     Args:
         canvas: uint8 [H, W, 3].
-        mask: uint8 [h, w], 0 is transparent, 255 is opaque.
+        mask: float32 [h, w, 1 or 3], 0 is transparent, 1 is opaque.
         left, top: of the mask on the canvas, which clips it.
         colour: RGB in 0..255.
     """
@@ -61,8 +61,10 @@ def blend(
     if target.size == 0:
         return
     mask = mask[max(-top, 0) :, max(-left, 0) :]
-    mask = mask[: target.shape[0], : target.shape[1], None] / np.float32(255)
-    target[:] = np.rint(target + (np.float32(colour) - target) * mask)
+    mixed = np.subtract(np.float32(colour), target)
+    mixed *= mask[: target.shape[0], : target.shape[1]]
+    mixed += target
+    target[:] = np.rint(mixed, out=mixed)
 
 
 def shade(
@@ -77,8 +79,15 @@ def shade(
     if opacity == 1:
         target[:] = colour
     elif target.size:
-        flat = np.full_like(target, colour)
-        cv2.addWeighted(flat, opacity, target, 1 - opacity, 0, dst=target)
+        target[:] = cv2.LUT(target, _shades(colour, opacity))
+
+
+@functools.lru_cache(maxsize=64)
+def _shades(colour, opacity):
+    """What a shade makes of each value, uint8 [256, 1, 3]."""
+    values = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(256, 1, 3)
+    flat = np.full_like(values, colour)
+    return cv2.addWeighted(flat, opacity, values, 1 - opacity, 0)
 
 
 @functools.cache
@@ -95,4 +104,5 @@ def _mask(text, size):
     baseline = height(size) - descent
     draw = ImageDraw.Draw(image)
     draw.text((0, baseline), text, fill=255, font=font, anchor="ls")
-    return np.asarray(image)
+    mask = np.asarray(image)[..., None] / np.float32(255)
+    return mask.repeat(3, axis=2)  # faster than one for all channels

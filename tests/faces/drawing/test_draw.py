@@ -226,7 +226,7 @@ def test_text_and_shade_are_clipped_at_the_edges():
         canvas = _gray(50, 100)
         text.write(canvas, "happy", x, y, 20, (255, 255, 255))
         text.shade(canvas, (x, y, x + 40, y + 30), (0, 0, 0), 0.5)
-    mask = np.array([[0, 255], [51, 255]], np.uint8)
+    mask = np.float32([[0, 1], [0.2, 1]])[..., None]
     canvas = _gray(2, 3)
     text.blend(canvas, mask, 1, 0, (28, 128, 228))
     assert canvas[0].tolist() == [[128] * 3, [128] * 3, [28, 128, 228]]
