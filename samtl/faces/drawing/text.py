@@ -84,7 +84,7 @@ def shade(
 
 @functools.lru_cache(maxsize=64)
 def _shades(colour, opacity):
-    """What a shade makes of each value, uint8 [256, 1, 3]."""
+    """Each value after a shade, uint8 [256, 1, 3]."""
     values = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(256, 1, 3)
     flat = np.full_like(values, colour)
     return cv2.addWeighted(flat, opacity, values, 1 - opacity, 0)

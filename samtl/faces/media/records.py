@@ -85,7 +85,7 @@ def write_csv(path: Path, columns: Iterable[str], records: Iterable[dict]):
 
 
 def _opened(path):
-    # Text that is not UTF-8 becomes an escape, which JSON has, too.
+    # Text that is not valid UTF-8 becomes an escape, which JSON has, too.
     return path.open(
         "w", newline="", encoding="utf-8", errors="backslashreplace"
     )
