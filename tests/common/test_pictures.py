@@ -1,5 +1,6 @@
 """Colour profiles and bit depths of pictures."""
 
+import datetime
 import io
 
 import cv2
@@ -142,6 +143,12 @@ def test_profiles_of_gray(tmp_path, name):
     found = inputs.read(tmp_path / name).pixels
     expected = 255 * (1.055 * (60 / 255) ** (1 / 2.4) - 0.055)
     np.testing.assert_allclose(found[0, 0], expected, atol=2)
+
+
+def test_the_profile_does_not_depend_on_the_time():
+    profile = io.BytesIO(pictures.srgb_profile())
+    found = ImageCms.ImageCmsProfile(profile).profile.creation_date
+    assert found == datetime.datetime(2000, 1, 1)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
