@@ -1,9 +1,9 @@
 """The protocol of a comparison: all rows see the same labels, step by step.
 
 Every method sees the labelled images of a task equally often and in batches
-of the same size, hence takes equally many steps on it. Only then do rows
-differ by method (docs/comparison.md). Computed from a plan's command lines
-and the sizes of the training sets; nothing is trained.
+of the same size, hence takes equally many steps on it, at the same learning
+rates. Only then do rows differ by method (docs/comparison.md). Computed from a
+plan's command lines and the sizes of the training sets; nothing is trained.
 """
 
 from dataclasses import dataclass
@@ -153,7 +153,7 @@ def fault(planned: dict, runs: list[Run], data_dir: Path) -> str | None:
         data_dir: folder of the prepared datasets.
 
     Returns:
-        one line with the row, the task, both numbers and the cure, or None.
+        one line with the row, both numbers and the cure, or None.
     """
     seed = planned["seeds"][0]
     for pair in planned["pairs"]:
@@ -163,11 +163,9 @@ def fault(planned: dict, runs: list[Run], data_dir: Path) -> str | None:
             if (run.pair, run.seed) == (pair, seed)
             and "unequal" not in planned["methods"][run.method]
         ]
-        if any(run.args.patience for run in own):
-            return (
-                f"patience lets the rows on {pair} stop after different steps; "
-                "remove it from the plan"
-            )
+        unlike = _stops_early(own, pair) or _rates(own, pair)
+        if unlike:
+            return unlike
         sets = training_sets(own, data_dir)
         found = difference(own, sets) if sets else None
         if found:
@@ -175,6 +173,32 @@ def fault(planned: dict, runs: list[Run], data_dir: Path) -> str | None:
             return (
                 f"unequal rows on {pair}: {line}; {_cure(own, sets)}, or "
                 f'unequal = "why" in [methods.{method}] (docs/comparison.md)'
+            )
+    return None
+
+
+def _stops_early(runs, pair):
+    if any(run.args.patience for run in runs):
+        return (
+            f"patience lets the rows on {pair} stop after different steps; "
+            "remove it from the plan"
+        )
+    return None
+
+
+def _rates(runs, pair):
+    """How the learning rates of a pair's rows differ, or None."""
+    for run in runs:
+        rates = [
+            (r.args.learning_rate, r.args.schedule) for r in (runs[0], run)
+        ]
+        if rates[0] != rates[1]:
+            first, own = (f"{rate:g} ({kind})" for rate, kind in rates)
+            return (
+                f"unequal rows on {pair}: {run.title} has the learning rate "
+                f"{own}, {runs[0].title} {first}; set it in [settings], or "
+                f'unequal = "why" in [methods.{run.method}] '
+                "(docs/comparison.md)"
             )
     return None
 

@@ -8,7 +8,7 @@ import pytest
 
 import compare
 from samtl.common.errors import UserError
-from samtl.comparison import plan, protocol
+from samtl.comparison import plan, protocol, tuning
 from samtl.comparison.protocol import Seen, TrainingSet
 
 PLANS = sorted(Path(__file__).parents[2].glob("plans/*.toml"))
@@ -101,6 +101,14 @@ def test_the_rows_of_every_plan_are_equal(path):
                 assert off <= 0.005 * first[name].images
 
 
+@pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
+def test_plans_and_trials_have_equal_learning_rates(path, tmp_path):
+    planned = plan.read_plan(path)
+    trials = [tuning.trial_plan(planned)] if "trials" in planned else []
+    for wanted in [planned, *trials]:
+        assert _fault(wanted, tmp_path) is None
+
+
 def test_what_runs_see_by_hand(tmp_path):
     """1,000 images in batches of 30, the joint ones with 10 of them."""
     single, _, joint, naive = plan.runs(_plan(tmp_path, TEXT))
@@ -181,6 +189,20 @@ def test_early_stopping_is_refused(tmp_path):
     text = EQUAL.replace("passes = 5", "passes = 5\npatience = 3")
     planned = _plan(tmp_path, text)
     assert re.search("patience lets the rows", _fault(planned, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "flag", ["learning_rate = 0.1", 'schedule = "constant"']
+)
+def test_unequal_learning_rates_are_refused(tmp_path, flag):
+    planned = _plan(tmp_path, f"{EQUAL}{flag}\n")
+    assert re.search(
+        r"Naive has the learning rate .*, Single task 0\.003 \(cosine\); set "
+        r".*\[methods\.naive\]",
+        _fault(planned, tmp_path),
+    )
+    planned = _plan(tmp_path, f'{EQUAL}{flag}\nunequal = "a test"\n')
+    assert _fault(planned, tmp_path) is None
 
 
 def test_without_the_data_nothing_is_checked(tmp_path):
