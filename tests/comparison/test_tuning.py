@@ -7,8 +7,11 @@ import pytest
 
 from samtl.common.errors import UserError
 from samtl.comparison import plan, tuning
+from samtl.comparison.loading import read_comparison
+from samtl.comparison.states import is_recorded
 
-PLANS = Path(__file__).parents[2] / "plans"
+ROOT = Path(__file__).parents[2]
+PLANS = ROOT / "plans"
 TEXT = """
 seeds = [0, 1]
 trial_seeds = [100]
@@ -135,3 +138,15 @@ def test_every_row_of_the_small_plan_has_three_trials():
     count = len(plan.read_plan(PLANS / "small.toml")["methods"])
     assert len(trials["methods"]) == 3 * count
     assert plan.runs(trials)
+
+
+@pytest.mark.parametrize(
+    "out", sorted(ROOT.glob("docs/results/*-trials")), ids=lambda out: out.name
+)
+def test_kept_trials_are_those_of_their_plan(out):
+    """So that the trials go on from them."""
+    name = out.name.removesuffix("-trials")
+    planned = plan.read_plan(PLANS / f"{name}.toml")
+    runs = plan.runs(tuning.trial_plan(planned))
+    recorded = {str(run.folder) for run in runs if is_recorded(run, out)}
+    assert recorded == set(read_comparison(out).results["run"])
